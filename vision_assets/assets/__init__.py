@@ -1,0 +1,1 @@
+"""The assets: configuration in, one call into `spark`, metadata out."""

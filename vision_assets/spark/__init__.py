@@ -1,0 +1,1 @@
+"""Tables: applies the functions of `vision` to Spark data, batches in and batches out, without Dagster."""

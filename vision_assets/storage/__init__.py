@@ -1,0 +1,1 @@
+"""Where data lies: snapshots of tables and the IO managers on them."""
