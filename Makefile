@@ -1,0 +1,42 @@
+# make run and make test are all it takes; make help lists the rest. The scripts do the work.
+
+# As typed, even with a $ in it.
+export SOURCE_AS_GIVEN := $(value SOURCE)
+
+.PHONY: help run test lint ui sample lock clean
+.NOTPARALLEL:
+
+help: ## Print this.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  SOURCE=path      images of your own: a folder, a tar file or a URI"
+	@echo "  CONFIG=file      another run config than run_configs/default.yaml (the sample's: run_configs/sample.yaml)"
+	@echo "  PORT=3000        where make ui listens"
+	@echo "  PYTEST_ARGS=...  for make test, as in PYTEST_ARGS='-k sift -x'"
+	@echo "  PYTHON=path      the Python that .venv is made with; else the newest from 3.11 on"
+	@echo "  UPGRADE=1        for make lock: the newest versions"
+	@echo "  SYSTEM_PACKAGES=no    name Java or a library that is missing, but never install it"
+	@echo "  VISION_ASSETS_DATA    in the environment: where the tables go; else the folder data"
+
+run: ## Set up, run the whole job on SOURCE or on sample images, and print the summary.
+	@sh scripts/run.sh
+
+test: ## Set up and run the tests.
+	@sh scripts/test.sh
+
+lint: ## Check style, format and types.
+	@sh scripts/lint.sh
+
+ui: ## Set up and start Dagster's page on this machine, until Ctrl-C.
+	@exec sh scripts/ui.sh
+
+sample: ## Make the sample images.
+	@sh scripts/sample.sh
+
+lock: ## Write the lock files anew from setup.cfg and pyproject.toml.
+	@sh scripts/lock.sh
+
+clean: ## Remove what was set up, but no images, tables or history of runs.
+	@rm -rf .venv *.egg-info build .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+		.tmp_dagster_home_* spark-warehouse metastore_db derby.log
+	@find vision_assets vision_assets_tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,41 @@
+#!/bin/sh
+# make lock: writes the lock files anew from setup.cfg and pyproject.toml, for every platform and Python from 3.11 on.
+# Versions stay as they are where they can; UPGRADE=1 takes the newest.
+set -eu
+. "$(dirname "$0")/common.sh"
+
+python=$(sh scripts/setup.sh python)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+
+say "Resolving ..."
+"$python" -m venv "$work/uv"
+"$work/uv/bin/python" -m pip install -q --disable-pip-version-check --no-input 'uv>=0.9'
+
+# What builds the project is locked with what it uses.
+"$python" -c '
+import pathlib, tomllib
+print(*tomllib.loads(pathlib.Path("pyproject.toml").read_text())["build-system"]["requires"], sep="\n")
+' >"$work/build.in"
+
+# compile OUTPUT OPTION...
+compile() {
+    output=$1
+    shift
+    "$work/uv/bin/uv" pip compile -q --universal --generate-hashes --no-strip-extras --no-emit-index-url \
+        --no-emit-find-links --no-header --no-annotate --python-version 3.11 --python "$python" \
+        -o "$output" "$@" setup.cfg "$work/build.in"
+}
+
+# What is locked now is what it goes by, unless it is asked to upgrade.
+if [ -z "${UPGRADE:-}" ] && [ -e requirements-dev.lock ]; then
+    cp requirements-dev.lock "$work/dev.lock"
+fi
+compile "$work/dev.lock" --extra dev
+# The same versions, without the tools.
+sed -n 's/^\([A-Za-z0-9._-]*\)\(\[[^]]*\]\)\{0,1\}\(==.*\) \\$/\1\3/p' "$work/dev.lock" >"$work/versions"
+compile "$work/run.lock" -c "$work/versions"
+cat "$work/dev.lock" >requirements-dev.lock
+cat "$work/run.lock" >requirements.lock
+say "requirements.lock and requirements-dev.lock are written."

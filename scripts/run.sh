@@ -1,0 +1,21 @@
+#!/bin/sh
+# make run: everything from a bare folder to the summary. SOURCE and CONFIG come from make.
+set -u
+. "$(dirname "$0")/common.sh"
+
+check_source
+config=${CONFIG:-}
+if [ -z "$config" ]; then
+    config=run_configs/default.yaml
+    [ -n "${VISION_ASSETS_SOURCE:-}" ] || config=run_configs/sample.yaml
+fi
+[ -r "$config" ] || die "CONFIG names no run config: $config does not exist; there are $(echo run_configs/*.yaml)."
+
+sh scripts/setup.sh run || exit 1
+use_environment
+use_dagster_home
+use_source
+
+dagster job execute -m vision_assets.definitions -j bovw_pipeline -c "$config" </dev/null ||
+    die "The run failed; what went wrong is said above, and 'make ui' shows its history."
+vision-assets summary

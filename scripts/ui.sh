@@ -1,0 +1,39 @@
+#!/bin/sh
+# make ui: Dagster's page on this machine alone. PORT and SOURCE come from make.
+set -u
+. "$(dirname "$0")/common.sh"
+
+check_source
+port=${PORT:-3000}
+case $port in
+    *[!0-9]* | ??????*) die "PORT=$port is no port: give a number between 1 and 65535." ;;
+esac
+sh scripts/setup.sh run || exit 1
+use_environment
+
+python -I - "$port" <<'END' || exit 1
+import errno
+import socket
+import sys
+
+port = int(sys.argv[1])
+with socket.socket() as probe:
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        probe.bind(("127.0.0.1", port))
+    except OverflowError:
+        sys.exit(f"Error: PORT={port} is no port: give a number between 1 and 65535.")
+    except OSError as error:
+        why = "is taken by another program" if error.errno == errno.EADDRINUSE else f"cannot be used ({error})"
+        sys.exit(f"Error: Port {port} {why}: choose another, as in 'make ui PORT={port % 65000 + 1}'.")
+END
+
+use_dagster_home
+use_source
+say "Starting Dagster's page at http://127.0.0.1:$port; Ctrl-C ends it."
+# A shell that starts it in the background has it ignore Ctrl-C's signal, and with that every polite end.
+exec python -c '
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])
+' dagster dev -h 127.0.0.1 -p "$port"

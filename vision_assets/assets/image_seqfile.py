@@ -1,0 +1,58 @@
+"""The images of a source, stored together."""
+
+from typing import Literal
+
+import dagster as dg
+from pydantic import Field
+
+from vision_assets import settings
+from vision_assets.assets.columns import definition_metadata
+from vision_assets.errors import UserError
+from vision_assets.failures import failures
+from vision_assets.resources import SparkResource
+from vision_assets.spark.sources import DEFAULT_PATTERNS, ImageFiles, open_source
+
+
+class ImageSeqfileConfig(dg.Config):
+    """Where the images come from."""
+
+    source: str = Field(
+        default_factory=settings.source,
+        description="Folder, .tar, .tar.gz, .zip or SequenceFile of images: a local path or a Hadoop URI. "
+        "Empty takes the environment variable VISION_ASSETS_SOURCE.",
+    )
+    patterns: list[str] = Field(
+        default=list(DEFAULT_PATTERNS),
+        min_length=1,
+        description="File names to take, as glob patterns without regard to case; the rest is skipped, "
+        "counted and named.",
+    )
+    reader: Literal["auto", "workers", "driver"] = Field(
+        default="auto",
+        description="Who reads the source: `workers`, side by side; `driver`, for files that only this "
+        "machine can see; `auto` takes the driver for local paths when Spark runs on a cluster.",
+    )
+
+
+@dg.asset(
+    io_manager_key="sequence_file",
+    group_name="images",
+    kinds={"pyspark", "hadoop"},
+    code_version="1",
+    metadata=definition_metadata("image_seqfile"),
+)
+def image_seqfile(
+    context: dg.AssetExecutionContext, config: ImageSeqfileConfig, pyspark: SparkResource
+) -> ImageFiles:
+    """Images of a folder or archive in one SequenceFile: key = path in the source, value = the file's bytes."""
+    with failures():
+        source = config.source or settings.source()
+        if not source:
+            raise UserError(
+                "No source of images is named. Set `source` in the configuration of image_seqfile, or the "
+                "environment variable VISION_ASSETS_SOURCE; `vision-assets sample` makes sample images."
+            )
+        images = open_source(pyspark.spark_session, source, config.patterns, reader=config.reader)
+    context.log.info(f"{source}: {'unknown' if images.count is None else format(images.count, ',')} images")
+    context.add_output_metadata({"source": source})
+    return images

@@ -1,0 +1,63 @@
+"""The dictionary of visual words."""
+
+from typing import Literal
+
+import dagster as dg
+from pydantic import Field
+from pyspark.sql import DataFrame
+
+from vision_assets.assets.columns import definition_metadata
+from vision_assets.failures import failures
+from vision_assets.spark.dictionary import KMeansOptions, dictionary_table, train
+
+
+class KMeansDictionaryConfig(dg.Config):
+    """How the dictionary is trained; the names are those of Spark's MLlib."""
+
+    k: int = Field(default=1000, ge=1, le=1_000_000, description="Number of visual words.")
+    max_iter: int = Field(default=10, ge=0, description="Largest number of updates of the centres.")
+    tol: float = Field(
+        default=1e-4, ge=0, description="Stop when no centre moves by more than this distance."
+    )
+    init_mode: Literal["random", "k-means++"] = Field(
+        default="random", description="Initial centres: `random` distinct descriptors, or `k-means++`."
+    )
+    seed: int = Field(default=0, description="Of the sample and the initial centres.")
+    descriptors_per_word: int | None = Field(
+        default=256,
+        ge=1,
+        description="Train on a sample of this many descriptors per word; null trains on all.",
+    )
+
+    def options(self) -> KMeansOptions:
+        """Return the options of the training."""
+        return KMeansOptions(**self.model_dump())
+
+
+@dg.asset(
+    io_manager_key="parquet",
+    group_name="dictionary",
+    kinds={"pyspark", "numpy", "parquet"},
+    code_version="1",
+    metadata=definition_metadata("kmeans_dictionary"),
+)
+def kmeans_dictionary(
+    context: dg.AssetExecutionContext, config: KMeansDictionaryConfig, sift_features: DataFrame
+) -> DataFrame:
+    """Visual words: the centres of a k-means clustering of the descriptors, one row per word."""
+    with failures():
+        training = train(sift_features, config.options(), context.log.info)
+    iterations = [
+        dg.TableRecord({"iteration": index, "inertia": inertia, "seconds": round(seconds, 3)})
+        for index, (inertia, seconds) in enumerate(zip(training.inertia, training.seconds, strict=True))
+    ]
+    context.add_output_metadata(
+        {
+            "inertia": training.inertia[-1],
+            "iterations": training.final.index,
+            "descriptors": training.total,
+            "seconds_per_iteration": round(sum(training.seconds) / len(training.seconds), 3),
+            "inertia_of_every_iteration": dg.MetadataValue.table(iterations[-100:]),
+        }
+    )
+    return dictionary_table(sift_features, training.final)

@@ -1,0 +1,99 @@
+"""Asset checks: what must hold of every table, and a warning about images that could not be read.
+
+The invariants are verified before a snapshot becomes current. In the run that made a snapshot a check
+reports what was found then; run on its own, it looks at the stored table again.
+"""
+
+from collections.abc import Iterable
+
+import dagster as dg
+
+from vision_assets.failures import failures
+from vision_assets.resources import SparkResource
+from vision_assets.spark import tables
+from vision_assets.spark.stored_images import stored_rows
+from vision_assets.storage.io_managers import DataFolder
+from vision_assets.storage.snapshots import AssetPath, Snapshot
+
+_NAMED_IMAGES = 20
+
+_DESCRIPTIONS = {
+    tables.UNIQUE_KEYS: "No two rows have the same key.",
+    tables.SAME_KEYS: "Every key of the upstream table has exactly one row.",
+    "sizes_match": "The binary cells are as long as the counts say.",
+    "errors_have_no_descriptors": "An image that could not be read has no descriptors.",
+    "k_centers": "The words are numbered from 0 to k - 1.",
+    "no_empty_word": "Every word has descriptors.",
+    "finite_and_non_negative": "No value is negative, infinite or not a number.",
+    "one_length": "All vectors are equally long.",
+}
+
+
+def _invariant_checks(asset: AssetPath, table: tables.Table) -> dg.AssetChecksDefinition:
+    key = dg.AssetKey(asset)
+
+    @dg.multi_asset_check(
+        name="_".join((*asset, "invariants")),
+        specs=[
+            dg.AssetCheckSpec(name, asset=key, blocking=True, description=_DESCRIPTIONS[name])
+            for name in table.checks
+        ],
+    )
+    def invariants(
+        context: dg.AssetCheckExecutionContext, pyspark: SparkResource, data_folder: DataFolder
+    ) -> Iterable[dg.AssetCheckResult]:
+        snapshot = _current(data_folder, asset)
+        made_by_this_run = snapshot.run_id == context.run.run_id
+        holds = snapshot.holds if made_by_this_run else _look_again(pyspark, data_folder, snapshot, table)
+        for name in table.checks:
+            yield dg.AssetCheckResult(
+                passed=holds[name],
+                check_name=name,
+                asset_key=key,
+                metadata={"snapshot": snapshot.name, "rows": snapshot.rows},
+            )
+
+    return invariants
+
+
+def _look_again(
+    pyspark: SparkResource, data_folder: DataFolder, snapshot: Snapshot, table: tables.Table
+) -> dict[str, bool]:
+    upstream = data_folder.store.input_of(snapshot, table.same_keys_as) if table.same_keys_as else None
+    rows = stored_rows(pyspark.spark_session, table, snapshot.uri)
+    holds = tables.summarize(table, rows, upstream.keys if upstream else None).holds
+    # The upstream snapshot may be gone by now; what was found when it was there still stands.
+    return snapshot.holds | holds
+
+
+def _current(data_folder: DataFolder, asset: AssetPath) -> Snapshot:
+    with failures():
+        return data_folder.store.require_current(asset)
+
+
+@dg.asset_check(
+    asset="sift_features",
+    description="Not more images than `max_failed_share` in the configuration could not be read.",
+)
+def readable_images(pyspark: SparkResource, data_folder: DataFolder) -> dg.AssetCheckResult:
+    """Warn when too many images could not be read, and name the first of them."""
+    snapshot = _current(data_folder, ("sift_features",))
+    failed = snapshot.counts["failures"]
+    allowed = snapshot.config.get("max_failed_share", 0.01)
+    metadata: dict[str, dg.MetadataValue | float | str] = {
+        "failures": failed,
+        "images": snapshot.rows,
+        "allowed_share": allowed,
+    }
+    if failed:
+        rows = stored_rows(pyspark.spark_session, tables.SIFT_FEATURES, snapshot.uri)
+        named = rows.where("error is not null").orderBy("fileName").select("fileName", "error")
+        metadata["first_failures"] = dg.MetadataValue.table(
+            [dg.TableRecord(row.asDict()) for row in named.limit(_NAMED_IMAGES).collect()]
+        )
+    return dg.AssetCheckResult(
+        passed=failed <= allowed * snapshot.rows, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
+    )
+
+
+checks = [*(_invariant_checks(asset, table) for asset, table in tables.TABLES.items()), readable_images]

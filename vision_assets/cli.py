@@ -1,0 +1,118 @@
+"""The console command ``vision-assets``: what lies in the data folder, and sample images."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vision_assets import settings
+from vision_assets.errors import UserError
+from vision_assets.storage.files import open_files
+from vision_assets.storage.snapshots import AssetPath, Snapshot, SnapshotStore
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_PIPELINE = ("image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the process if None.
+
+    Returns
+    -------
+    int
+        Exit status: 0 when fine, 1 when something the user can mend is wrong.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except UserError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vision-assets", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    path = commands.add_parser("path", help="print the folder of an asset's current snapshot")
+    path.add_argument("asset", help="asset key, such as bow_encodings")
+    path.set_defaults(run=_path)
+    snapshots = commands.add_parser("snapshots", help="list the kept snapshots of an asset, the current one last")
+    snapshots.add_argument("asset", help="asset key, such as bow_encodings")
+    snapshots.set_defaults(run=_snapshots)
+    summary = commands.add_parser("summary", help="print what the pipeline has made")
+    summary.set_defaults(run=_summary)
+    sample = commands.add_parser("sample", help="make a folder of sample images")
+    sample.add_argument("folder", type=Path)
+    sample.add_argument("--seed", type=int, default=0)
+    sample.add_argument("--images-per-class", type=int, default=24)
+    sample.set_defaults(run=_sample)
+    return parser
+
+
+def _path(options: argparse.Namespace) -> None:
+    _print(_store().require_current(_asset(options.asset)).uri)
+
+
+def _snapshots(options: argparse.Namespace) -> None:
+    asset = _asset(options.asset)
+    _store().require_current(asset)
+    rows = [
+        (s.name, s.committed_at, f"{s.rows:,}", _megabytes(s), s.run_id) for s in _store().snapshots(asset)
+    ]
+    _print_table(("snapshot", "committed", "rows", "size", "run"), rows)
+
+
+def _summary(_: argparse.Namespace) -> None:
+    store = _store()
+    snapshots = [store.require_current((asset,)) for asset in _PIPELINE]
+    rows = [(s.asset, _counts(s), f"{s.seconds:.1f} s", _megabytes(s), s.uri) for s in snapshots]
+    _print_table(("asset", "holds", "took", "size", "where"), rows)
+
+
+def _counts(snapshot: Snapshot) -> str:
+    shown = [f"{value:,} {name.replace('_', ' ')}" for name, value in snapshot.counts.items()]
+    return ", ".join(shown)
+
+
+def _sample(options: argparse.Namespace) -> None:
+    from vision_assets.vision.samples import write_sample_images  # noqa: PLC0415 - OpenCV only when needed
+
+    count = write_sample_images(options.folder, seed=options.seed, images_per_class=options.images_per_class)
+    _print(f"{count} sample images in {options.folder}")
+
+
+def _store() -> SnapshotStore:
+    return SnapshotStore(open_files(settings.data_folder(), _start_spark))
+
+
+def _start_spark() -> "SparkSession":
+    from vision_assets.spark.session import start_session  # noqa: PLC0415 - Spark only when needed
+
+    return start_session()
+
+
+def _asset(key: str) -> AssetPath:
+    return tuple(key.split("/"))
+
+
+def _megabytes(snapshot: Snapshot) -> str:
+    return f"{snapshot.bytes / 1e6:,.1f} MB"
+
+
+def _print_table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[column]) for row in [titles, *rows]) for column in range(len(titles))]
+    for row in [titles, *rows]:
+        _print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print(line: str) -> None:
+    print(line)  # noqa: T201

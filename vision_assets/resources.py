@@ -1,0 +1,49 @@
+"""The resources of the assets: Spark, and the data folder with its IO managers."""
+
+from typing import Any
+
+from dagster_pyspark import LazyPySparkResource
+
+from vision_assets import settings
+from vision_assets.spark.session import spark_config, start_jvm
+from vision_assets.storage.io_managers import DataFolder, ParquetIOManager, SequenceFileIOManager
+
+
+class SparkResource(LazyPySparkResource):
+    """A Spark session that starts when it is first used."""
+
+    def _init_session(self) -> None:
+        if self._spark_session is None:
+            start_jvm(self.spark_config)
+        super()._init_session()
+
+
+def make_resources(data: str | None = None, keep_snapshots: int | None = None) -> dict[str, Any]:
+    """Return the resources of all assets.
+
+    Parameters
+    ----------
+    data : str, optional
+        Folder or URI of the tables; from the environment if None.
+    keep_snapshots : int, optional
+        How many snapshots of an asset are kept; from the environment if None.
+
+    Returns
+    -------
+    dict
+        Resource key to resource. What they hold can be changed for a run in its configuration.
+    """
+    pyspark = SparkResource.configure_at_launch(spark_config=spark_config())
+    data_folder = DataFolder.configure_at_launch(
+        pyspark=pyspark,
+        uri=data or settings.data_folder(),
+        keep_snapshots=settings.keep_snapshots() if keep_snapshots is None else keep_snapshots,
+    )
+    return {
+        "pyspark": pyspark,
+        "data_folder": data_folder,
+        "parquet": ParquetIOManager(pyspark=pyspark, data_folder=data_folder),
+        "sequence_file": SequenceFileIOManager(pyspark=pyspark, data_folder=data_folder),
+    }
+
+

@@ -1,0 +1,24 @@
+"""Settings that belong to the place, not to the run: read from environment variables."""
+
+import os
+from pathlib import Path
+
+DATA = "VISION_ASSETS_DATA"
+SOURCE = "VISION_ASSETS_SOURCE"
+KEEP_SNAPSHOTS = "VISION_ASSETS_KEEP_SNAPSHOTS"
+SPARK_MASTER = "VISION_ASSETS_SPARK_MASTER"
+
+
+def data_folder() -> str:
+    """Return the folder or URI that the tables lie under."""
+    return os.environ.get(DATA) or str(Path("data").absolute())
+
+
+def source() -> str:
+    """Return the folder, archive or SequenceFile of images that is read if a run names none."""
+    return os.environ.get(SOURCE, "")
+
+
+def keep_snapshots() -> int:
+    """Return how many snapshots of an asset are kept."""
+    return int(os.environ.get(KEEP_SNAPSHOTS) or 3)

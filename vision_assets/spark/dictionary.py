@@ -1,0 +1,309 @@
+"""The dictionary of visual words: features in, the table `kmeans_dictionary` out."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pyspark import RDD, Broadcast, StorageLevel
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F  # noqa: N812
+
+from vision_assets.errors import UserError
+from vision_assets.spark.tables import KMEANS_DICTIONARY
+from vision_assets.vision.cells import descriptor_matrix
+from vision_assets.vision.kmeans import (
+    Iteration,
+    WordStatistics,
+    assign_statistics,
+    farthest_descriptors,
+    initial_centers,
+    lloyd,
+    seeding_candidates,
+)
+from vision_assets.vision.nearest import Centers
+from vision_assets.vision.sampling import descriptor_hashes, lowest_distinct, sample_indices
+
+BLOCK_ROWS = 2**15
+_BLOCKS_PER_TASK = 16
+_TREE_REDUCE_BYTES = 2**26  # partial sums beyond this are added up by the workers first
+
+
+@dataclass(frozen=True)
+class KMeansOptions:
+    """Options of the training of a dictionary.
+
+    Parameters
+    ----------
+    k : int
+        Number of visual words.
+    max_iter : int
+        Largest number of updates of the centres.
+    tol : float
+        Stop when no centre moves by more than this distance.
+    init_mode : {"random", "k-means++"}
+    seed : int
+    descriptors_per_word : int, optional
+        Size of the sample that is trained on, per word; None trains on all descriptors.
+    """
+
+    k: int = 1000
+    max_iter: int = 10
+    tol: float = 1e-4
+    init_mode: str = "random"
+    seed: int = 0
+    descriptors_per_word: int | None = 256
+
+
+@dataclass(frozen=True)
+class Training:
+    """A trained dictionary and how it came about.
+
+    Parameters
+    ----------
+    final : Iteration
+    total : int
+        Number of descriptors in the features.
+    trained : int
+        Number of descriptors in the sample.
+    inertia : list of float
+        Of the initial centres and after each update.
+    seconds : list of float
+        Of the passes that gave these figures.
+    """
+
+    final: Iteration
+    total: int
+    trained: int
+    inertia: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+
+def train(
+    features: DataFrame,
+    options: KMeansOptions,
+    log: Callable[[str], None] = lambda _: None,
+    block_rows: int = BLOCK_ROWS,
+) -> Training:
+    """Train a dictionary by Lloyd's k-means on a sample of the descriptors.
+
+    The result is a function of the features and the options: neither the partitions nor `block_rows`
+    change a bit of it.
+
+    Parameters
+    ----------
+    features : DataFrame
+        Columns ``fileName``, ``keypointCount``, ``descriptors``.
+    options : KMeansOptions
+    log : callable
+        Takes a line after each pass.
+    block_rows : int
+        Descriptors that a worker handles at once.
+
+    Returns
+    -------
+    Training
+
+    Raises
+    ------
+    UserError
+        If there are fewer distinct descriptors than words.
+    """
+    total = features.agg(F.sum("keypointCount")).head()[0] or 0  # type: ignore[index]
+    wanted = total if options.descriptors_per_word is None else options.k * options.descriptors_per_word
+    rate = min(1.0, wanted / total) if total else 1.0
+    sample = SampledDescriptors(features, rate, options.seed, block_rows, rows=math.ceil(rate * total))
+    try:
+        return _train_on(sample, options, total, log)
+    finally:
+        sample.release()
+
+
+def _train_on(
+    sample: "SampledDescriptors", options: KMeansOptions, total: int, log: Callable[[str], None]
+) -> Training:
+    candidates = sample.distinct(seeding_candidates(options.k, options.init_mode))
+    trained = sample.count()
+    if len(candidates) < options.k:
+        raise UserError(
+            f"k = {options.k:,} words need as many distinct descriptors, but there are only {len(candidates):,} "
+            f"among the {trained:,} trained on ({total:,} in all). Lower k, add images, or set "
+            "descriptors_per_word to null."
+        )
+    log(f"training on {trained:,} of {total:,} descriptors")
+    inertia: list[float] = []
+    seconds: list[float] = []
+    started = time.monotonic()
+
+    def report(state: Iteration) -> None:
+        nonlocal started
+        inertia.append(math.fsum(state.inertia))
+        seconds.append(time.monotonic() - started)
+        started = time.monotonic()
+        left = (options.max_iter - state.index) * seconds[-1]
+        log(
+            f"iteration {state.index} of {options.max_iter}: inertia {inertia[-1]:.6g}, "
+            f"{seconds[-1]:.1f} s, at most {max(left, 0):.0f} s left"
+        )
+
+    initial = initial_centers(candidates, options.k, options.init_mode, options.seed)
+    final = lloyd(sample, initial, max_iter=options.max_iter, tol=options.tol, report=report)
+    return Training(final, total, trained, inertia, seconds)
+
+
+def dictionary_table(features: DataFrame, final: Iteration) -> DataFrame:
+    """Make the table of a trained dictionary.
+
+    Parameters
+    ----------
+    features : DataFrame
+        Only its session is used.
+    final : Iteration
+
+    Returns
+    -------
+    DataFrame
+        Of the schema of `vision_assets.spark.tables.KMEANS_DICTIONARY`, one row per word.
+    """
+    words = pd.DataFrame(
+        {
+            "wordId": np.arange(len(final.centers), dtype=np.int32),
+            "center": list(final.centers.values.astype(np.float32)),
+            "descriptorCount": final.statistics.counts,
+            "inertia": final.inertia,
+        }
+    )
+    return features.sparkSession.createDataFrame(words, KMEANS_DICTIONARY.schema).coalesce(1)
+
+
+def load_centers(dictionary: DataFrame) -> Centers:
+    """Bring the centres of a dictionary to the driver.
+
+    Parameters
+    ----------
+    dictionary : DataFrame
+        Columns ``wordId``, ``center``.
+
+    Returns
+    -------
+    Centers
+        In the order of the words.
+    """
+    column = dictionary.select("wordId", "center").toArrow().sort_by("wordId").column("center")
+    values = column.combine_chunks().flatten().to_numpy().astype(np.float64)
+    return Centers(values.reshape(len(column), -1))
+
+
+class SampledDescriptors:
+    """The training descriptors in Spark's cache: a `vision_assets.vision.kmeans.DescriptorSet`.
+
+    Parameters
+    ----------
+    features : DataFrame
+        Columns ``fileName``, ``keypointCount``, ``descriptors``.
+    rate : float
+        Share of the descriptors to take, in 0..1.
+    seed : int
+    block_rows : int
+        Descriptors that a worker handles at once.
+    rows : int
+        About how many descriptors the sample has.
+    """
+
+    def __init__(self, features: DataFrame, rate: float, seed: int, block_rows: int, rows: int) -> None:
+        self._seed = seed
+        self._context = features.sparkSession.sparkContext
+        tasks = max(2 * self._context.defaultParallelism, rows // (_BLOCKS_PER_TASK * BLOCK_ROWS))
+        images: RDD[Row] = features.where("keypointCount > 0").select("fileName", "keypointCount", "descriptors").rdd
+        if images.getNumPartitions() > tasks:
+            images = images.coalesce(tasks)
+        self._blocks: RDD[NDArray[np.uint8]] = images.mapPartitions(
+            partial(_sample_partition, rate, seed, block_rows)
+        ).persist(StorageLevel.MEMORY_AND_DISK)
+
+    def count(self) -> int:
+        """Return the number of descriptors."""
+        return int(self._blocks.map(len).sum())
+
+    def statistics(self, centers: Centers) -> WordStatistics:
+        """Assign every descriptor to its nearest centre and return the words' statistics."""
+        shared = self._context.broadcast(centers)
+        try:
+            parts = self._blocks.mapPartitions(partial(_statistics_of_partition, shared))
+            size = centers.values.size * 8 * parts.getNumPartitions()
+            merge = parts.treeReduce if size > _TREE_REDUCE_BYTES else parts.reduce
+            return merge(WordStatistics.merge)
+        finally:
+            shared.destroy()
+
+    def farthest(self, centers: Centers, count: int) -> NDArray[np.uint8]:
+        """Return the distinct descriptors farthest from their nearest centre."""
+        shared = self._context.broadcast(centers)
+        try:
+            return self._lowest(partial(_farthest_of_block, shared, count, self._seed), count)
+        finally:
+            shared.destroy()
+
+    def distinct(self, count: int) -> NDArray[np.uint8]:
+        """Return distinct descriptors in random order: shape (min(count, distinct), d), dtype uint8."""
+        return self._lowest(partial(_distinct_of_block, count, self._seed), count)
+
+    def _lowest(self, choose: Callable[[NDArray[np.uint8]], tuple[NDArray, NDArray]], count: int) -> NDArray:
+        merge = partial(_merge_lowest, self._seed, count)
+        chosen = self._blocks.map(choose)
+        return chosen.treeReduce(merge)[0] if not chosen.isEmpty() else np.empty((0, 0), np.uint8)
+
+    def release(self) -> None:
+        """Remove the descriptors from Spark's cache."""
+        self._blocks.unpersist()
+
+
+def _sample_partition(rate: float, seed: int, block_rows: int, images: Iterable[Row]) -> Iterator[NDArray[np.uint8]]:
+    """Descriptors of the sample in blocks of `block_rows`, the last one smaller."""
+    waiting: list[NDArray[np.uint8]] = []
+    rows = 0
+    for file_name, count, cell in images:
+        matrix = descriptor_matrix(cell, len(cell) // count)
+        waiting.append(matrix[sample_indices(seed, file_name, count, rate)])
+        rows += len(waiting[-1])
+        if rows >= block_rows:
+            whole = np.concatenate(waiting)
+            full = rows - rows % block_rows
+            yield from np.split(whole[:full], full // block_rows)
+            waiting, rows = [whole[full:]], rows - full
+    if rows:
+        yield np.concatenate(waiting)
+
+
+def _statistics_of_partition(
+    centers: "Broadcast[Centers]", blocks: Iterable[NDArray[np.uint8]]
+) -> Iterator[WordStatistics]:
+    total: WordStatistics | None = None
+    for block in blocks:
+        part = assign_statistics(block, centers.value)
+        total = part if total is None else total.merge(part)
+    if total is not None:
+        yield total
+
+
+def _farthest_of_block(
+    centers: "Broadcast[Centers]", count: int, seed: int, block: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    return farthest_descriptors(block, centers.value, count, seed)
+
+
+def _distinct_of_block(
+    count: int, seed: int, block: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
+    return lowest_distinct(block, descriptor_hashes(block, seed), seed, count)
+
+
+def _merge_lowest(
+    seed: int, count: int, left: tuple[NDArray, NDArray], right: tuple[NDArray, NDArray]
+) -> tuple[NDArray, NDArray]:
+    both = np.concatenate([left[0], right[0]]), np.concatenate([left[1], right[1]])
+    return lowest_distinct(*both, seed, count)

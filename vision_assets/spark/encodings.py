@@ -1,0 +1,121 @@
+"""Encodings of images: features and a dictionary in, the table `bow_encodings` out."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark import Broadcast
+from pyspark.sql import DataFrame
+
+from vision_assets.errors import UserError
+from vision_assets.spark.dictionary import load_centers
+from vision_assets.spark.tables import BOW_ENCODINGS
+from vision_assets.vision.encoding import Normalization, Pooling, encode
+from vision_assets.vision.nearest import Centers
+
+_POOLED_VALUES = 2**22  # float64 values of a batch of images: 32 MB
+
+
+def encode_features(
+    features: DataFrame, dictionary: DataFrame, pooling: Pooling, normalization: Normalization
+) -> DataFrame:
+    """Encode each image's descriptors with the words of a dictionary.
+
+    Parameters
+    ----------
+    features : DataFrame
+        Columns ``fileName``, ``label``, ``keypointCount``, ``descriptors``.
+    dictionary : DataFrame
+        Of the schema of `vision_assets.spark.tables.KMEANS_DICTIONARY`.
+    pooling : {"sum", "max", "count"}
+    normalization : {"none", "l1", "l2", "hellinger"}
+
+    Returns
+    -------
+    DataFrame
+        Of the schema of `vision_assets.spark.tables.BOW_ENCODINGS`, not yet computed, one row per image.
+
+    Raises
+    ------
+    UserError
+        If the descriptors are not as long as the centres.
+    """
+    centers = load_centers(dictionary)
+    _require_fit(features, dictionary, centers)
+    shared = features.sparkSession.sparkContext.broadcast(centers)
+    columns = features.select("fileName", "label", "keypointCount", "descriptors")
+    return columns.mapInArrow(
+        partial(_encode_batches, shared, pooling, normalization),
+        BOW_ENCODINGS.schema,
+    )
+
+
+def _require_fit(features: DataFrame, dictionary: DataFrame, centers: Centers) -> None:
+    first = (
+        features.where("keypointCount > 0")
+        .selectExpr("octet_length(descriptors) div keypointCount as length")
+        .head()
+    )
+    length = centers.values.shape[1]
+    if first is not None and first.length != length:
+        raise UserError(
+            f"The dictionary {_location(dictionary)} has centres of length {length}, but the features "
+            f"{_location(features)} have descriptors of length {first.length}. "
+            "Materialize kmeans_dictionary from these features first."
+        )
+
+
+def _location(table: DataFrame) -> str:
+    return next((file.rpartition("/")[0] for file in table.inputFiles()), "in memory")
+
+
+def _encode_batches(
+    centers: "Broadcast[Centers]",
+    pooling: Pooling,
+    normalization: Normalization,
+    batches: Iterator[pa.RecordBatch],
+) -> Iterator[pa.RecordBatch]:
+    step = max(1, _POOLED_VALUES // len(centers.value))
+    for batch in batches:
+        for start in range(0, batch.num_rows, step):
+            yield _encode_batch(centers.value, pooling, normalization, batch.slice(start, step))
+
+
+def _encode_batch(
+    centers: Centers, pooling: Pooling, normalization: Normalization, images: pa.RecordBatch
+) -> pa.RecordBatch:
+    counts = images.column("keypointCount").to_numpy()
+    descriptors = binary_values(images.column("descriptors")).reshape(-1, centers.values.shape[1])
+    bow = encode(descriptors, counts, centers, pooling, normalization)
+    offsets = np.arange(len(bow) + 1, dtype=np.int32) * len(centers)
+    return pa.RecordBatch.from_arrays(
+        [
+            images.column("fileName"),
+            images.column("label"),
+            images.column("keypointCount"),
+            pa.ListArray.from_arrays(pa.array(offsets), pa.array(bow.reshape(-1))),
+        ],
+        names=BOW_ENCODINGS.schema.names,
+    )
+
+
+def binary_values(cells: pa.BinaryArray) -> NDArray[np.uint8]:
+    """View the bytes of all cells of a column, one cell after the other, without copying.
+
+    Parameters
+    ----------
+    cells : pyarrow.BinaryArray
+        Without nulls.
+
+    Returns
+    -------
+    ndarray of shape (total size,), dtype uint8
+    """
+    _, offsets_buffer, values_buffer = cells.buffers()
+    if values_buffer is None:
+        return np.empty(0, np.uint8)
+    width = np.int64 if pa.types.is_large_binary(cells.type) else np.int32
+    offsets = np.frombuffer(offsets_buffer, width)[cells.offset : cells.offset + len(cells) + 1]
+    return np.frombuffer(values_buffer, np.uint8)[offsets[0] : offsets[-1]]

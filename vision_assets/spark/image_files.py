@@ -1,0 +1,135 @@
+"""What a source yields: which images were chosen, what was skipped and why, and how to read them."""
+
+import fnmatch
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from pyspark import RDD, SparkContext
+
+from vision_assets.errors import UserError
+
+DEFAULT_PATTERNS: tuple[str, ...] = (
+    *("*.jpg", "*.jpeg", "*.jpe", "*.png", "*.apng", "*.gif", "*.webp", "*.avif", "*.tif", "*.tiff"),
+    *("*.bmp", "*.dib", "*.jp2", "*.j2k", "*.jxl", "*.pbm", "*.pgm", "*.ppm", "*.pnm", "*.pxm"),
+    *("*.pfm", "*.sr", "*.ras", "*.hdr", "*.pic", "*.exr"),
+)
+"""Names of the image formats that OpenCV 5 reads. A few of them depend on how OpenCV was built."""
+
+MAX_IMAGE_BYTES = 1 << 30
+"""A JVM array, which has to hold a whole value and its copies, ends at 2 GiB."""
+
+MAX_EXAMPLES = 20
+
+NOT_MATCHED = "name matches no pattern"
+TOO_LARGE = "larger than 1 GiB"
+MACOS_METADATA = "macOS metadata"
+LINK = "link"
+SPECIAL = "not a regular file"
+
+Pair = tuple[str, bytes]
+
+
+@dataclass
+class Skipped:
+    """What was not taken from a source: how many per reason, and the first few by name."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    examples: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """Number of names skipped, for whatever reason."""
+        return sum(self.counts.values())
+
+    def add(self, name: str, reason: str) -> None:
+        """Count one name."""
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+        if len(self.examples) < MAX_EXAMPLES:
+            self.examples.append((name, reason))
+
+    def __add__(self, other: "Skipped") -> "Skipped":
+        counts = dict(self.counts)
+        for reason, count in other.counts.items():
+            counts[reason] = counts.get(reason, 0) + count
+        return Skipped(counts, (self.examples + other.examples)[:MAX_EXAMPLES])
+
+
+class Patterns:
+    """Glob patterns for the file name, without regard to case."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        if isinstance(patterns, str) or not patterns:
+            raise UserError(f"no file name patterns in {patterns!r}: give a list such as ['*.jpg', '*.png']")
+        for pattern in patterns:
+            if "/" in pattern or not pattern:
+                raise UserError(f"pattern {pattern!r} has a folder or nothing in it: give file names")
+        self.globs = tuple(patterns)
+        self._regex = re.compile("|".join(fnmatch.translate(pattern.lower()) for pattern in patterns))
+
+    def match(self, name: str) -> bool:
+        """Tell whether the last part of a path matches."""
+        return self._regex.match(posixpath.basename(name).lower()) is not None
+
+    def reason_to_skip(self, name: str, size: int) -> str | None:
+        """Tell why a regular file is not taken, None when it is."""
+        if posixpath.basename(name).startswith("._"):
+            return MACOS_METADATA
+        if not self.match(name):
+            return NOT_MATCHED
+        return TOO_LARGE if size > MAX_IMAGE_BYTES else None
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """The images chosen from a source, not read yet.
+
+    A source is read by the workers, by the driver's own process, or part by each.
+
+    Attributes
+    ----------
+    source
+        Where they are, as the user gave it.
+    patterns
+        The patterns that chose them.
+    count
+        How many were chosen; None when only reading all of it can tell.
+    skipped
+        What was not chosen.
+    by_workers
+        Makes an RDD of (key, bytes).
+    by_driver
+        Yields (key, bytes) in the driver.
+    """
+
+    source: str
+    patterns: Patterns
+    count: int | None
+    skipped: Skipped
+    by_workers: "Callable[[SparkContext], RDD[Pair]] | None" = None
+    by_driver: Callable[[], Iterator[Pair]] | None = None
+    close: Callable[[], object] = field(default=lambda: None, repr=False)
+    """Removes temporary files, if there are any. Leaving a `with` block does it as well."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def no_images(source: str, patterns: Patterns, skipped: Skipped) -> UserError:
+    """Make the error for a source from which nothing was chosen."""
+    if not skipped.total:
+        return UserError(f"{source!r} is empty: there is no file in it")
+    shown = ", ".join(f"{name!r} ({reason})" for name, reason in skipped.examples[:3])
+    globs = ", ".join(patterns.globs)
+    return UserError(f"no image in {source!r}: {skipped.total} skipped, such as {shown}.\nPatterns: {globs}")

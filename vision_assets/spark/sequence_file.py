@@ -1,0 +1,307 @@
+"""SequenceFiles of `<Text, BytesWritable>`: a key and a file's bytes, as Hadoop and Spark know them."""
+
+import os
+import re
+import struct
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from py4j.protocol import Py4JJavaError
+from pyspark import RDD, Accumulator
+from pyspark.accumulators import AccumulatorParam
+from pyspark.errors import PySparkException
+from pyspark.serializers import CPickleSerializer
+from pyspark.sql import SparkSession
+
+from vision_assets.errors import UserError
+from vision_assets.spark.image_files import ImageFiles, Pair, Patterns, Skipped, no_images
+
+MAGIC = b"SEQ"
+HEADER_BYTES = 512
+"""Enough of a SequenceFile's beginning for `check_header`."""
+
+_TEXT = "org.apache.hadoop.io.Text"
+_BYTES = "org.apache.hadoop.io.BytesWritable"
+_INPUT = "org.apache.hadoop.mapreduce.lib.input.SequenceFileInputFormat"
+_OUTPUT = "org.apache.hadoop.mapreduce.lib.output.SequenceFileOutputFormat"
+_NO_MARKER_FILE = "mapreduce.fileoutputcommitter.marksuccessfuljobs"
+_COMPRESS = "mapreduce.output.fileoutputformat.compress"
+_PATHS = "mapreduce.input.fileinputformat.inputdir"
+_SPLIT_BYTES = "mapreduce.input.fileinputformat.split.maxsize"
+
+_PART_BYTES = 256 << 20
+_SYNC_EVERY_BYTES = 100_000
+
+
+@dataclass(frozen=True)
+class Written:
+    """How many images a SequenceFile holds, and what was not taken from the source."""
+
+    count: int
+    skipped: Skipped
+
+    def __add__(self, other: "Written") -> "Written":
+        return Written(self.count + other.count, self.skipped + other.skipped)
+
+
+def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
+    """Write images into part files of a SequenceFile, without compression and without a marker file.
+
+    Workers write what they can read; the driver writes what only it can read to a local temporary file
+    at a time, of at most 256 MB or one image, and uploads that. No more than one image per task is in memory.
+
+    Parameters
+    ----------
+    spark
+        The session; its Hadoop settings decide how `uri` is reached.
+    images
+        From `vision_assets.spark.sources.open_source`.
+    uri
+        A folder that does not exist yet: a local path or a Hadoop URI.
+
+    Returns
+    -------
+    What was written, with the names skipped while reading added to those skipped before.
+
+    Raises
+    ------
+    UserError
+        When the source cannot be read to its end, has changed, or holds no image. Nothing is left at `uri`.
+    """
+    files, path = hadoop_path(spark, uri)
+    if files.exists(path):
+        raise UserError(f"{uri!r} exists: write into a folder that does not exist yet")
+    reports = spark.sparkContext.accumulator({}, _Reports())
+    choose = partial(_choose, images.patterns, reports)
+    try:
+        if images.by_workers:
+            _write_by_workers(images.by_workers(spark.sparkContext).mapPartitionsWithIndex(choose), uri)
+        if images.by_driver:
+            files.mkdirs(path)
+            write_parts(choose(-1, images.by_driver()), partial(_upload, spark, uri))
+        written = sum(reports.value.values(), Written(0, images.skipped))
+        _check(images, written)
+    except Exception as error:
+        files.delete(path, True)
+        known = explain(error, images.source)
+        if known is None or known is error:
+            raise
+        raise known from error
+    return written
+
+
+def _check(images: ImageFiles, written: Written) -> None:
+    if not written.count:
+        raise no_images(images.source, images.patterns, written.skipped)
+    if images.count is not None and images.count != written.count:
+        raise UserError(
+            f"{images.source!r} changed while it was read: {images.count} images were listed and "
+            f"{written.count} read.\nRun again when it is at rest."
+        )
+
+
+def read(spark: SparkSession, uri: str, min_partitions: int | None = None) -> "RDD[Pair]":
+    """Read the (key, bytes) of a SequenceFile, lazily.
+
+    Parameters
+    ----------
+    spark
+        The session.
+    uri
+        A file, or a folder of part files: a local path or a Hadoop URI.
+    min_partitions
+        Cut large parts into smaller ones to have about so many partitions. A part is cut at its sync
+        marks, 100 kB apart, so a small file may give fewer.
+
+    Returns
+    -------
+    An RDD. A job on it fails with a Java exception when the data is damaged; see `explain`.
+    """
+    conf = {_PATHS: escape_path(uri)}
+    if min_partitions:
+        files, path = hadoop_path(spark, uri)
+        conf[_SPLIT_BYTES] = str(max(1, -(-files.getContentSummary(path).getLength() // min_partitions)))
+    # One record per batch: Spark's own choice takes 1,024 photos at once after 1,024 thumbnails.
+    records: RDD[tuple[Any, Any]] = spark.sparkContext.newAPIHadoopRDD(
+        _INPUT, _TEXT, _BYTES, conf=conf, batchSize=1
+    )
+    return records.map(_as_pair)
+
+
+def read_in_driver(spark: SparkSession, uri: str) -> Iterator[Pair]:
+    """Yield the (key, bytes) of one SequenceFile that only the driver can reach."""
+    files, path = hadoop_path(spark, uri)
+    hadoop = _jvm(spark).org.apache.hadoop.io
+    reader = getattr(hadoop, "SequenceFile$Reader")(files, path, files.getConf())
+    try:
+        key, value = hadoop.Text(), hadoop.BytesWritable()
+        while reader.next(key, value):
+            yield key.toString(), bytes(value.copyBytes())
+    finally:
+        reader.close()
+
+
+def check_header(head: bytes, where: str) -> None:
+    """Raise a `UserError` unless a file's first `HEADER_BYTES` are those of a `<Text, BytesWritable>`."""
+    advice = f"Only SequenceFiles of <{_TEXT}, {_BYTES}> can be read."
+    try:
+        key_end = 5 + head[4]
+        value_end = key_end + 1 + head[key_end]
+    except IndexError:
+        raise UserError(
+            f"the SequenceFile {where!r} ends inside its header.\nCopy or make it again."
+        ) from None
+    classes = (
+        head[5:key_end].decode("ascii", "replace"),
+        head[key_end + 1 : value_end].decode("ascii", "replace"),
+    )
+    if head[:3] != MAGIC or classes != (_TEXT, _BYTES):
+        raise UserError(f"{where!r} is a SequenceFile of <{classes[0]}, {classes[1]}>.\n{advice}")
+
+
+def explain(error: Exception, source: str) -> UserError | None:
+    """Find the cause that a user can mend in the error of a Spark job that reads images.
+
+    Returns
+    -------
+    The `UserError`, or None when the cause is another.
+    """
+    if isinstance(error, UserError):
+        return error
+    if not isinstance(error, (Py4JJavaError, PySparkException)):
+        return None
+    text = str(error)
+    if found := re.search(r"^vision_assets\.errors\.UserError: (.+)$", text, re.MULTILINE):
+        return UserError(found[1])
+    if found := re.search(r"(?:Encountered error while reading file|FAILED_READ_FILE\S*) (\S+)", text):
+        return UserError(
+            f"cannot read {found[1]!r}, which was listed before.\nIs it still there, and readable?"
+        )
+    damage = (
+        "java.io.EOFException",
+        "File is corrupt",
+        "not a SequenceFile",
+        "ChecksumException",
+        "is not class",
+    )
+    if any(sign in text for sign in damage):
+        return UserError(
+            f"the SequenceFile {source!r} is damaged or ends in the middle of a record.\n"
+            "Copy or make it again, then retry."
+        )
+    return None
+
+
+def hadoop_path(spark: SparkSession, uri: str) -> tuple[Any, Any]:
+    """Return the JVM's `FileSystem` and `Path` for a URI."""
+    path = _jvm(spark).org.apache.hadoop.fs.Path(uri)
+    return path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()), path
+
+
+def escape_glob(uri: str) -> str:
+    """Write a path so that Hadoop takes none of its characters for a pattern."""
+    return re.sub(r"([{}\[\]*?\\])", r"\\\1", uri)
+
+
+def escape_path(uri: str) -> str:
+    """Write a path so that a Hadoop input format takes it for one path and no pattern."""
+    return re.sub(r"([,\\])", r"\\\1", escape_glob(uri))
+
+
+def write_parts(
+    pairs: Iterable[Pair], upload: Callable[[Path], object], part_bytes: int = _PART_BYTES
+) -> None:
+    """Write pairs to local SequenceFiles, one after the other, and hand over each.
+
+    Through the JVM's own writer every image would go as base64 text.
+    """
+    iterator = iter(pairs)
+    first = next(iterator, None)
+    number = 0
+    with tempfile.TemporaryDirectory(prefix="seqfile-") as folder:
+        while first is not None:
+            part = Path(folder) / f"part-d-{number:05}"
+            with part.open("wb") as file:
+                first = _write_part(file, first, iterator, part_bytes)
+            upload(part)
+            part.unlink(missing_ok=True)
+            number += 1
+
+
+def _write_part(file: IO[bytes], first: Pair, rest: Iterator[Pair], part_bytes: int) -> Pair | None:
+    """Write pairs until the part is full; return the one that did not fit, if any."""
+    sync = os.urandom(16)
+    names = b"".join(_vint(len(name)) + name.encode() for name in (_TEXT, _BYTES))
+    file.write(MAGIC + b"\x06" + names + b"\0\0" + struct.pack(">i", 0) + sync)
+    last_sync = 0
+    pair: Pair | None = first
+    while pair is not None and (not last_sync or file.tell() < part_bytes):
+        if file.tell() - last_sync >= _SYNC_EVERY_BYTES or not last_sync:
+            file.write(struct.pack(">i", -1) + sync)
+            last_sync = file.tell()
+        key, data = pair[0].encode(), pair[1]
+        text = _vint(len(key)) + key
+        file.write(
+            struct.pack(">ii", len(text) + 4 + len(data), len(text)) + text + struct.pack(">i", len(data))
+        )
+        file.write(data)
+        pair = next(rest, None)
+    return pair
+
+
+def _vint(number: int) -> bytes:
+    """Encode a length as Hadoop's `WritableUtils.writeVInt` does."""
+    if number <= 127:
+        return bytes([number])
+    body = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return bytes([256 - 112 - len(body)]) + body
+
+
+def _write_by_workers(pairs: "RDD[Pair]", uri: str) -> None:
+    # One pickle per pair: the batches of `saveAsNewAPIHadoopFile` take as many photos as thumbnails before.
+    pickled = pairs._reserialize(CPickleSerializer())
+    conf = {_NO_MARKER_FILE: "false", _COMPRESS: "false"}
+    jvm: Any = pairs.ctx._jvm
+    jvm.PythonRDD.saveAsNewAPIHadoopFile(pickled._jrdd, False, uri, _OUTPUT, _TEXT, _BYTES, None, None, conf)
+
+
+class _Reports(AccumulatorParam[dict[int, Written]]):
+    """Holds one report per partition, however often it is read: Spark reads the first one twice."""
+
+    def zero(self, value: dict[int, Written]) -> dict[int, Written]:
+        return {}
+
+    def addInPlace(self, value1: dict[int, Written], value2: dict[int, Written]) -> dict[int, Written]:  # noqa: N802
+        value1.update(value2)
+        return value1
+
+
+def _choose(
+    patterns: Patterns, reports: Accumulator[dict[int, Written]], partition: int, pairs: Iterable[Pair]
+) -> Iterator[Pair]:
+    """Take what the patterns match, which only a SequenceFile's keys may not; report at the end."""
+    count, skipped = 0, Skipped()
+    for pair in pairs:
+        if reason := patterns.reason_to_skip(pair[0], len(pair[1])):
+            skipped.add(pair[0], reason)
+        else:
+            count += 1
+            yield pair
+    reports.add({partition: Written(count, skipped)})
+
+
+def _upload(spark: SparkSession, uri: str, part: Path) -> None:
+    files, path = hadoop_path(spark, f"{uri}/{part.name}")
+    files.copyFromLocalFile(True, True, _jvm(spark).org.apache.hadoop.fs.Path(f"file://{part}"), path)
+
+
+def _as_pair(record: tuple[Any, Any]) -> Pair:
+    return record[0], bytes(record[1])
+
+
+def _jvm(spark: SparkSession) -> Any:
+    return spark.sparkContext._jvm

@@ -1,0 +1,108 @@
+"""Configuration of Spark: what this project needs, unless the user's own Spark configuration says otherwise."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import IO
+
+from pyspark import SparkContext
+from pyspark.conf import SparkConf
+from pyspark.java_gateway import launch_gateway
+from pyspark.sql import SparkSession
+
+from vision_assets import settings
+
+_LOG4J = Path(__file__).with_name("log4j2.properties")
+_JVM_NOTICE = b"WARNING: Using incubator modules: jdk.incubator.vector"
+
+
+def spark_config() -> dict[str, str]:
+    """Return the Spark properties of this project, without those that ``spark-defaults.conf`` sets.
+
+    Returns
+    -------
+    dict
+        Property to value.
+    """
+    configured = _configured_properties()
+    master = os.environ.get(settings.SPARK_MASTER) or configured.get("spark.master") or "local[*]"
+    ours = {
+        "spark.master": master,
+        "spark.app.name": "vision_assets",
+        "spark.driver.memory": "2g",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        # Spark runs tasks side by side; a worker that starts threads of its own only fights the others.
+        "spark.executorEnv.OMP_NUM_THREADS": "1",
+        "spark.executorEnv.OPENBLAS_NUM_THREADS": "1",
+        # Batches to Python are bounded in bytes, since a row may hold all descriptors of a large image.
+        "spark.sql.execution.arrow.maxBytesPerBatch": "16m",
+        # A snapshot's folder holds the table alone, which every reader of Parquet understands.
+        "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+    }
+    if "SPARK_CONF_DIR" not in os.environ:
+        ours["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}"
+    if master.startswith("local"):
+        # Nothing listens on the network, and Spark need not guess this machine's address.
+        ours |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    return {name: value for name, value in ours.items() if name == "spark.master" or name not in configured}
+
+
+def _configured_properties() -> dict[str, str]:
+    folder = os.environ.get("SPARK_CONF_DIR")
+    file = Path(folder, "spark-defaults.conf") if folder else None
+    if file is None or not file.is_file():
+        return {}
+    lines = (line.strip() for line in file.read_text().splitlines())
+    pairs = (line.replace("=", " ", 1).split(None, 1) for line in lines if line and line[0] != "#")
+    return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}
+
+
+def start_jvm(config: dict[str, str]) -> None:
+    """Start Spark's JVM, if none runs, without the one line on its error stream that nobody can act on.
+
+    Parameters
+    ----------
+    config : dict
+        Spark properties; those of the JVM itself take effect only here.
+    """
+    if SparkContext._gateway is not None:
+        return
+    if config["spark.master"].startswith("local"):
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    conf = SparkConf(loadDefaults=False).setAll(list(config.items()))
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as stderr:
+        gateway = launch_gateway(conf, popen_kwargs={"stderr": stderr})
+    threading.Thread(target=_forward, args=(os.fdopen(reading, "rb"),), name="jvm-stderr", daemon=True).start()
+    SparkContext._ensure_initialized(gateway=gateway)
+
+
+def _forward(stream: IO[bytes]) -> None:
+    for line in stream:
+        if line.rstrip() != _JVM_NOTICE:
+            os.write(2, line)
+
+
+
+
+def start_session(config: dict[str, str] | None = None) -> SparkSession:
+    """Return the Spark session of this process, started if there is none.
+
+    Parameters
+    ----------
+    config : dict, optional
+        Spark properties; those of `spark_config` if None.
+
+    Returns
+    -------
+    SparkSession
+    """
+    config = spark_config() if config is None else config
+    start_jvm(config)
+    builder = SparkSession.builder
+    for name, value in config.items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()

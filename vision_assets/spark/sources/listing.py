@@ -1,0 +1,177 @@
+"""Names and places of millions of files, held compactly, and cut into what one task reads."""
+
+import posixpath
+import re
+import zlib
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from vision_assets.errors import UserError
+from vision_assets.spark.image_files import MACOS_METADATA, Patterns, Skipped
+
+SPLIT_BYTES = 128 << 20
+"""A task streams its split, so this bounds no memory: it is a size of part files that HDFS and S3 like."""
+
+SPLITS_PER_CORE = 4
+
+BYTES_PER_FILE = 4096
+"""The effort of opening a file, as bytes that are read in the same time."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def clean_key(name: str) -> str:
+    r"""Turn the name of a file or an archive's member into a key that stays inside the source.
+
+    A leading '/', '.' and '..' are resolved as if the source were the root of the file system. Bytes
+    that are not UTF-8, which Python keeps as lone surrogates, become ``\xNN``.
+
+    Returns
+    -------
+    The key; empty when the name names no file.
+    """
+    parts: list[str] = []
+    for part in name.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return _SURROGATE.sub(_escape, "/".join(parts).replace("\0", "\\x00"))
+
+
+def _escape(surrogate: re.Match[str]) -> str:
+    code = ord(surrogate[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Some rows of a `Listing`, small when pickled."""
+
+    packed_names: bytes
+    numbers: "tuple[array[int], ...]"
+
+    def __iter__(self) -> Iterator[tuple[bytes, tuple[int, ...]]]:
+        names = zlib.decompress(self.packed_names).split(b"\0")
+        return zip(names, zip(*self.numbers, strict=True), strict=False)
+
+
+class Listing:
+    """Rows of (name, size in bytes, further numbers), about 8 bytes per number and a name's own bytes."""
+
+    def __init__(self, further_numbers: int = 0) -> None:
+        self._names = bytearray()
+        self._ends = array("Q")
+        self._numbers = tuple(array("Q") for _ in range(1 + further_numbers))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def add(self, name: bytes, *numbers: int) -> None:
+        """Add a row. The name holds no NUL."""
+        self._names += name + b"\0"
+        self._ends.append(len(self._names))
+        for column, number in zip(self._numbers, numbers, strict=True):
+            column.append(number)
+
+    def names(self) -> Iterator[bytes]:
+        """Yield all names in order."""
+        start = 0
+        for end in self._ends:
+            yield bytes(self._names[start : end - 1])
+            start = end
+
+    def whole(self) -> Entries:
+        """Return all rows as one."""
+        return self._rows(0, len(self))
+
+    def cut(self, parallelism: int) -> list[Entries]:
+        """Return consecutive rows, about equally many bytes each, at most `SPLIT_BYTES` or one file."""
+        sizes = (
+            np.frombuffer(self._numbers[0], dtype=np.uint64) if len(self) else np.zeros(0, dtype=np.uint64)
+        )
+        efforts = sizes.astype(np.int64) + BYTES_PER_FILE
+        target = min(SPLIT_BYTES, int(efforts.sum()) // (SPLITS_PER_CORE * parallelism))
+        starts, filled = [], target + 1
+        for row, effort in enumerate(efforts):
+            filled += int(effort)
+            if filled > target:
+                starts.append(row)
+                filled = int(effort)
+        return [self._rows(*bounds) for bounds in zip(starts, [*starts[1:], len(self)], strict=True)]
+
+    def raise_if_duplicates(self, source: str) -> None:
+        """Raise a `UserError` that shows some of the names that are there more than once."""
+        hashes = np.fromiter((hash(name) for name in self.names()), dtype=np.int64, count=len(self))
+        hashes.sort()
+        twice = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+        if not twice:
+            return
+        seen: set[bytes] = set()
+        doubles: list[str] = []
+        for name in self.names():
+            if hash(name) in twice:
+                if name in seen:
+                    doubles.append(name.decode())
+                seen.add(name)
+        if doubles:
+            shown = ", ".join(map(repr, doubles[:3]))
+            raise UserError(
+                f"{len(doubles)} images in {source!r} have the same key as another, such as {shown}.\n"
+                "Each path has to be there once (a leading '/', './' and '../' are left out of keys)."
+            )
+
+    def _rows(self, start: int, stop: int) -> Entries:
+        first = self._ends[start - 1] if start else 0
+        last = self._ends[stop - 1] if stop else 0
+        numbers = tuple(column[start:stop] for column in self._numbers)
+        return Entries(zlib.compress(bytes(self._names[first:last]), 1), numbers)
+
+
+class ArchiveListing:
+    """The images among an archive's members, by key, and what is not one of them."""
+
+    def __init__(self, source: str, patterns: Patterns, further_numbers: int) -> None:
+        self._source = source
+        self._patterns = patterns
+        self._listing = Listing(further_numbers)
+        self._tops: set[str] = set()
+        self.skipped = Skipped()
+
+    def skip(self, name: str, reason: str) -> None:
+        """Count a member that is no regular file or cannot be read."""
+        self.skipped.add(clean_key(name) or repr(name), reason)
+
+    def add(self, name: str, *numbers: int) -> None:
+        """Take a regular member with its size and further numbers, or count it as skipped."""
+        key = clean_key(name)
+        if not key or _is_macos_metadata(key):
+            self.skip(name, MACOS_METADATA if key else "no file name")
+            return
+        if len(self._tops) < 2:
+            self._tops.add(key.partition("/")[0] if "/" in key else "")
+        reason = self._patterns.reason_to_skip(key, numbers[0])
+        if reason:
+            self.skip(name, reason)
+        else:
+            self._listing.add(key.encode(), *numbers)
+
+    def finish(self) -> tuple[Listing, int]:
+        """Return the images, and how many bytes of each name are the single top folder's.
+
+        Raises
+        ------
+        UserError
+            When two images have the same key.
+        """
+        self._listing.raise_if_duplicates(self._source)
+        top = self._tops.pop() if len(self._tops) == 1 else ""
+        return self._listing, len(f"{top}/".encode()) if top else 0
+
+
+def _is_macos_metadata(key: str) -> bool:
+    name = posixpath.basename(key)
+    return key.startswith("__MACOSX/") or name.startswith("._") or name == ".DS_Store"

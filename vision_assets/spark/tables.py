@@ -1,0 +1,215 @@
+"""The tables: their columns, what counts in them, and what must hold of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - the name that all of PySpark's documentation uses
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+)
+
+UNIQUE_KEYS = "unique_keys"
+SAME_KEYS = "same_keys_as_upstream"
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is known of a table before it exists.
+
+    Parameters
+    ----------
+    schema : StructType
+    key : str
+        Column without duplicates.
+    rows_are : str
+        What a row stands for, in the plural.
+    counts : mapping
+        Name to SQL aggregate: numbers that a user wants to know.
+    invariants : mapping
+        Name to SQL aggregate that is true of every sound table.
+    same_keys_as : tuple of str, optional
+        The upstream asset whose every key has exactly one row here.
+    """
+
+    schema: StructType
+    key: str
+    rows_are: str
+    counts: Mapping[str, str] = field(default_factory=dict)
+    invariants: Mapping[str, str] = field(default_factory=dict)
+    same_keys_as: tuple[str, ...] | None = None
+
+    @property
+    def checks(self) -> list[str]:
+        """Names of all that must hold of the table."""
+        return [UNIQUE_KEYS, *self.invariants, *([SAME_KEYS] if self.same_keys_as else [])]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was counted and found in a stored table.
+
+    Parameters
+    ----------
+    rows : int
+    keys : str
+        Fingerprint of the set of keys: two tables with the same keys have the same one.
+    counts : dict
+    holds : dict
+        Name of a check to whether it holds.
+    """
+
+    rows: int
+    keys: str
+    counts: dict[str, int | float]
+    holds: dict[str, bool]
+
+
+def summarize(table: Table, rows: DataFrame, upstream_keys: str | None = None) -> Summary:
+    """Count a stored table and evaluate its invariants, in one pass.
+
+    Parameters
+    ----------
+    table : Table
+    rows : DataFrame
+    upstream_keys : str, optional
+        Fingerprint of the keys of the table that `Table.same_keys_as` names.
+
+    Returns
+    -------
+    Summary
+    """
+    key = F.col(table.key)
+    names = [*table.counts, *table.invariants]
+    result: Any = rows.agg(
+        F.count("*"),
+        F.count_distinct(key),
+        F.sum(F.xxhash64(key).cast("decimal(38,0)")),
+        *(F.expr(expression) for expression in (*table.counts.values(), *table.invariants.values())),
+    ).head()
+    count, distinct, fingerprint, *values = result
+    found = dict(zip(names, values, strict=True))
+    keys = f"{count}:{fingerprint or 0}"
+    holds = {UNIQUE_KEYS: distinct == count}
+    # An aggregate over no row is null: what holds of every row holds of none.
+    holds |= {name: found[name] is None or bool(found[name]) for name in table.invariants}
+    if upstream_keys is not None:
+        holds[SAME_KEYS] = keys == upstream_keys
+    return Summary(count, keys, {name: found[name] or 0 for name in table.counts}, holds)
+
+
+def duplicate_keys(table: Table, rows: DataFrame, limit: int = 3) -> list[str]:
+    """Return some keys that stand in more than one row."""
+    duplicates = rows.groupBy(table.key).count().where("count > 1").orderBy(table.key).limit(limit)
+    return [str(row[0]) for row in duplicates.collect()]
+
+
+def _column(name: str, kind: Any, comment: str, *, nullable: bool = False) -> StructField:
+    return StructField(name, kind, nullable, {"comment": comment})
+
+
+_FILE_NAME = _column("fileName", StringType(), "path relative to the source, with /")
+_LABEL = _column("label", StringType(), "name of the folder that the file is in", nullable=True)
+
+IMAGE_SEQFILE = Table(
+    schema=StructType([_FILE_NAME, _column("length", LongType(), "bytes of the file")]),
+    key="fileName",
+    rows_are="images",
+    counts={"images": "count(*)", "image_bytes": "sum(length)"},
+)
+
+SIFT_FEATURES = Table(
+    schema=StructType(
+        [
+            _FILE_NAME,
+            _LABEL,
+            _column("digest", BinaryType(), "SHA-256 of the file"),
+            _column("width", IntegerType(), "pixels", nullable=True),
+            _column("height", IntegerType(), "pixels", nullable=True),
+            _column("keypointCount", IntegerType(), "number of keypoints and descriptors"),
+            _column("keypoints", BinaryType(), "float32, keypointCount x 5: x, y, size, angle, response"),
+            _column("descriptors", BinaryType(), "uint8, keypointCount x 128, row-major"),
+            _column("error", StringType(), "why the image could not be read; null when fine", nullable=True),
+        ]
+    ),
+    key="fileName",
+    rows_are="images",
+    counts={
+        "images": "count(*)",
+        "descriptors": "sum(keypointCount)",
+        "failures": "count(error)",
+        "images_without_keypoints": "count_if(error is null and keypointCount = 0)",
+    },
+    invariants={
+        "sizes_match": "bool_and(keypointCount >= 0 and octet_length(keypoints) = keypointCount * 20"
+        " and octet_length(descriptors) = keypointCount * 128 and octet_length(digest) = 32)",
+        "errors_have_no_descriptors": "bool_and(error is null or keypointCount = 0)",
+    },
+    same_keys_as=("image_seqfile",),
+)
+
+KMEANS_DICTIONARY = Table(
+    schema=StructType(
+        [
+            _column("wordId", IntegerType(), "0 to k - 1"),
+            _column("center", ArrayType(FloatType(), containsNull=False), "mean of the word's descriptors"),
+            _column("descriptorCount", LongType(), "training descriptors nearest to this centre"),
+            _column("inertia", DoubleType(), "sum of their squared distances to it"),
+        ]
+    ),
+    key="wordId",
+    rows_are="words",
+    counts={
+        "words": "count(*)",
+        "training_descriptors": "sum(descriptorCount)",
+        "smallest_word": "min(descriptorCount)",
+        "largest_word": "max(descriptorCount)",
+    },
+    invariants={
+        "k_centers": "min(wordId) = 0 and max(wordId) = count(*) - 1",
+        "no_empty_word": "bool_and(descriptorCount > 0)",
+        "finite_and_non_negative": "bool_and(array_min(center) >= 0 and array_max(center) <= 255"
+        " and inertia >= 0 and inertia < double('infinity'))",
+    },
+)
+
+BOW_ENCODINGS = Table(
+    schema=StructType(
+        [
+            _FILE_NAME,
+            _LABEL,
+            _column("descriptorCount", IntegerType(), "number of descriptors that were pooled"),
+            _column("bow", ArrayType(FloatType(), containsNull=False), "one value per visual word"),
+        ]
+    ),
+    key="fileName",
+    rows_are="images",
+    counts={
+        "images": "count(*)",
+        "descriptors": "sum(descriptorCount)",
+        "words": "max(size(bow))",
+        "zero_vectors": "count_if(array_max(bow) = 0)",
+    },
+    invariants={
+        "one_length": "min(size(bow)) = max(size(bow))",
+        "finite_and_non_negative": "bool_and(array_min(bow) >= 0 and array_max(bow) < float('infinity'))",
+    },
+    same_keys_as=("sift_features",),
+)
+
+TABLES: Mapping[tuple[str, ...], Table] = {
+    ("image_seqfile",): IMAGE_SEQFILE,
+    ("sift_features",): SIFT_FEATURES,
+    ("kmeans_dictionary",): KMEANS_DICTIONARY,
+    ("bow_encodings",): BOW_ENCODINGS,
+}
+"""Asset key to table."""

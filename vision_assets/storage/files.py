@@ -1,0 +1,182 @@
+"""The few file operations that snapshots need, on a local disk or on any file system that Hadoop knows."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_OBJECT_STORES = {"s3", "s3a", "gs", "abfs", "abfss", "oss", "cosn", "o3fs"}
+
+
+class Files(Protocol):
+    """Operations on files under one root; paths are relative to it, with ``/``."""
+
+    def uri(self, path: str) -> str:
+        """Return the path as Spark and the user know it."""
+
+    def names(self, path: str) -> list[str]:
+        """Return the names in a folder, sorted; none if there is no such folder."""
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file."""
+
+    def create(self, path: str, content: bytes) -> None:
+        """Create a file in one atomic step, with the folders above it: it is there whole or not at all."""
+
+    def delete(self, path: str) -> None:
+        """Remove a file or a folder with all that is in it, if it is there."""
+
+    def sizes(self, path: str) -> list[int]:
+        """Return the size in bytes of each visible file directly in a folder."""
+
+
+def open_files(root: str, spark: "Callable[[], SparkSession]") -> Files:
+    """Open the file system that a path or URI lies on.
+
+    Parameters
+    ----------
+    root : str
+        A local path or any Hadoop URI.
+    spark : callable
+        Returns a Spark session; called only if Hadoop is needed.
+
+    Returns
+    -------
+    Files
+    """
+    path = local_path(root)
+    return LocalFiles(path) if path else HadoopFiles(root.rstrip("/"), spark)
+
+
+def local_path(uri: str) -> Path | None:
+    """Return the absolute local path that a path or ``file:`` URI names; None for other URIs."""
+    parts = urlsplit(uri)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    if "://" in uri:
+        return None
+    return Path(uri).expanduser().absolute()
+
+
+class LocalFiles:
+    """Files on a local or mounted disk."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def uri(self, path: str) -> str:
+        return str(self._root / path)
+
+    def names(self, path: str) -> list[str]:
+        folder = self._root / path
+        return sorted(os.listdir(folder)) if folder.is_dir() else []
+
+    def read(self, path: str) -> bytes:
+        return (self._root / path).read_bytes()
+
+    def create(self, path: str, content: bytes) -> None:
+        target = self._root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{uuid.uuid4().hex}")
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(target.parent)
+
+    def delete(self, path: str) -> None:
+        target = self._root / path
+        if target.is_dir():
+            shutil.rmtree(target)
+        else:
+            target.unlink(missing_ok=True)
+
+    def sizes(self, path: str) -> list[int]:
+        return [
+            entry.stat().st_size
+            for entry in os.scandir(self._root / path)
+            if entry.is_file() and entry.name[0] not in "._"
+        ]
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the entry of a new file outlive a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class HadoopFiles:
+    """Files on any file system that Spark's Hadoop client knows: HDFS, S3, ..."""
+
+    def __init__(self, root: str, spark: "Callable[[], SparkSession]") -> None:
+        self._root = root
+        self._spark = spark
+
+    def _open(self, path: str) -> tuple[Any, Any]:
+        session = self._spark()
+        hadoop_path = session._jvm.org.apache.hadoop.fs.Path(self.uri(path))  # type: ignore[union-attr]
+        return hadoop_path.getFileSystem(session._jsc.hadoopConfiguration()), hadoop_path  # type: ignore[union-attr]
+
+    def _statuses(self, path: str) -> list[Any]:
+        system, folder = self._open(path)
+        return list(system.listStatus(folder)) if system.exists(folder) else []
+
+    def uri(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+    def names(self, path: str) -> list[str]:
+        return sorted(status.getPath().getName() for status in self._statuses(path))
+
+    def read(self, path: str) -> bytes:
+        system, file = self._open(path)
+        stream = system.open(file)
+        try:
+            return bytes(stream.readAllBytes())
+        finally:
+            stream.close()
+
+    def create(self, path: str, content: bytes) -> None:
+        # On an object store the new object appears when the stream is closed, and a rename is a copy;
+        # elsewhere a file is visible while it is written, and a rename is one atomic step.
+        if self._root.partition("://")[0] in _OBJECT_STORES:
+            self._write(path, content)
+            return
+        folder, _, name = path.rpartition("/")
+        temporary = f"{folder}/.{uuid.uuid4().hex}"
+        self._write(temporary, content)
+        system, source = self._open(temporary)
+        if not system.rename(source, self._open(f"{folder}/{name}")[1]):
+            system.delete(source, False)
+            raise OSError(f"cannot create {self.uri(path)}")
+
+    def _write(self, path: str, content: bytes) -> None:
+        system, file = self._open(path)
+        stream = system.create(file, False)
+        try:
+            stream.write(bytearray(content))
+        finally:
+            stream.close()
+
+    def delete(self, path: str) -> None:
+        system, target = self._open(path)
+        system.delete(target, True)
+
+    def sizes(self, path: str) -> list[int]:
+        return [
+            status.getLen()
+            for status in self._statuses(path)
+            if status.isFile() and status.getPath().getName()[0] not in "._"
+        ]

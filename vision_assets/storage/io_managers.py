@@ -1,0 +1,192 @@
+"""IO managers: each output of an asset becomes a snapshot, each input is read from one."""
+
+import time
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import dagster as dg
+from dagster_pyspark import LazyPySparkResource
+from pyspark.sql import DataFrame
+
+from vision_assets.errors import UserError
+from vision_assets.spark import progress, sequence_file, tables
+from vision_assets.spark.sources import ImageFiles
+from vision_assets.spark.stored_images import StoredImages, stored_rows
+from vision_assets.failures import failures
+from vision_assets.storage.files import open_files
+from vision_assets.storage.snapshots import Snapshot, SnapshotStore, Staged
+
+
+class DataFolder(dg.ConfigurableResource):
+    """The folder or URI that all tables lie under."""
+
+    pyspark: dg.ResourceDependency[LazyPySparkResource]
+    uri: str
+    keep_snapshots: int
+
+    @property
+    def store(self) -> SnapshotStore:
+        """The snapshots in this folder."""
+        return SnapshotStore(open_files(self.uri, lambda: self.pyspark.spark_session))
+
+
+class SnapshotIOManager(dg.ConfigurableIOManager):
+    """Writes each materialization as a snapshot of its own and makes it current once it is whole."""
+
+    pyspark: dg.ResourceDependency[LazyPySparkResource]
+    data_folder: dg.ResourceDependency[DataFolder]
+
+    # What a step has read, for the manifest of what it writes. Shared between the IO managers, as a step
+    # may read through one and write through another.
+    _reads: ClassVar[dict[tuple[str, str], dict[str, str]]] = {}
+
+    @abstractmethod
+    def write(self, value: Any, uri: str) -> dict[str, Any]:
+        """Write a table to a folder that does not exist yet; return metadata that only writing gave."""
+
+    @abstractmethod
+    def read(self, uri: str) -> Any:
+        """Return a stored table as an asset takes it."""
+
+    def expected_rows(self, value: Any) -> int | None:
+        """Return how many rows a table will have, if that is known before it is written."""
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """Return an upstream table: the snapshot that this run made, else the current one."""
+        store = self.data_folder.store
+        asset = tuple(context.asset_key.path)
+        run_id, step = _run_and_step(context)
+        with failures():
+            snapshot = store.of_run(asset, run_id) or store.require_current(asset)
+            self._reads.setdefault((run_id, step), {})[snapshot.asset] = snapshot.name
+            context.log.info(f"reading {snapshot.uri}")
+            return self.read(snapshot.uri)
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Write a table, verify what must hold of it, and make it current."""
+        store = self.data_folder.store
+        asset = tuple(context.asset_key.path)
+        with failures():
+            staged = store.begin(asset, context.run_id, self._reads.pop(_run_and_step(context), {}))
+            try:
+                snapshot = self._write_and_commit(context, store, staged, obj)
+            except BaseException:
+                store.discard(staged)
+                raise
+            removed = store.prune(asset, self.data_folder.keep_snapshots)
+        if removed:
+            context.log.info(f"removed old snapshots: {', '.join(removed)}")
+        context.add_output_metadata(_metadata(snapshot))
+
+    def _write_and_commit(
+        self, context: dg.OutputContext, store: SnapshotStore, staged: Staged, value: Any
+    ) -> Snapshot:
+        table = tables.TABLES[staged.asset]
+        upstream = store.input_of(staged, table.same_keys_as) if table.same_keys_as else None
+        expected = upstream.rows if upstream else self.expected_rows(value)
+        session = self.pyspark.spark_session
+        with progress.reporting(session, table.rows_are, expected, context.log.info):
+            context.add_output_metadata(self.write(value, staged.uri))
+        rows = stored_rows(session, table, staged.uri)
+        summary = tables.summarize(table, rows, upstream.keys if upstream else None)
+        _require_sound(staged, table, summary, rows)
+        return store.commit(
+            staged,
+            run_id=context.run_id,
+            code_version=context.asset_spec.code_version or "",
+            config=_config(context),
+            counts=summary.counts,
+            holds=summary.holds,
+            keys=summary.keys,
+            rows=summary.rows,
+            seconds=round(time.time() - _started(context), 3),
+        )
+
+
+class ParquetIOManager(SnapshotIOManager):
+    """Snapshots in Parquet, for assets that are DataFrames."""
+
+    def write(self, value: DataFrame, uri: str) -> dict[str, Any]:
+        """Write a DataFrame."""
+        value.write.parquet(uri)
+        return {}
+
+    def read(self, uri: str) -> DataFrame:
+        """Return a DataFrame on a snapshot."""
+        return self.pyspark.spark_session.read.parquet(uri)
+
+
+class SequenceFileIOManager(SnapshotIOManager):
+    """Snapshots in SequenceFiles of file names and bytes, for the images."""
+
+    def write(self, value: ImageFiles, uri: str) -> dict[str, Any]:
+        """Write the images of a source; return what was skipped."""
+        with value:
+            skipped = sequence_file.write(self.pyspark.spark_session, value, uri).skipped
+        records = [dg.TableRecord({"name": name, "reason": reason}) for name, reason in skipped.examples]
+        metadata: dict[str, Any] = {"skipped": skipped.total, **_per_reason(skipped.counts)}
+        return metadata | ({"skipped_first": dg.MetadataValue.table(records)} if records else {})
+
+    def read(self, uri: str) -> StoredImages:
+        """Return the images of a snapshot."""
+        return StoredImages(self.pyspark.spark_session, uri)
+
+    def expected_rows(self, value: ImageFiles) -> int | None:
+        """Return the number of images in the source."""
+        return value.count
+
+
+def _per_reason(counts: dict[str, int]) -> dict[str, int]:
+    return {f"skipped: {reason}": count for reason, count in sorted(counts.items())}
+
+
+def _require_sound(staged: Staged, table: tables.Table, summary: tables.Summary, rows: DataFrame) -> None:
+    broken = [name for name, holds in summary.holds.items() if not holds]
+    if not broken:
+        return
+    detail = ""
+    if tables.UNIQUE_KEYS in broken:
+        detail = f" (more than once: {', '.join(map(repr, tables.duplicate_keys(table, rows)))})"
+    raise UserError(
+        f"{'/'.join(staged.asset)} was not stored, since it breaks {', '.join(broken)}{detail}. "
+        "The snapshot before it stays current."
+    )
+
+
+def _run_and_step(context: dg.InputContext | dg.OutputContext) -> tuple[str, str]:
+    try:
+        step = context.step_context
+    except dg.DagsterInvariantViolationError:  # a context that a test has built
+        return getattr(context, "run_id", ""), ""
+    return step.run_id, step.step.key
+
+
+def _config(context: dg.OutputContext) -> dict[str, Any]:
+    try:
+        return context.step_context.op_config or {}
+    except dg.DagsterInvariantViolationError:
+        return {}
+
+
+def _started(context: dg.OutputContext) -> float:
+    """When the step started: most of an asset's work is done here, but not all."""
+    try:
+        stats = context.step_context.instance.get_run_step_stats(context.run_id, [context.step_key])
+        return stats[0].start_time or time.time()
+    except (dg.DagsterInvariantViolationError, IndexError):
+        return time.time()
+
+
+def _metadata(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "dagster/row_count": snapshot.rows,
+        "dagster/uri": snapshot.uri,
+        **snapshot.counts,
+        "seconds": snapshot.seconds,
+        "size_mb": round(snapshot.bytes / 1e6, 3),
+        "files": snapshot.files,
+        "snapshot": snapshot.name,
+        "made_from": ", ".join(f"{asset} {name}" for asset, name in snapshot.inputs.items()) or "the source",
+        "code_version": snapshot.code_version,
+        "folder": dg.MetadataValue.path(snapshot.uri),
+    }
