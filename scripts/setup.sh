@@ -260,6 +260,7 @@ set_up_packages() {
     say "Installing $(grep -c '^[a-zA-Z].*==' "$lock") packages of $lock into .venv; this takes a minute or more the first time ..."
     : >"$unfinished"
     : >"$log"
+    rm -f "$venv/.setup-native"
     # PySpark comes as source. What builds it, and this project, is locked too.
     awk '/^setuptools==/ { on = 1 } on { print } on && !/\\$/ { exit }' "$lock" >"$venv/.build.lock"
     pip install --require-hashes --no-deps -r "$venv/.build.lock" &&

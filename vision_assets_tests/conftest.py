@@ -1,7 +1,53 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
+from pyspark.sql import SparkSession
+
+from vision_assets import settings
+from vision_assets.spark.session import start_session
+from vision_assets_tests.pipeline import Pipeline
+from vision_assets_tests.vision import images
+
+for name in (settings.DATA, settings.SOURCE, settings.KEEP_SNAPSHOTS, "SPARK_CONF_DIR", "DAGSTER_HOME"):
+    os.environ.pop(name, None)
+os.environ[settings.SPARK_MASTER] = "local[2]"
 
 
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20_160_122)
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    session = start_session()
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, spark: SparkSession) -> Pipeline:
+    """All assets on an empty data folder."""
+    return Pipeline(tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve images in two folders, on which SIFT finds some thousand keypoints."""
+    folder = tmp_path_factory.mktemp("images")
+    for index in range(12):
+        file = folder / ("cats" if index % 2 else "dogs") / f"image {index:02}.jpg"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(images.jpeg(images.colored(seed=3 * index)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory, image_folder: Path, spark: SparkSession) -> Pipeline:
+    """A pipeline that has run once. Only for tests that add nothing to it."""
+    pipeline = Pipeline(tmp_path_factory.mktemp("filled") / "data")
+    pipeline.run(image_folder)
+    return pipeline

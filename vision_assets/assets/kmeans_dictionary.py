@@ -60,4 +60,4 @@ def kmeans_dictionary(
             "inertia_of_every_iteration": dg.MetadataValue.table(iterations[-100:]),
         }
     )
-    return dictionary_table(sift_features, training.final)
+    return dictionary_table(sift_features.sparkSession, training.final)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pyspark import RDD, Broadcast, StorageLevel
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.errors import UserError
@@ -155,13 +155,12 @@ def _train_on(
     return Training(final, total, trained, inertia, seconds)
 
 
-def dictionary_table(features: DataFrame, final: Iteration) -> DataFrame:
+def dictionary_table(spark: SparkSession, final: Iteration) -> DataFrame:
     """Make the table of a trained dictionary.
 
     Parameters
     ----------
-    features : DataFrame
-        Only its session is used.
+    spark : SparkSession
     final : Iteration
 
     Returns
@@ -177,7 +176,7 @@ def dictionary_table(features: DataFrame, final: Iteration) -> DataFrame:
             "inertia": final.inertia,
         }
     )
-    return features.sparkSession.createDataFrame(words, KMEANS_DICTIONARY.schema).coalesce(1)
+    return spark.createDataFrame(words, KMEANS_DICTIONARY.schema).coalesce(1)
 
 
 def load_centers(dictionary: DataFrame) -> Centers:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ _VERSION = 1
 _MAX_IMAGES_PER_CLASS = 9999
 _SIDE = 480
 _INK = (45, 40, 40)
-_SIZES = ((320, 240), (300, 225), (288, 216), (256, 192), (240, 320), (216, 288))
+_SIZES = ((288, 216), (280, 210), (256, 192), (240, 180), (192, 256), (210, 280))
 
 
 def write_sample_images(folder: Path, *, seed: int = 0, images_per_class: int = 24) -> int:
@@ -58,6 +59,7 @@ def write_sample_images(folder: Path, *, seed: int = 0, images_per_class: int = 
     if not 1 <= images_per_class <= _MAX_IMAGES_PER_CLASS:
         raise ValueError(f"images_per_class must be 1 to {_MAX_IMAGES_PER_CLASS}, but is {images_per_class}")
     marker = json.dumps({"imagesPerClass": images_per_class, "seed": seed, "version": _VERSION})
+    folder = folder.resolve()
     if _marker_of(folder) == marker:
         return 0
     _check_free(folder)
@@ -87,7 +89,7 @@ def draw_sample(label: str, number: int, *, seed: int = 0) -> Image:
     Returns
     -------
     ndarray of shape (height, width, 3), dtype uint8
-        Blue, green, red; 216 to 320 pixels a side.
+        Blue, green, red; 180 to 288 pixels a side.
     """
     rng = np.random.default_rng([seed, SAMPLE_CLASSES.index(label), number])
     size = _SIZES[rng.integers(len(_SIZES))]
@@ -126,7 +128,7 @@ def _check_free(folder: Path) -> None:
 
 def _is_sample_file(path: Path) -> bool:
     label = path.parent.as_posix()
-    own = label in SAMPLE_CLASSES and path.name.startswith(f"{label}_") and path.suffix == ".jpg"
+    own = label in SAMPLE_CLASSES and re.fullmatch(rf"{label}_\d{{4}}\.jpg", path.name) is not None
     return own or path.as_posix() == MARKER_NAME
 
 
@@ -217,7 +219,7 @@ def _scattered(rng: Rng, step: float) -> npt.NDArray[np.float64]:
 
 def _brick(rng: Rng) -> Image:
     base = _pick(rng, ((62, 78, 165), (70, 95, 185), (88, 112, 160), (150, 165, 180), (60, 60, 120)))
-    mortar = _pick(rng, ((170, 180, 188), (120, 128, 132), (205, 210, 214), (80, 84, 90)))
+    mortar = _pick(rng, ((170, 180, 188), (145, 152, 160), (205, 210, 214), (190, 200, 205)))
     height, joint = rng.uniform(20, 32), rng.uniform(2.5, 5)
     width = height * rng.uniform(2.1, 3.0)
     image = _mottled(rng, _plain(mortar), 0.5, 40)
@@ -230,7 +232,7 @@ def _brick(rng: Rng) -> Image:
             _box(image, (left, top), (wide, high), _darker(color, 0.6))
             _box(image, (left, top), (wide - 1.5, high - 2), _darker(color, 1.2))
             _box(image, (left + 1.5, top + 1.5), (wide - 3, high - 3.5), color)
-    return _mottled(rng, _mottled(rng, image, 0.45, 50), 0.5, 3)
+    return _mottled(rng, _mottled(rng, image, 0.8, 70), 0.4, 3)
 
 
 def _pebbles(rng: Rng) -> Image:
@@ -244,7 +246,7 @@ def _pebbles(rng: Rng) -> Image:
     tint = rng.uniform(0.93, 1.07, 3)
     image = _mottled(rng, _plain((38, 42, 46)), 0.8, 60)
     step = rng.uniform(20, 34)
-    for x, y in np.concatenate([_scattered(rng, step * 0.6), _scattered(rng, step)]):
+    for x, y in np.concatenate([_scattered(rng, step * 0.75), _scattered(rng, step)]):
         a, b, angle = step * rng.uniform(0.42, 0.75), step * rng.uniform(0.32, 0.5), rng.uniform(0, 180)
         drawn = np.clip(np.array(_varied(rng, _pick(rng, bases), 0.25)) * tint, 0, 255)
         color = (float(drawn[0]), float(drawn[1]), float(drawn[2]))
@@ -340,13 +342,11 @@ def _remapped(image: Image, x: Mask, y: Mask) -> Image:
 
 
 def _tartan(rng: Rng) -> Image:
-    palette: tuple[Color, ...] = (
-        (38, 32, 150), (40, 75, 30), (95, 45, 25), (30, 30, 32), (60, 160, 200), (215, 220, 225), (90, 30, 80)
-    )  # fmt: skip
-    colors = rng.permutation(len(palette))[:4]
-    widths = np.concatenate([rng.integers(16, 34, 2), rng.integers(3, 9, 3)])
-    order = [0, 2, 1, 3, 0, 3, 1, 2]
-    threads = [np.tile(palette[colors[i % 4]], (int(widths[i % 5]), 1)) for i in order]
+    dark = ((38, 32, 150), (40, 80, 30), (100, 45, 25), (30, 30, 32), (90, 30, 80), (90, 100, 105))
+    light = ((60, 185, 225), (215, 220, 225), (170, 205, 190))
+    colors = [dark[i] for i in rng.permutation(len(dark))[:3]] + [light[rng.integers(len(light))]]
+    widths = np.concatenate([rng.integers(16, 34, 3), rng.integers(4, 9, 1)])
+    threads = [np.tile(colors[i], (int(widths[i]), 1)) for i in (0, 3, 1, 0, 2, 3, 1, 3)]
     sett = np.concatenate(threads).astype(np.float32)
     stripes = np.resize(sett, (_SIDE, 3))
     y, x = np.mgrid[:_SIDE, :_SIDE]
@@ -356,7 +356,7 @@ def _tartan(rng: Rng) -> Image:
     folds = (_clouds(rng, 3, octaves=2) - 0.5) * rng.uniform(15, 45)
     image = _remapped(image, (x + folds).astype(np.float32), (y + folds.T).astype(np.float32))
     slope = cv2.GaussianBlur(np.gradient(folds, axis=1).astype(np.float32), (0, 0), 3)
-    return _mottled(rng, _shaded(image, 1 + np.clip(slope * 1.1, -0.5, 0.5)), 0.25, 90)
+    return _mottled(rng, _shaded(image, 1 + np.clip(slope * 1.1, -0.5, 0.5)), 0.45, 90)
 
 
 def _planks(rng: Rng) -> Image:
@@ -411,8 +411,8 @@ def _clock(rng: Rng) -> _Object:
     for size, light in rings:
         _ellipse(image, (middle, middle), (size, size), 0, _darker(case, light))
     _ellipse(image, (middle, middle), (radius - 28, radius - 28), 0, face)
-    for minute in range(60):
-        _spoke(image, minute * 6, (150 if minute % 5 else 140, 162), 2 if minute % 5 else 6, ink)
+    for tick in range(60):
+        _spoke(image, tick * 6, (150 if tick % 5 else 140, 162), 2 if tick % 5 else 6, ink)
     _numerals(rng, image, ink)
     hour, minute = rng.uniform(0, 12), rng.uniform(0, 60)
     _spoke(image, hour * 30, (-18, 82), 11, ink)
@@ -465,8 +465,8 @@ def _page(rng: Rng) -> _Object:
 
 
 def _word(rng: Rng, length: int) -> str:
-    pairs = "".join(rng.choice(list("bcdfglmnprst")) + rng.choice(list("aeiou")) for _ in range(length))
-    return pairs[:length]
+    pairs = zip(rng.integers(12, size=length), rng.integers(5, size=length), strict=True)
+    return "".join("bcdfglmnprst"[consonant] + "aeiou"[vowel] for consonant, vowel in pairs)[:length]
 
 
 def _column(rng: Rng, image: Image, corner: tuple[float, float], width: float, picture: int | None) -> None:
@@ -661,7 +661,7 @@ def _seen(
 ) -> Image:
     """Photograph a flat material that fills the whole image."""
     width, height = size
-    zoom = rng.uniform(0.75, 1.3)
+    zoom = rng.uniform(0.6, 1.45)
     source = _SIDE / 2 + _quad(rng, (width * zoom, height * zoom), turn, tilt)
     target = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
     matrix = cv2.getPerspectiveTransform(source.astype(np.float32), target)
@@ -670,12 +670,12 @@ def _seen(
 
 
 def _placed(
-    rng: Rng, thing: _Object, background: Image, *, turn: float, scale: tuple[float, float] = (0.75, 1.15)
+    rng: Rng, thing: _Object, background: Image, *, turn: float, scale: tuple[float, float] = (0.55, 1.1)
 ) -> Image:
     """Put an object with its shadow in front of a background."""
     height, width = background.shape[:2]
     side = min(width, height) * rng.uniform(*scale)
-    center = np.array([width, height]) * rng.uniform(0.4, 0.6, 2)
+    center = np.array([width, height]) * rng.uniform(0.38, 0.62, 2)
     source = np.array([(0, 0), (_SIDE, 0), (_SIDE, _SIDE), (0, _SIDE)], np.float32)
     target = (center + _quad(rng, (side, side), turn, 0.07)).astype(np.float32)
     matrix = cv2.getPerspectiveTransform(source, target)
@@ -718,7 +718,7 @@ def _leaf(rng: Rng, image: Image, place: npt.NDArray[np.float64], along: npt.NDA
     spine = (steps * 2 - 1) * long * along + np.sin(steps * 3) * rng.uniform(-0.2, 0.2) * long * across
     half = np.sin(np.pi * steps**0.8) * long * wide * (1 + 0.12 * (np.arange(12) % 2)[:, np.newaxis]) * across
     outline = place + np.concatenate([spine + half, (spine - half)[::-1]])
-    _polygon(image, outline + [2, 4], (22, 24, 26))
+    _polygon(image, outline + np.array([2, 4]), (22, 24, 26))
     _polygon(image, outline, color)
     _polygon(image, place + np.concatenate([spine + half, spine[::-1]]), _darker(color, 0.82))
     for step in range(2, 10, 2):
@@ -745,13 +745,13 @@ def _photographed(rng: Rng, image: Image) -> Image:
     y, x = np.mgrid[:height, :width].astype(np.float32)
     angle = rng.uniform(0, 2 * math.pi)
     slope = ((x / width - 0.5) * math.cos(angle) + (y / height - 0.5) * math.sin(angle)) * rng.uniform(0, 0.7)
-    light = rng.uniform(0.65, 1.2) * (1 + slope)
+    light = rng.uniform(0.7, 1.15) * (1 + slope)
     if rng.random() < 0.4:
         light *= _shadow(rng, width, height)
     tint = rng.uniform(0.92, 1.08, 3)
     picture = image * light[..., np.newaxis] * tint
-    picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 1.0))
-    picture += rng.normal(0, rng.uniform(1, 4), (height, width, 1))
+    picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.35, 1.25))
+    picture += rng.normal(0, rng.uniform(1, 5), (height, width, 1))
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
 

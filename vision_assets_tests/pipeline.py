@@ -1,0 +1,71 @@
+"""The asset graph on a data folder of its own, for tests."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from vision_assets.definitions import defs
+from vision_assets.resources import make_resources
+from vision_assets.storage.files import LocalFiles
+from vision_assets.storage.snapshots import Snapshot, SnapshotStore
+
+WORDS = 20
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    data: Path
+
+    @property
+    def store(self) -> SnapshotStore:
+        return SnapshotStore(LocalFiles(self.data))
+
+    def run(
+        self, source: Path | str | None, *assets: str, keep: int = 3, fail: bool = False, **config: dict[str, Any]
+    ) -> dg.ExecuteInProcessResult:
+        """Materialize assets, all of them by default; fails the test unless the run ends as `fail` says."""
+        if source is not None:
+            config["image_seqfile"] = {"source": str(source)} | config.get("image_seqfile", {})
+        config["kmeans_dictionary"] = {"k": WORDS} | config.get("kmeans_dictionary", {})
+        chosen = dg.AssetSelection.assets(*assets) if assets else dg.AssetSelection.all()
+        wanted = {key.to_user_string() for key in chosen.resolve(defs.resolve_asset_graph())}
+        result = dg.materialize(
+            [*(defs.assets or []), *(defs.asset_checks or [])],  # type: ignore[list-item]
+            selection=chosen,
+            resources=make_resources(str(self.data), keep),
+            run_config={"ops": {name: {"config": config[name]} for name in config if name in wanted}},
+            raise_on_error=False,
+        )
+        assert result.success is not fail, self.error(result) if not result.success else "the run did not fail"
+        return result
+
+    @staticmethod
+    def error(result: dg.ExecuteInProcessResult) -> str:
+        """Return what the user interface shows of the first step that failed."""
+        for event in result.all_events:
+            if event.is_step_failure:
+                data = event.step_failure_data
+                if data.user_failure_data and data.user_failure_data.description:
+                    return data.user_failure_data.description
+                return str(data.error_display_string)
+        return ""
+
+    @staticmethod
+    def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
+        (event,) = result.asset_materializations_for_node(asset)
+        return {name: value.value for name, value in event.metadata.items()}
+
+    def current(self, asset: str) -> Snapshot:
+        return self.store.require_current((asset,))
+
+    def table(self, asset: str) -> pd.DataFrame:
+        return read_table(Path(self.current(asset).uri))
+
+
+def read_table(folder: Path) -> pd.DataFrame:
+    """Read a stored table sorted by its key."""
+    table = pd.read_parquet(folder)
+    return table.sort_values(table.columns[0]).reset_index(drop=True)

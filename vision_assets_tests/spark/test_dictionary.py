@@ -1,0 +1,125 @@
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pyspark.ml.clustering import KMeans
+from pyspark.ml.linalg import Vectors
+from pyspark.sql import DataFrame, SparkSession
+
+from vision_assets.errors import UserError
+from vision_assets.spark.dictionary import KMeansOptions, dictionary_table, load_centers, train
+from vision_assets.spark.tables import KMEANS_DICTIONARY, summarize
+from vision_assets.vision.kmeans import DescriptorMatrix, initial_centers, lloyd
+from vision_assets.vision.sampling import descriptor_hashes, lowest_distinct, sample_indices
+
+Features = Callable[..., DataFrame]
+
+
+def sift_like(rng: np.random.Generator, count: int) -> NDArray[np.uint8]:
+    """Descriptors in clusters, sparse and of a norm of about 512, as SIFT's are."""
+    prototypes = rng.exponential(1, (60, 128)) * (rng.random((60, 128)) < 0.5)
+    raw = prototypes[rng.integers(0, 60, count)] + rng.exponential(0.4, (count, 128))
+    return np.minimum(512 * raw / np.linalg.norm(raw, axis=1, keepdims=True), 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def matrices() -> dict[str, NDArray[np.uint8]]:
+    rng = np.random.default_rng(9)
+    return {f"{i % 3}/{i}.jpg": sift_like(rng, int(rng.integers(0, 300))) for i in range(40)}
+
+
+@pytest.fixture
+def table(spark: SparkSession) -> Features:
+    def make(matrices: dict[str, NDArray[np.uint8]], partitions: int = 2) -> DataFrame:
+        rows = [(name, len(matrix), matrix.tobytes()) for name, matrix in matrices.items()]
+        schema = "fileName string, keypointCount int, descriptors binary"
+        return spark.createDataFrame(rows, schema).repartition(partitions)
+
+    return make
+
+
+def test_it_is_lloyds_algorithm_on_the_sample(table: Features, matrices: dict[str, NDArray[np.uint8]]) -> None:
+    options = KMeansOptions(k=30, max_iter=6, seed=4, descriptors_per_word=50)
+    training = train(table(matrices), options)
+    rate = 30 * 50 / sum(len(m) for m in matrices.values())
+    sample = np.concatenate([m[sample_indices(4, name, len(m), rate)] for name, m in matrices.items()])
+    candidates, _ = lowest_distinct(sample, descriptor_hashes(sample, 4), 4, 30)
+    expected = lloyd(
+        DescriptorMatrix(sample, 4), initial_centers(candidates, 30, "random", 4), max_iter=6, tol=1e-4
+    )
+    assert training.trained == len(sample)
+    np.testing.assert_array_equal(training.final.centers.values, expected.centers.values)
+    np.testing.assert_array_equal(training.final.statistics.counts, expected.statistics.counts)
+    np.testing.assert_array_equal(training.final.inertia, expected.inertia)
+
+
+@pytest.mark.parametrize("init_mode", ["random", "k-means++"])
+def test_partitions_and_batches_do_not_change_a_bit(
+    table: Features, matrices: dict[str, NDArray[np.uint8]], init_mode: str
+) -> None:
+    options = KMeansOptions(k=25, max_iter=3, init_mode=init_mode, descriptors_per_word=100)
+    results = [
+        train(table(matrices, partitions), options, block_rows=block_rows)
+        for partitions, block_rows in ((1, 4096), (3, 7), (16, 4096), (3, 1))
+    ]
+    for result in results[1:]:
+        np.testing.assert_array_equal(result.final.centers.values, results[0].final.centers.values)
+        np.testing.assert_array_equal(result.final.inertia, results[0].final.inertia)
+        assert result.inertia == results[0].inertia
+
+
+def test_inertia_is_within_one_percent_of_mllibs(
+    spark: SparkSession, table: Features, matrices: dict[str, NDArray[np.uint8]]
+) -> None:
+    training = train(table(matrices), KMeansOptions(k=50, max_iter=10, descriptors_per_word=None))
+    rows = [(Vectors.dense(row),) for row in np.concatenate(list(matrices.values())).astype(float)]
+    model = KMeans(k=50, maxIter=10, initMode="random", seed=1).fit(spark.createDataFrame(rows, ["features"]))
+    distances = np.concatenate(list(matrices.values()))[:, None] - np.array(model.clusterCenters())
+    mllib = np.square(distances).sum(axis=2).min(axis=1).sum()
+    assert training.inertia[-1] <= 1.01 * mllib
+    assert training.inertia == sorted(training.inertia, reverse=True)
+
+
+def test_all_descriptors_are_used_without_a_sample(table: Features, matrices: dict[str, NDArray[np.uint8]]) -> None:
+    training = train(table(matrices), KMeansOptions(k=5, max_iter=1, descriptors_per_word=None))
+    assert training.trained == training.total == sum(len(m) for m in matrices.values())
+    assert training.final.statistics.counts.sum() == training.total
+
+
+def test_the_sample_has_about_the_wanted_size(table: Features, matrices: dict[str, NDArray[np.uint8]]) -> None:
+    training = train(table(matrices), KMeansOptions(k=10, max_iter=0, descriptors_per_word=100))
+    assert training.trained == pytest.approx(1000, rel=0.15)
+
+
+def test_another_seed_gives_another_dictionary(table: Features, matrices: dict[str, NDArray[np.uint8]]) -> None:
+    first, second = (train(table(matrices), KMeansOptions(k=10, max_iter=1, seed=seed)) for seed in (0, 1))
+    assert not np.array_equal(first.final.centers.values, second.final.centers.values)
+
+
+def test_fewer_distinct_descriptors_than_words_is_an_error(table: Features) -> None:
+    repeated = np.repeat(np.arange(12, dtype=np.uint8)[:, None], 128, axis=1)
+    features = table({"a.jpg": repeated, "b.jpg": repeated})
+    with pytest.raises(UserError, match=r"k = 13 words .* only 12 among the 24 trained on") as error:
+        train(features, KMeansOptions(k=13))
+    assert "\n" not in str(error.value)
+    assert train(features, KMeansOptions(k=12)).inertia[-1] == 0
+
+
+def test_no_descriptor_at_all_is_an_error(table: Features) -> None:
+    with pytest.raises(UserError, match="only 0 among the 0 trained on"):
+        train(table({"flat.png": np.empty((0, 128), np.uint8)}), KMeansOptions(k=2))
+
+
+def test_the_table_holds_the_dictionary(
+    table: Features, matrices: dict[str, NDArray[np.uint8]], spark: SparkSession
+) -> None:
+    final = train(table(matrices), KMeansOptions(k=15, max_iter=2)).final
+    stored = dictionary_table(spark, final)
+    assert stored.schema == KMEANS_DICTIONARY.schema
+    assert all(summarize(KMEANS_DICTIONARY, stored).holds.values())
+    np.testing.assert_array_equal(load_centers(stored.repartition(4)).values, final.centers.values)
+    rows = stored.orderBy("wordId").collect()
+    assert [row.descriptorCount for row in rows] == final.statistics.counts.tolist()
+    assert math.fsum(row.inertia for row in rows) == math.fsum(final.inertia)

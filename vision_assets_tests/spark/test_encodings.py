@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, SparkSession
+
+from vision_assets.errors import UserError
+from vision_assets.spark import encodings
+from vision_assets.spark.encodings import encode_features
+from vision_assets.spark.tables import BOW_ENCODINGS
+from vision_assets.vision.encoding import encode
+from vision_assets.vision.nearest import Centers, round_centers
+
+
+def features(spark: SparkSession, matrices: dict[str, NDArray[np.uint8]], partitions: int = 2) -> DataFrame:
+    rows = [(name, None, len(matrix), matrix.tobytes()) for name, matrix in matrices.items()]
+    schema = "fileName string, label string, keypointCount int, descriptors binary"
+    return spark.createDataFrame(rows, schema).repartition(partitions)
+
+
+def dictionary(spark: SparkSession, centers: NDArray[np.float64]) -> DataFrame:
+    rows = [(index, center.tolist()) for index, center in enumerate(centers)]
+    return spark.createDataFrame(rows[::-1], "wordId int, center array<float>")
+
+
+@pytest.fixture
+def matrices(rng: np.random.Generator) -> dict[str, NDArray[np.uint8]]:
+    return {f"{i}.jpg": rng.integers(0, 256, (i % 7 * 9, 128), dtype=np.uint8) for i in range(30)}
+
+
+@pytest.mark.parametrize("pooling", ["sum", "max", "count"])
+@pytest.mark.parametrize("pooled_values", [1, 2**22], ids=["image by image", "whole batches"])
+def test_the_table_holds_each_images_encoding(
+    spark: SparkSession,
+    matrices: dict[str, NDArray[np.uint8]],
+    pooling: str,
+    pooled_values: int,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(encodings, "_POOLED_VALUES", pooled_values)
+    centers = round_centers(rng.random((11, 128)) * 255)
+    table = encode_features(features(spark, matrices), dictionary(spark, centers), pooling, "l2")  # type: ignore[arg-type]
+    assert table.schema == BOW_ENCODINGS.schema
+    rows = {row.fileName: row for row in table.collect()}
+    assert rows.keys() == matrices.keys()
+    for name, matrix in matrices.items():
+        expected = encode(matrix, np.array([len(matrix)]), Centers(centers), pooling, "l2")  # type: ignore[arg-type]
+        np.testing.assert_array_equal(np.array(rows[name].bow, np.float32), expected[0])
+        assert rows[name].descriptorCount == len(matrix)
+
+
+def test_partitions_do_not_change_a_bit(
+    spark: SparkSession, matrices: dict[str, NDArray[np.uint8]], rng: np.random.Generator
+) -> None:
+    words = dictionary(spark, round_centers(rng.random((11, 128)) * 255))
+    tables = [
+        encode_features(features(spark, matrices, partitions), words, "sum", "none").collect()
+        for partitions in (1, 3, 16)
+    ]
+    assert sorted(tables[0]) == sorted(tables[1]) == sorted(tables[2])
+
+
+def test_a_dictionary_of_other_descriptors_is_an_error_that_names_both(
+    spark: SparkSession, matrices: dict[str, NDArray[np.uint8]], tmp_path: object
+) -> None:
+    dictionary(spark, np.zeros((3, 64))).write.parquet(f"{tmp_path}/words")
+    features(spark, matrices).write.parquet(f"{tmp_path}/features")
+    stored = (spark.read.parquet(f"{tmp_path}/{name}") for name in ("features", "words"))
+    with pytest.raises(UserError) as error:
+        encode_features(*stored, "sum", "none")
+    for part in ("length 64", "length 128", f"{tmp_path}/words", f"{tmp_path}/features"):
+        assert part in str(error.value)
+    assert "\n" not in str(error.value)
