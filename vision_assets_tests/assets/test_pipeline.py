@@ -1,0 +1,157 @@
+import threading
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from pyspark.sql import SparkSession
+
+from vision_assets.spark import features
+from vision_assets.vision.cells import descriptor_matrix
+from vision_assets_tests.pipeline import WORDS, Pipeline, read_table
+from vision_assets_tests.vision import images
+
+ASSETS = ("image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings")
+
+
+def test_the_whole_graph(filled: Pipeline, image_folder: Path) -> None:
+    names = sorted(str(file.relative_to(image_folder)) for file in image_folder.rglob("*.jpg"))
+    table = filled.table("sift_features")
+    assert table["fileName"].tolist() == names
+    assert set(table["label"]) == {"cats", "dogs"}
+    dictionary = filled.table("kmeans_dictionary")
+    assert dictionary["wordId"].tolist() == list(range(WORDS))
+    assert dictionary["descriptorCount"].sum() == table["keypointCount"].sum()
+    encodings = filled.table("bow_encodings")
+    assert encodings["fileName"].tolist() == names
+    assert {len(bow) for bow in encodings["bow"]} == {WORDS}
+
+
+def test_encodings_are_the_pooled_distances(filled: Pipeline) -> None:
+    centers = np.stack(filled.table("kmeans_dictionary")["center"].to_list()).astype(float)
+    for cell, bow in zip(filled.table("sift_features")["descriptors"], filled.table("bow_encodings")["bow"], strict=True):
+        distances = np.sqrt(np.square(descriptor_matrix(cell)[:, None] - centers).sum(axis=2))
+        expected = np.zeros(WORDS)
+        np.add.at(expected, distances.argmin(axis=1), distances.min(axis=1))
+        np.testing.assert_allclose(bow, expected, rtol=1e-4)
+
+
+def test_reruns_give_identical_tables(filled: Pipeline, pipeline: Pipeline, image_folder: Path) -> None:
+    pipeline.run(image_folder, sift_features={"partitions": 3})
+    for asset in ASSETS[1:]:
+        pd.testing.assert_frame_equal(pipeline.table(asset), filled.table(asset), check_exact=True)
+
+
+def test_one_asset_is_rerun_alone_from_the_stored_tables(pipeline: Pipeline, image_folder: Path) -> None:
+    pipeline.run(image_folder)
+    before = {asset: pipeline.current(asset) for asset in ASSETS}
+    pipeline.run(None, "bow_encodings", bow_encodings={"pooling": "max", "normalization": "l2"})
+    after = pipeline.current("bow_encodings")
+    assert after.sequence == before["bow_encodings"].sequence + 1
+    assert after.config == {"pooling": "max", "normalization": "l2"}
+    assert after.inputs == {asset: before[asset].name for asset in ("sift_features", "kmeans_dictionary")}
+    assert [pipeline.current(asset) for asset in ASSETS[:3]] == [before[asset] for asset in ASSETS[:3]]
+
+
+def test_metadata_of_every_asset(pipeline: Pipeline, image_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "a.jpg").write_bytes(images.jpeg(images.colored(200, 300)))
+    result = pipeline.run(tmp_path)
+    found = {asset: pipeline.metadata(result, asset) for asset in ASSETS}
+    for asset, metadata in found.items():
+        assert metadata["dagster/row_count"] == pipeline.current(asset).rows
+        assert metadata["dagster/uri"] == pipeline.current(asset).uri
+        assert metadata["seconds"] > 0
+        assert metadata["code_version"] == "1"
+        assert Path(metadata["dagster/uri"]).is_dir()
+    assert found["image_seqfile"]["images"] == 1
+    assert found["image_seqfile"]["skipped"] == 1
+    assert [record.data["name"] for record in found["image_seqfile"]["skipped_first"]] == ["notes.txt"]
+    assert found["sift_features"]["failures"] == 0
+    descriptors = found["sift_features"]["descriptors"]
+    dictionary = found["kmeans_dictionary"]
+    assert dictionary["descriptors"] == dictionary["training_descriptors"] == descriptors > 0
+    assert 0 < dictionary["smallest_word"] <= dictionary["largest_word"]
+    inertia = [record.data["inertia"] for record in dictionary["inertia_of_every_iteration"]]
+    assert len(inertia) == dictionary["iterations"] + 1
+    assert inertia == sorted(inertia, reverse=True)
+    assert inertia[-1] == dictionary["inertia"]
+    assert found["bow_encodings"]["words"] == WORDS
+
+
+def test_blocking_checks_ran_and_passed(pipeline: Pipeline, image_folder: Path) -> None:
+    evaluations = pipeline.run(image_folder).get_asset_check_evaluations()
+    assert all(evaluation.passed for evaluation in evaluations)
+    names = {(e.asset_key.to_user_string(), e.check_name) for e in evaluations}
+    assert {
+        ("image_seqfile", "unique_keys"),
+        ("sift_features", "same_keys_as_upstream"),
+        ("kmeans_dictionary", "k_centers"),
+        ("bow_encodings", "finite_and_non_negative"),
+    } <= names
+
+
+@pytest.mark.parametrize("asset", ASSETS[1:])
+def test_tables_open_in_every_reader_of_parquet(filled: Pipeline, spark: SparkSession, asset: str) -> None:
+    snapshot = filled.current(asset)
+    assert len(pd.read_parquet(snapshot.uri)) == snapshot.rows
+    assert pl.read_parquet(snapshot.uri).height == snapshot.rows
+    assert spark.read.parquet(snapshot.uri).count() == snapshot.rows
+    counted = duckdb.sql(f"select count(*) from '{snapshot.uri}/*.parquet'").fetchone()
+    assert counted == (snapshot.rows,)
+
+
+def test_a_task_that_fails_in_the_middle_of_a_write_harms_nothing(
+    pipeline: Pipeline, image_folder: Path, tmp_path: Path
+) -> None:
+    pipeline.run(image_folder)
+    before = pipeline.current("sift_features")
+    rows = pipeline.table("sift_features")
+    marker = tmp_path / "fails"
+    # Several partitions, so that some are written before the one that fails.
+    result = pipeline.run_broken_extraction(marker, partitions=6)
+    assert not result.success
+    assert pipeline.current("sift_features") == before
+    pd.testing.assert_frame_equal(read_table(Path(before.uri)), rows)
+    left = {path.name for path in (pipeline.data / "sift_features").iterdir()}
+    assert left == {"_snapshots", before.name}
+
+
+def test_two_runs_of_one_asset_at_once(pipeline: Pipeline, image_folder: Path) -> None:
+    pipeline.run(image_folder, "image_seqfile", "sift_features")
+    results: list[dg.ExecuteInProcessResult] = []
+    threads = [
+        threading.Thread(
+            target=lambda seed=seed: results.append(  # type: ignore[misc]
+                pipeline.run(None, "kmeans_dictionary", kmeans_dictionary={"k": 10, "seed": seed})
+            )
+        )
+        for seed in (1, 2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 2
+    snapshots = pipeline.store.snapshots(("kmeans_dictionary",))
+    assert {snapshot.config["seed"] for snapshot in snapshots} == {1, 2}
+    for snapshot in snapshots:
+        assert len(read_table(Path(snapshot.uri))) == 10
+
+
+def test_old_snapshots_are_removed_but_none_that_is_still_named(pipeline: Pipeline, image_folder: Path) -> None:
+    pipeline.run(image_folder)
+    first = pipeline.current("sift_features")
+    for _ in range(3):
+        pipeline.run(None, "sift_features", keep=2)
+    kept = [snapshot.name for snapshot in pipeline.store.snapshots(("sift_features",))]
+    assert len(kept) == 3
+    assert kept[0] == first.name, "the dictionary and the encodings were made from it"
+    pipeline.run(None, "kmeans_dictionary", "bow_encodings")
+    pipeline.run(None, "sift_features", keep=2)
+    kept = [snapshot.name for snapshot in pipeline.store.snapshots(("sift_features",))]
+    assert first.name not in kept
+    assert not Path(first.uri).exists()
