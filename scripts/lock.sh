@@ -11,7 +11,7 @@ trap 'exit 1' INT TERM
 
 say "Resolving ..."
 "$python" -m venv "$work/uv"
-"$work/uv/bin/python" -m pip install -q --disable-pip-version-check --no-input 'uv>=0.9'
+"$work/uv/bin/python" -m pip install -q --disable-pip-version-check --no-input 'uv>=0.13'
 
 # What builds the project is locked with what it uses.
 "$python" -c '
@@ -23,7 +23,7 @@ print(*tomllib.loads(pathlib.Path("pyproject.toml").read_text())["build-system"]
 compile() {
     output=$1
     shift
-    "$work/uv/bin/uv" pip compile -q --universal --generate-hashes --no-strip-extras --no-emit-index-url \
+    UV_SYSTEM_CERTS=1 "$work/uv/bin/uv" pip compile -q --universal --generate-hashes --no-strip-extras --fork-strategy fewest --no-emit-index-url \
         --no-emit-find-links --no-header --no-annotate --python-version 3.11 --python "$python" \
         -o "$output" "$@" setup.cfg "$work/build.in"
 }

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except UserError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(error, file=sys.stderr)
         return 1
     return 0
 
@@ -45,7 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     path = commands.add_parser("path", help="print the folder of an asset's current snapshot")
     path.add_argument("asset", help="asset key, such as bow_encodings")
     path.set_defaults(run=_path)
-    snapshots = commands.add_parser("snapshots", help="list the kept snapshots of an asset, the current one last")
+    snapshots = commands.add_parser(
+        "snapshots", help="list the kept snapshots of an asset, the current one last"
+    )
     snapshots.add_argument("asset", help="asset key, such as bow_encodings")
     snapshots.set_defaults(run=_snapshots)
     summary = commands.add_parser("summary", help="print what the pipeline has made")
@@ -86,8 +88,13 @@ def _counts(snapshot: Snapshot) -> str:
 def _sample(options: argparse.Namespace) -> None:
     from vision_assets.vision.samples import write_sample_images  # noqa: PLC0415 - OpenCV only when needed
 
-    count = write_sample_images(options.folder, seed=options.seed, images_per_class=options.images_per_class)
-    _print(f"{count} sample images in {options.folder}")
+    try:
+        made = write_sample_images(
+            options.folder, seed=options.seed, images_per_class=options.images_per_class
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(str(error)) from error
+    _print(f"{options.folder}: {f'{made} sample images made' if made else 'the sample images are there'}")
 
 
 def _store() -> SnapshotStore:
@@ -108,11 +115,11 @@ def _megabytes(snapshot: Snapshot) -> str:
     return f"{snapshot.bytes / 1e6:,.1f} MB"
 
 
-def _print_table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(len(row[column]) for row in [titles, *rows]) for column in range(len(titles))]
     for row in [titles, *rows]:
         _print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _print(line: str) -> None:
-    print(line)  # noqa: T201
+    print(line)

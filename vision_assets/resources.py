@@ -3,9 +3,10 @@
 from typing import Any
 
 from dagster_pyspark import LazyPySparkResource
+from dagster_spark.utils import flatten_dict
 
 from vision_assets import settings
-from vision_assets.spark.session import spark_config, start_jvm
+from vision_assets.spark.session import spark_config, start_session
 from vision_assets.storage.io_managers import DataFolder, ParquetIOManager, SequenceFileIOManager
 
 
@@ -14,8 +15,7 @@ class SparkResource(LazyPySparkResource):
 
     def _init_session(self) -> None:
         if self._spark_session is None:
-            start_jvm(self.spark_config)
-        super()._init_session()
+            self._spark_session = start_session(dict(flatten_dict(self.spark_config)))
 
 
 def make_resources(data: str | None = None, keep_snapshots: int | None = None) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def make_resources(data: str | None = None, keep_snapshots: int | None = None) -
     dict
         Resource key to resource. What they hold can be changed for a run in its configuration.
     """
-    pyspark = SparkResource.configure_at_launch(spark_config=spark_config())
+    pyspark: Any = SparkResource.configure_at_launch(spark_config=spark_config())
     data_folder = DataFolder.configure_at_launch(
         pyspark=pyspark,
         uri=data or settings.data_folder(),
@@ -45,5 +45,3 @@ def make_resources(data: str | None = None, keep_snapshots: int | None = None) -
         "parquet": ParquetIOManager(pyspark=pyspark, data_folder=data_folder),
         "sequence_file": SequenceFileIOManager(pyspark=pyspark, data_folder=data_folder),
     }
-
-

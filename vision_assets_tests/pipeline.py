@@ -24,7 +24,12 @@ class Pipeline:
         return SnapshotStore(LocalFiles(self.data))
 
     def run(
-        self, source: Path | str | None, *assets: str, keep: int = 3, fail: bool = False, **config: dict[str, Any]
+        self,
+        source: Path | str | None,
+        *assets: str,
+        keep: int = 3,
+        fail: bool = False,
+        **config: Any,
     ) -> dg.ExecuteInProcessResult:
         """Materialize assets, all of them by default; fails the test unless the run ends as `fail` says."""
         if source is not None:
@@ -39,7 +44,9 @@ class Pipeline:
             run_config={"ops": {name: {"config": config[name]} for name in config if name in wanted}},
             raise_on_error=False,
         )
-        assert result.success is not fail, self.error(result) if not result.success else "the run did not fail"
+        assert result.success is not fail, (
+            self.error(result) if not result.success else "the run did not fail"
+        )
         return result
 
     @staticmethod
@@ -56,7 +63,12 @@ class Pipeline:
     @staticmethod
     def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
         (event,) = result.asset_materializations_for_node(asset)
-        return {name: value.value for name, value in event.metadata.items()}
+        return {
+            name: [record.data for record in value.records]
+            if isinstance(value, dg.TableMetadataValue)
+            else value.value
+            for name, value in event.metadata.items()
+        }
 
     def current(self, asset: str) -> Snapshot:
         return self.store.require_current((asset,))

@@ -44,7 +44,7 @@ class ImageSeqfileConfig(dg.Config):
 def image_seqfile(
     context: dg.AssetExecutionContext, config: ImageSeqfileConfig, pyspark: SparkResource
 ) -> ImageFiles:
-    """Images of a folder or archive in one SequenceFile: key = path in the source, value = the file's bytes."""
+    """All images of the source in a SequenceFile: key = path in the source, value = the file's bytes."""
     with failures():
         source = config.source or settings.source()
         if not source:

@@ -14,7 +14,9 @@ from vision_assets.vision.sift import SiftOptions
 class SiftFeaturesConfig(dg.Config):
     """How features are extracted; the names and defaults of SIFT's options are OpenCV's."""
 
-    nfeatures: int = Field(default=0, ge=0, description="Keep only the best features of an image; 0 keeps all.")
+    nfeatures: int = Field(
+        default=0, ge=0, description="Keep only the best features of an image; 0 keeps all."
+    )
     n_octave_layers: int = Field(default=3, ge=1, le=32, description="Layers in each octave of the pyramid.")
     contrast_threshold: float = Field(
         default=0.04, ge=0, description="Drop features of less contrast; larger drops more."
@@ -37,7 +39,9 @@ class SiftFeaturesConfig(dg.Config):
         description="An image of more pixels becomes a row with an error, without being decoded.",
     )
     partitions: int | None = Field(
-        default=None, ge=1, description="Number of Spark tasks and files, about; null chooses by size and cores."
+        default=None,
+        ge=1,
+        description="Number of Spark tasks and files, about; null chooses by size and cores.",
     )
     max_failed_share: float = Field(
         default=0.01, ge=0, le=1, description="Warn when a larger share of the images could not be read."
@@ -58,5 +62,5 @@ class SiftFeaturesConfig(dg.Config):
 def sift_features(
     config: SiftFeaturesConfig, pyspark: SparkResource, image_seqfile: StoredImages
 ) -> DataFrame:
-    """SIFT keypoints and descriptors, one row per image; an image that cannot be read has a row with an error."""
+    """SIFT keypoints and descriptors, one row per image; one that cannot be read has an error instead."""
     return extract(pyspark.spark_session, image_seqfile.pairs(config.partitions), config.options())

@@ -130,9 +130,9 @@ def _train_on(
     trained = sample.count()
     if len(candidates) < options.k:
         raise UserError(
-            f"k = {options.k:,} words need as many distinct descriptors, but there are only {len(candidates):,} "
-            f"among the {trained:,} trained on ({total:,} in all). Lower k, add images, or set "
-            "descriptors_per_word to null."
+            f"k = {options.k:,} words need as many distinct descriptors, but there are only "
+            f"{len(candidates):,} among the {trained:,} trained on ({total:,} in all). "
+            "Lower k, add images, or set descriptors_per_word to null."
         )
     log(f"training on {trained:,} of {total:,} descriptors")
     inertia: list[float] = []
@@ -171,7 +171,7 @@ def dictionary_table(spark: SparkSession, final: Iteration) -> DataFrame:
     words = pd.DataFrame(
         {
             "wordId": np.arange(len(final.centers), dtype=np.int32),
-            "center": list(final.centers.values.astype(np.float32)),
+            "center": list(final.centers.matrix.astype(np.float32)),
             "descriptorCount": final.statistics.counts,
             "inertia": final.inertia,
         }
@@ -217,7 +217,9 @@ class SampledDescriptors:
         self._seed = seed
         self._context = features.sparkSession.sparkContext
         tasks = max(2 * self._context.defaultParallelism, rows // (_BLOCKS_PER_TASK * BLOCK_ROWS))
-        images: RDD[Row] = features.where("keypointCount > 0").select("fileName", "keypointCount", "descriptors").rdd
+        images: RDD[Row] = (
+            features.where("keypointCount > 0").select("fileName", "keypointCount", "descriptors").rdd
+        )
         if images.getNumPartitions() > tasks:
             images = images.coalesce(tasks)
         self._blocks: RDD[NDArray[np.uint8]] = images.mapPartitions(
@@ -233,7 +235,7 @@ class SampledDescriptors:
         shared = self._context.broadcast(centers)
         try:
             parts = self._blocks.mapPartitions(partial(_statistics_of_partition, shared))
-            size = centers.values.size * 8 * parts.getNumPartitions()
+            size = centers.matrix.size * 8 * parts.getNumPartitions()
             merge = parts.treeReduce if size > _TREE_REDUCE_BYTES else parts.reduce
             return merge(WordStatistics.merge)
         finally:
@@ -261,7 +263,9 @@ class SampledDescriptors:
         self._blocks.unpersist()
 
 
-def _sample_partition(rate: float, seed: int, block_rows: int, images: Iterable[Row]) -> Iterator[NDArray[np.uint8]]:
+def _sample_partition(
+    rate: float, seed: int, block_rows: int, images: Iterable[Row]
+) -> Iterator[NDArray[np.uint8]]:
     """Descriptors of the sample in blocks of `block_rows`, the last one smaller."""
     waiting: list[NDArray[np.uint8]] = []
     rows = 0

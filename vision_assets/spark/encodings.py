@@ -58,7 +58,7 @@ def _require_fit(features: DataFrame, dictionary: DataFrame, centers: Centers) -
         .selectExpr("octet_length(descriptors) div keypointCount as length")
         .head()
     )
-    length = centers.values.shape[1]
+    length = centers.matrix.shape[1]
     if first is not None and first.length != length:
         raise UserError(
             f"The dictionary {_location(dictionary)} has centres of length {length}, but the features "
@@ -87,7 +87,7 @@ def _encode_batch(
     centers: Centers, pooling: Pooling, normalization: Normalization, images: pa.RecordBatch
 ) -> pa.RecordBatch:
     counts = images.column("keypointCount").to_numpy()
-    descriptors = binary_values(images.column("descriptors")).reshape(-1, centers.values.shape[1])
+    descriptors = binary_values(images.column("descriptors")).reshape(-1, centers.matrix.shape[1])
     bow = encode(descriptors, counts, centers, pooling, normalization)
     offsets = np.arange(len(bow) + 1, dtype=np.int32) * len(centers)
     return pa.RecordBatch.from_arrays(

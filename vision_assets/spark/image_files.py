@@ -103,6 +103,8 @@ class ImageFiles:
         Makes an RDD of (key, bytes).
     by_driver
         Yields (key, bytes) in the driver.
+    to_upload
+        Local paths of SequenceFiles that the workers read once they are on the cluster's storage.
     """
 
     source: str
@@ -111,6 +113,7 @@ class ImageFiles:
     skipped: Skipped
     by_workers: "Callable[[SparkContext], RDD[Pair]] | None" = None
     by_driver: Callable[[], Iterator[Pair]] | None = None
+    to_upload: Sequence[str] = ()
     close: Callable[[], object] = field(default=lambda: None, repr=False)
     """Removes temporary files, if there are any. Leaving a `with` block does it as well."""
 

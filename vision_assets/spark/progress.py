@@ -11,7 +11,9 @@ _INTERVAL = 10.0  # seconds between lines
 
 
 @contextmanager
-def reporting(spark: SparkSession, what: str, total: int | None, log: Callable[[str], None]) -> Iterator[None]:
+def reporting(
+    spark: SparkSession, what: str, total: int | None, log: Callable[[str], None]
+) -> Iterator[None]:
     """Report how far the last stage that writes rows has come, every few seconds until the block is left.
 
     Parameters
@@ -31,7 +33,11 @@ def reporting(spark: SparkSession, what: str, total: int | None, log: Callable[[
         while not done.wait(_INTERVAL):
             tasks, finished, rows = _active_stage(spark)
             if tasks:
-                log(progress_line(what, rows, total, finished, tasks, time.monotonic() - started))
+                log(
+                    progress_line(
+                        what, rows, total, finished=finished, tasks=tasks, seconds=time.monotonic() - started
+                    )
+                )
 
     thread = threading.Thread(target=report, name="progress", daemon=True)
     thread.start()
@@ -42,7 +48,9 @@ def reporting(spark: SparkSession, what: str, total: int | None, log: Callable[[
         thread.join()
 
 
-def progress_line(what: str, rows: int, total: int | None, finished: int, tasks: int, seconds: float) -> str:
+def progress_line(
+    what: str, rows: int, total: int | None, *, finished: int, tasks: int, seconds: float
+) -> str:
     """Describe progress in one line.
 
     Parameters
@@ -74,7 +82,7 @@ def progress_line(what: str, rows: int, total: int | None, finished: int, tasks:
 
 def _active_stage(spark: SparkSession) -> tuple[int, int, int]:
     """Tasks, finished tasks and rows written of the newest active stage; zeros if there is none."""
-    stages = spark.sparkContext._jsc.sc().statusStore().activeStages()  # type: ignore[union-attr]
+    stages = spark.sparkContext._jsc.sc().statusStore().activeStages()
     if not stages.size():
         return 0, 0, 0
     stage = max((stages.apply(index) for index in range(stages.size())), key=lambda stage: stage.stageId())

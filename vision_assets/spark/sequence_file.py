@@ -4,7 +4,7 @@ import os
 import re
 import struct
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -70,14 +70,18 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
     Raises
     ------
     UserError
-        When the source cannot be read to its end, has changed, or holds no image. Nothing is left at `uri`.
+        When the source cannot be read to its end, has changed, or holds no image. What was written is removed.
     """
     files, path = hadoop_path(spark, uri)
     if files.exists(path):
         raise UserError(f"{uri!r} exists: write into a folder that does not exist yet")
     reports = spark.sparkContext.accumulator({}, _Reports())
+    staged = f"{uri}.uploaded"
     choose = partial(_choose, images.patterns, reports)
     try:
+        if images.to_upload:
+            _copy_from_local(spark, images.to_upload, staged)
+            _write_by_workers(read(spark, staged).mapPartitionsWithIndex(choose), uri)
         if images.by_workers:
             _write_by_workers(images.by_workers(spark.sparkContext).mapPartitionsWithIndex(choose), uri)
         if images.by_driver:
@@ -91,6 +95,9 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
         if known is None or known is error:
             raise
         raise known from error
+    finally:
+        if images.to_upload:
+            files.delete(path.suffix(".uploaded"), True)
     return written
 
 
@@ -130,19 +137,6 @@ def read(spark: SparkSession, uri: str, min_partitions: int | None = None) -> "R
         _INPUT, _TEXT, _BYTES, conf=conf, batchSize=1
     )
     return records.map(_as_pair)
-
-
-def read_in_driver(spark: SparkSession, uri: str) -> Iterator[Pair]:
-    """Yield the (key, bytes) of one SequenceFile that only the driver can reach."""
-    files, path = hadoop_path(spark, uri)
-    hadoop = _jvm(spark).org.apache.hadoop.io
-    reader = getattr(hadoop, "SequenceFile$Reader")(files, path, files.getConf())
-    try:
-        key, value = hadoop.Text(), hadoop.BytesWritable()
-        while reader.next(key, value):
-            yield key.toString(), bytes(value.copyBytes())
-    finally:
-        reader.close()
 
 
 def check_header(head: bytes, where: str) -> None:
@@ -262,15 +256,21 @@ def _vint(number: int) -> bytes:
 
 
 def _write_by_workers(pairs: "RDD[Pair]", uri: str) -> None:
+    context = pairs.ctx
+    # Spark reads a first record to look at its type, and breaks off; this spares it a part of the images.
+    probe = context.parallelize([("", b"")], 1)
     # One pickle per pair: the batches of `saveAsNewAPIHadoopFile` take as many photos as thumbnails before.
-    pickled = pairs._reserialize(CPickleSerializer())
+    unbatched = [records._reserialize(CPickleSerializer()) for records in (probe, pairs)]
+    records = context.union(unbatched)
     conf = {_NO_MARKER_FILE: "false", _COMPRESS: "false"}
-    jvm: Any = pairs.ctx._jvm
-    jvm.PythonRDD.saveAsNewAPIHadoopFile(pickled._jrdd, False, uri, _OUTPUT, _TEXT, _BYTES, None, None, conf)
+    jvm: Any = context._jvm
+    jvm.PythonRDD.saveAsNewAPIHadoopFile(records._jrdd, False, uri, _OUTPUT, _TEXT, _BYTES, None, None, conf)
+    part = jvm.org.apache.hadoop.fs.Path(f"{uri}/part-r-00000")
+    part.getFileSystem(context._jsc.hadoopConfiguration()).delete(part, False)
 
 
 class _Reports(AccumulatorParam[dict[int, Written]]):
-    """Holds one report per partition, however often it is read: Spark reads the first one twice."""
+    """Holds one report per partition, however often its task is tried."""
 
     def zero(self, value: dict[int, Written]) -> dict[int, Written]:
         return {}
@@ -295,8 +295,14 @@ def _choose(
 
 
 def _upload(spark: SparkSession, uri: str, part: Path) -> None:
-    files, path = hadoop_path(spark, f"{uri}/{part.name}")
-    files.copyFromLocalFile(True, True, _jvm(spark).org.apache.hadoop.fs.Path(f"file://{part}"), path)
+    _copy_from_local(spark, [str(part)], uri)
+
+
+def _copy_from_local(spark: SparkSession, paths: Sequence[str], folder: str) -> None:
+    files, target = hadoop_path(spark, folder)
+    files.mkdirs(target)
+    for path in paths:
+        files.copyFromLocalFile(False, True, hadoop_path(spark, f"file://{path}")[1], target)
 
 
 def _as_pair(record: tuple[Any, Any]) -> Pair:

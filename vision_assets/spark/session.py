@@ -1,10 +1,10 @@
-"""Configuration of Spark: what this project needs, unless the user's own Spark configuration says otherwise."""
+"""Spark as this project needs it, unless the user's own Spark configuration says otherwise."""
 
 import os
 import sys
 import threading
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from pyspark import SparkContext
 from pyspark.conf import SparkConf
@@ -40,6 +40,8 @@ def spark_config() -> dict[str, str]:
         "spark.sql.execution.arrow.maxBytesPerBatch": "16m",
         # A snapshot's folder holds the table alone, which every reader of Parquet understands.
         "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+        # In place of the checksum files beside each file, see `start_session`.
+        "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
     }
     if "SPARK_CONF_DIR" not in os.environ:
         ours["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}"
@@ -76,7 +78,9 @@ def start_jvm(config: dict[str, str]) -> None:
     reading, writing = os.pipe()
     with os.fdopen(writing, "wb") as stderr:
         gateway = launch_gateway(conf, popen_kwargs={"stderr": stderr})
-    threading.Thread(target=_forward, args=(os.fdopen(reading, "rb"),), name="jvm-stderr", daemon=True).start()
+    threading.Thread(
+        target=_forward, args=(os.fdopen(reading, "rb"),), name="jvm-stderr", daemon=True
+    ).start()
     SparkContext._ensure_initialized(gateway=gateway)
 
 
@@ -84,8 +88,6 @@ def _forward(stream: IO[bytes]) -> None:
     for line in stream:
         if line.rstrip() != _JVM_NOTICE:
             os.write(2, line)
-
-
 
 
 def start_session(config: dict[str, str] | None = None) -> SparkSession:
@@ -105,4 +107,8 @@ def start_session(config: dict[str, str] | None = None) -> SparkSession:
     builder = SparkSession.builder
     for name, value in config.items():
         builder = builder.config(name, value)
-    return builder.getOrCreate()
+    session = builder.getOrCreate()
+    # Without hidden checksum files, so that every reader of Parquet takes a local snapshot's folder.
+    hadoop: Any = session.sparkContext._jvm.org.apache.hadoop.fs.FileSystem  # type: ignore[union-attr]
+    hadoop.getLocal(session.sparkContext._jsc.hadoopConfiguration()).setWriteChecksum(False)
+    return session

@@ -8,7 +8,8 @@ from pyspark.sql import DataFrame, SparkSession
 from vision_assets.spark import sequence_file
 from vision_assets.spark.tables import IMAGE_SEQFILE, Table
 
-_PARTITION_BYTES = 2**25
+_LARGEST_PARTITION = 2**25  # bytes
+_SMALLEST_PARTITION = 2**20  # bytes: some seconds of SIFT
 _PARTITIONS_PER_CORE = 8  # so that the last tasks do not wait for one long one
 
 
@@ -32,7 +33,7 @@ class StoredImages:
         Parameters
         ----------
         partitions : int, optional
-            About how many; None takes partitions of at most 32 MB, and at least eight per core.
+            About how many; None takes partitions of 1 to 32 MB, eight per core if there is enough for it.
 
         Returns
         -------
@@ -49,7 +50,8 @@ class StoredImages:
         files, path = sequence_file.hadoop_path(self.spark, self.uri)
         size = files.getContentSummary(path).getLength()
         cores = self.spark.sparkContext.defaultParallelism
-        return max(_PARTITIONS_PER_CORE * cores, -(-size // _PARTITION_BYTES))
+        enough = min(_PARTITIONS_PER_CORE * cores, -(-size // _SMALLEST_PARTITION))
+        return max(cores, enough, -(-size // _LARGEST_PARTITION))
 
 
 def _name_and_length(pair: tuple[str, bytes]) -> tuple[str, int]:

@@ -71,16 +71,20 @@ class LocalFiles:
         self._root = root
 
     def uri(self, path: str) -> str:
+        """Return the path as Spark and the user know it."""
         return str(self._root / path)
 
     def names(self, path: str) -> list[str]:
+        """Return the names in a folder, sorted; none if there is no such folder."""
         folder = self._root / path
-        return sorted(os.listdir(folder)) if folder.is_dir() else []
+        return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
 
     def read(self, path: str) -> bytes:
+        """Return the content of a file."""
         return (self._root / path).read_bytes()
 
     def create(self, path: str, content: bytes) -> None:
+        """Create a file in one atomic step, with the folders above it."""
         target = self._root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{uuid.uuid4().hex}")
@@ -95,6 +99,7 @@ class LocalFiles:
         _sync_folder(target.parent)
 
     def delete(self, path: str) -> None:
+        """Remove a file or a folder with all that is in it, if it is there."""
         target = self._root / path
         if target.is_dir():
             shutil.rmtree(target)
@@ -102,6 +107,7 @@ class LocalFiles:
             target.unlink(missing_ok=True)
 
     def sizes(self, path: str) -> list[int]:
+        """Return the size in bytes of each visible file directly in a folder."""
         return [
             entry.stat().st_size
             for entry in os.scandir(self._root / path)
@@ -126,21 +132,24 @@ class HadoopFiles:
         self._spark = spark
 
     def _open(self, path: str) -> tuple[Any, Any]:
-        session = self._spark()
-        hadoop_path = session._jvm.org.apache.hadoop.fs.Path(self.uri(path))  # type: ignore[union-attr]
-        return hadoop_path.getFileSystem(session._jsc.hadoopConfiguration()), hadoop_path  # type: ignore[union-attr]
+        from vision_assets.spark.sequence_file import hadoop_path  # noqa: PLC0415 - Spark only when needed
+
+        return hadoop_path(self._spark(), self.uri(path))
 
     def _statuses(self, path: str) -> list[Any]:
         system, folder = self._open(path)
         return list(system.listStatus(folder)) if system.exists(folder) else []
 
     def uri(self, path: str) -> str:
+        """Return the path as Spark and the user know it."""
         return f"{self._root}/{path}"
 
     def names(self, path: str) -> list[str]:
+        """Return the names in a folder, sorted; none if there is no such folder."""
         return sorted(status.getPath().getName() for status in self._statuses(path))
 
     def read(self, path: str) -> bytes:
+        """Return the content of a file."""
         system, file = self._open(path)
         stream = system.open(file)
         try:
@@ -149,6 +158,7 @@ class HadoopFiles:
             stream.close()
 
     def create(self, path: str, content: bytes) -> None:
+        """Create a file in one atomic step, with the folders above it."""
         # On an object store the new object appears when the stream is closed, and a rename is a copy;
         # elsewhere a file is visible while it is written, and a rename is one atomic step.
         if self._root.partition("://")[0] in _OBJECT_STORES:
@@ -171,10 +181,12 @@ class HadoopFiles:
             stream.close()
 
     def delete(self, path: str) -> None:
+        """Remove a file or a folder with all that is in it, if it is there."""
         system, target = self._open(path)
         system.delete(target, True)
 
     def sizes(self, path: str) -> list[int]:
+        """Return the size in bytes of each visible file directly in a folder."""
         return [
             status.getLen()
             for status in self._statuses(path)

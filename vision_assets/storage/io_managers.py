@@ -9,10 +9,10 @@ from dagster_pyspark import LazyPySparkResource
 from pyspark.sql import DataFrame
 
 from vision_assets.errors import UserError
+from vision_assets.failures import failures
 from vision_assets.spark import progress, sequence_file, tables
 from vision_assets.spark.sources import ImageFiles
 from vision_assets.spark.stored_images import StoredImages, stored_rows
-from vision_assets.failures import failures
 from vision_assets.storage.files import open_files
 from vision_assets.storage.snapshots import Snapshot, SnapshotStore, Staged
 

@@ -127,7 +127,7 @@ def update_centers(centers: Centers, statistics: WordStatistics) -> NDArray[np.f
         Rounded, see `vision_assets.vision.nearest.round_centers`.
     """
     occupied = statistics.counts > 0
-    values = centers.values.copy()
+    values = centers.matrix.copy()
     values[occupied] = round_centers(statistics.sums[occupied] / statistics.counts[occupied, None])
     return values
 
@@ -139,7 +139,7 @@ class DescriptorSet(Protocol):
         """Assign every descriptor to its nearest centre and return the words' statistics."""
 
     def farthest(self, centers: Centers, count: int) -> NDArray[np.uint8]:
-        """Return the distinct descriptors farthest from their nearest centre: shape (count, d), dtype uint8."""
+        """Return distinct descriptors farthest from their nearest centre: shape (count, d), dtype uint8."""
 
 
 @dataclass(frozen=True)
@@ -203,12 +203,12 @@ def lloyd(
         values = (
             update_centers(state.centers, state.statistics)
             if state.index < max_iter and state.moved > tol
-            else state.centers.values.copy()
+            else state.centers.matrix.copy()
         )
         empty = np.flatnonzero(state.statistics.counts == 0)
         if len(empty):
             values[empty] = descriptors.farthest(state.centers, len(empty))
-        moved = float(np.sqrt(np.square(values - state.centers.values).sum(axis=1)).max())
+        moved = float(np.sqrt(np.square(values - state.centers.matrix).sum(axis=1)).max())
         state = _pass(descriptors, Centers(values), index=state.index + 1, moved=moved)
         report(state)
     return state
@@ -232,7 +232,7 @@ def assign_statistics(descriptors: NDArray[np.uint8], centers: Centers) -> WordS
     -------
     WordStatistics
     """
-    statistics = WordStatistics.empty(*centers.values.shape)
+    statistics = WordStatistics.empty(*centers.matrix.shape)
     statistics.add(descriptors, nearest_centers(descriptors, centers))
     return statistics
 

@@ -37,19 +37,19 @@ class Centers:
 
     Parameters
     ----------
-    values : ndarray of shape (k, d), dtype float64
+    matrix : ndarray of shape (k, d), dtype float64
         Multiples of ``1 / CENTER_SCALE`` in 0..255, see `round_centers`.
     """
 
-    values: NDArray[np.float64]
+    matrix: NDArray[np.float64]
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.matrix)
 
     @cached_property
     def scaled(self) -> NDArray[np.int64]:
         """The centres times ``CENTER_SCALE``: shape (k, d), dtype int64."""
-        return np.rint(self.values * CENTER_SCALE).astype(np.int64)
+        return np.rint(self.matrix * CENTER_SCALE).astype(np.int64)
 
     @cached_property
     def scaled_square_norms(self) -> NDArray[np.int64]:
@@ -64,7 +64,7 @@ class Centers:
     @cached_property
     def transposed32(self) -> NDArray[np.float32]:
         """The centres as columns: shape (d, k), dtype float32."""
-        return np.ascontiguousarray(self.values.T, np.float32)
+        return np.ascontiguousarray(self.matrix.T, np.float32)
 
 
 def nearest_centers(descriptors: NDArray[np.uint8], centers: Centers) -> NDArray[np.int64]:
@@ -96,7 +96,7 @@ def nearest_centers(descriptors: NDArray[np.uint8], centers: Centers) -> NDArray
     products in float32 in any order has an error of at most ``d · 2⁻²⁴ · x·c`` in first order for
     non-negative x and c (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., eq. 3.5).
     """
-    length = centers.values.shape[1]
+    length = centers.matrix.shape[1]
     if descriptors.dtype != np.uint8 or descriptors.ndim != 2 or descriptors.shape[1] != length:
         raise ValueError(
             f"descriptors of shape {descriptors.shape} and dtype {descriptors.dtype} do not fit centres of "
@@ -120,7 +120,7 @@ def _nearest_of_tile(descriptors: NDArray[np.uint8], centers: Centers) -> NDArra
     step = max(1, _EXACT_SCORES // len(centers))
     for start in range(0, len(undecided), step):
         rows = undecided[start : start + step]
-        scores = centers.half_square_norms - x[rows].astype(np.float64) @ centers.values.T
+        scores = centers.half_square_norms - x[rows].astype(np.float64) @ centers.matrix.T
         words[rows] = scores.argmin(axis=1)
     return words
 
@@ -169,6 +169,6 @@ def squared_distances(
     distances = np.empty(len(descriptors), np.float64)
     for start in range(0, len(descriptors), _ROWS):
         rows = slice(start, start + _ROWS)
-        difference = descriptors[rows] - centers.values[words[rows]]
+        difference = descriptors[rows] - centers.matrix[words[rows]]
         np.einsum("ij,ij->i", difference, difference, out=distances[rows])
     return distances

@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -7,10 +8,14 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
-from vision_assets.spark import features
+from vision_assets.assets.image_seqfile import image_seqfile
+from vision_assets.resources import SparkResource, make_resources
+from vision_assets.spark.features import extract
+from vision_assets.spark.stored_images import StoredImages
 from vision_assets.vision.cells import descriptor_matrix
+from vision_assets.vision.sift import SiftOptions
 from vision_assets_tests.pipeline import WORDS, Pipeline, read_table
 from vision_assets_tests.vision import images
 
@@ -32,7 +37,9 @@ def test_the_whole_graph(filled: Pipeline, image_folder: Path) -> None:
 
 def test_encodings_are_the_pooled_distances(filled: Pipeline) -> None:
     centers = np.stack(filled.table("kmeans_dictionary")["center"].to_list()).astype(float)
-    for cell, bow in zip(filled.table("sift_features")["descriptors"], filled.table("bow_encodings")["bow"], strict=True):
+    for cell, bow in zip(
+        filled.table("sift_features")["descriptors"], filled.table("bow_encodings")["bow"], strict=True
+    ):
         distances = np.sqrt(np.square(descriptor_matrix(cell)[:, None] - centers).sum(axis=2))
         expected = np.zeros(WORDS)
         np.add.at(expected, distances.argmin(axis=1), distances.min(axis=1))
@@ -56,10 +63,12 @@ def test_one_asset_is_rerun_alone_from_the_stored_tables(pipeline: Pipeline, ima
     assert [pipeline.current(asset) for asset in ASSETS[:3]] == [before[asset] for asset in ASSETS[:3]]
 
 
-def test_metadata_of_every_asset(pipeline: Pipeline, image_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("no image")
-    (tmp_path / "a.jpg").write_bytes(images.jpeg(images.colored(200, 300)))
-    result = pipeline.run(tmp_path)
+def test_metadata_of_every_asset(pipeline: Pipeline, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "notes.txt").write_text("no image")
+    (source / "a.jpg").write_bytes(images.jpeg(images.colored(200, 300)))
+    result = pipeline.run(source)
     found = {asset: pipeline.metadata(result, asset) for asset in ASSETS}
     for asset, metadata in found.items():
         assert metadata["dagster/row_count"] == pipeline.current(asset).rows
@@ -69,13 +78,13 @@ def test_metadata_of_every_asset(pipeline: Pipeline, image_folder: Path, tmp_pat
         assert Path(metadata["dagster/uri"]).is_dir()
     assert found["image_seqfile"]["images"] == 1
     assert found["image_seqfile"]["skipped"] == 1
-    assert [record.data["name"] for record in found["image_seqfile"]["skipped_first"]] == ["notes.txt"]
+    assert [record["name"] for record in found["image_seqfile"]["skipped_first"]] == ["notes.txt"]
     assert found["sift_features"]["failures"] == 0
     descriptors = found["sift_features"]["descriptors"]
     dictionary = found["kmeans_dictionary"]
     assert dictionary["descriptors"] == dictionary["training_descriptors"] == descriptors > 0
     assert 0 < dictionary["smallest_word"] <= dictionary["largest_word"]
-    inertia = [record.data["inertia"] for record in dictionary["inertia_of_every_iteration"]]
+    inertia = [record["inertia"] for record in dictionary["inertia_of_every_iteration"]]
     assert len(inertia) == dictionary["iterations"] + 1
     assert inertia == sorted(inertia, reverse=True)
     assert inertia[-1] == dictionary["inertia"]
@@ -100,19 +109,37 @@ def test_tables_open_in_every_reader_of_parquet(filled: Pipeline, spark: SparkSe
     assert len(pd.read_parquet(snapshot.uri)) == snapshot.rows
     assert pl.read_parquet(snapshot.uri).height == snapshot.rows
     assert spark.read.parquet(snapshot.uri).count() == snapshot.rows
-    counted = duckdb.sql(f"select count(*) from '{snapshot.uri}/*.parquet'").fetchone()
-    assert counted == (snapshot.rows,)
+    counted = duckdb.execute(f"select count(*) from '{snapshot.uri}/*.parquet'").fetchall()
+    assert counted == [(snapshot.rows,)]
+
+
+def fail_in_the_last_partition(index: int, pairs: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    if index == 5:
+        raise RuntimeError("this task fails")
+    yield from pairs
+
+
+@dg.asset(name="sift_features", io_manager_key="parquet")
+def broken_features(pyspark: SparkResource, image_seqfile: StoredImages) -> DataFrame:
+    """Six partitions, so that some are written before the one that fails."""
+    pairs = pyspark.spark_context.parallelize(image_seqfile.pairs().collect(), 6)
+    return extract(
+        pyspark.spark_session, pairs.mapPartitionsWithIndex(fail_in_the_last_partition), SiftOptions()
+    )
 
 
 def test_a_task_that_fails_in_the_middle_of_a_write_harms_nothing(
-    pipeline: Pipeline, image_folder: Path, tmp_path: Path
+    pipeline: Pipeline, image_folder: Path
 ) -> None:
     pipeline.run(image_folder)
     before = pipeline.current("sift_features")
     rows = pipeline.table("sift_features")
-    marker = tmp_path / "fails"
-    # Several partitions, so that some are written before the one that fails.
-    result = pipeline.run_broken_extraction(marker, partitions=6)
+    result = dg.materialize(
+        [image_seqfile, broken_features],
+        selection=dg.AssetSelection.assets("sift_features"),
+        resources=make_resources(str(pipeline.data)),
+        raise_on_error=False,
+    )
     assert not result.success
     assert pipeline.current("sift_features") == before
     pd.testing.assert_frame_equal(read_table(Path(before.uri)), rows)
@@ -125,7 +152,7 @@ def test_two_runs_of_one_asset_at_once(pipeline: Pipeline, image_folder: Path) -
     results: list[dg.ExecuteInProcessResult] = []
     threads = [
         threading.Thread(
-            target=lambda seed=seed: results.append(  # type: ignore[misc]
+            target=lambda seed=seed: results.append(
                 pipeline.run(None, "kmeans_dictionary", kmeans_dictionary={"k": 10, "seed": seed})
             )
         )
@@ -142,7 +169,9 @@ def test_two_runs_of_one_asset_at_once(pipeline: Pipeline, image_folder: Path) -
         assert len(read_table(Path(snapshot.uri))) == 10
 
 
-def test_old_snapshots_are_removed_but_none_that_is_still_named(pipeline: Pipeline, image_folder: Path) -> None:
+def test_old_snapshots_are_removed_but_none_that_is_still_named(
+    pipeline: Pipeline, image_folder: Path
+) -> None:
     pipeline.run(image_folder)
     first = pipeline.current("sift_features")
     for _ in range(3):

@@ -40,7 +40,9 @@ def table(spark: SparkSession) -> Features:
     return make
 
 
-def test_it_is_lloyds_algorithm_on_the_sample(table: Features, matrices: dict[str, NDArray[np.uint8]]) -> None:
+def test_it_is_lloyds_algorithm_on_the_sample(
+    table: Features, matrices: dict[str, NDArray[np.uint8]]
+) -> None:
     options = KMeansOptions(k=30, max_iter=6, seed=4, descriptors_per_word=50)
     training = train(table(matrices), options)
     rate = 30 * 50 / sum(len(m) for m in matrices.values())
@@ -50,7 +52,7 @@ def test_it_is_lloyds_algorithm_on_the_sample(table: Features, matrices: dict[st
         DescriptorMatrix(sample, 4), initial_centers(candidates, 30, "random", 4), max_iter=6, tol=1e-4
     )
     assert training.trained == len(sample)
-    np.testing.assert_array_equal(training.final.centers.values, expected.centers.values)
+    np.testing.assert_array_equal(training.final.centers.matrix, expected.centers.matrix)
     np.testing.assert_array_equal(training.final.statistics.counts, expected.statistics.counts)
     np.testing.assert_array_equal(training.final.inertia, expected.inertia)
 
@@ -65,7 +67,7 @@ def test_partitions_and_batches_do_not_change_a_bit(
         for partitions, block_rows in ((1, 4096), (3, 7), (16, 4096), (3, 1))
     ]
     for result in results[1:]:
-        np.testing.assert_array_equal(result.final.centers.values, results[0].final.centers.values)
+        np.testing.assert_array_equal(result.final.centers.matrix, results[0].final.centers.matrix)
         np.testing.assert_array_equal(result.final.inertia, results[0].final.inertia)
         assert result.inertia == results[0].inertia
 
@@ -82,20 +84,26 @@ def test_inertia_is_within_one_percent_of_mllibs(
     assert training.inertia == sorted(training.inertia, reverse=True)
 
 
-def test_all_descriptors_are_used_without_a_sample(table: Features, matrices: dict[str, NDArray[np.uint8]]) -> None:
+def test_all_descriptors_are_used_without_a_sample(
+    table: Features, matrices: dict[str, NDArray[np.uint8]]
+) -> None:
     training = train(table(matrices), KMeansOptions(k=5, max_iter=1, descriptors_per_word=None))
     assert training.trained == training.total == sum(len(m) for m in matrices.values())
     assert training.final.statistics.counts.sum() == training.total
 
 
-def test_the_sample_has_about_the_wanted_size(table: Features, matrices: dict[str, NDArray[np.uint8]]) -> None:
+def test_the_sample_has_about_the_wanted_size(
+    table: Features, matrices: dict[str, NDArray[np.uint8]]
+) -> None:
     training = train(table(matrices), KMeansOptions(k=10, max_iter=0, descriptors_per_word=100))
     assert training.trained == pytest.approx(1000, rel=0.15)
 
 
-def test_another_seed_gives_another_dictionary(table: Features, matrices: dict[str, NDArray[np.uint8]]) -> None:
+def test_another_seed_gives_another_dictionary(
+    table: Features, matrices: dict[str, NDArray[np.uint8]]
+) -> None:
     first, second = (train(table(matrices), KMeansOptions(k=10, max_iter=1, seed=seed)) for seed in (0, 1))
-    assert not np.array_equal(first.final.centers.values, second.final.centers.values)
+    assert not np.array_equal(first.final.centers.matrix, second.final.centers.matrix)
 
 
 def test_fewer_distinct_descriptors_than_words_is_an_error(table: Features) -> None:
@@ -119,7 +127,7 @@ def test_the_table_holds_the_dictionary(
     stored = dictionary_table(spark, final)
     assert stored.schema == KMEANS_DICTIONARY.schema
     assert all(summarize(KMEANS_DICTIONARY, stored).holds.values())
-    np.testing.assert_array_equal(load_centers(stored.repartition(4)).values, final.centers.values)
+    np.testing.assert_array_equal(load_centers(stored.repartition(4)).matrix, final.centers.matrix)
     rows = stored.orderBy("wordId").collect()
     assert [row.descriptorCount for row in rows] == final.statistics.counts.tolist()
     assert math.fsum(row.inertia for row in rows) == math.fsum(final.inertia)

@@ -65,9 +65,9 @@ def test_a_dictionary_of_other_descriptors_is_an_error_that_names_both(
 ) -> None:
     dictionary(spark, np.zeros((3, 64))).write.parquet(f"{tmp_path}/words")
     features(spark, matrices).write.parquet(f"{tmp_path}/features")
-    stored = (spark.read.parquet(f"{tmp_path}/{name}") for name in ("features", "words"))
+    stored, words = (spark.read.parquet(f"{tmp_path}/{name}") for name in ("features", "words"))
     with pytest.raises(UserError) as error:
-        encode_features(*stored, "sum", "none")
+        encode_features(stored, words, "sum", "none")
     for part in ("length 64", "length 128", f"{tmp_path}/words", f"{tmp_path}/features"):
         assert part in str(error.value)
     assert "\n" not in str(error.value)

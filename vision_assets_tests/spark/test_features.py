@@ -31,8 +31,20 @@ def extracted(spark: SparkSession) -> Extract:
     [
         ({}, {}),
         (
-            {"nfeatures": 50, "n_octave_layers": 4, "contrast_threshold": 0.02, "edge_threshold": 8.0, "sigma": 1.4},
-            {"nfeatures": 50, "nOctaveLayers": 4, "contrastThreshold": 0.02, "edgeThreshold": 8.0, "sigma": 1.4},
+            {
+                "nfeatures": 50,
+                "n_octave_layers": 4,
+                "contrast_threshold": 0.02,
+                "edge_threshold": 8.0,
+                "sigma": 1.4,
+            },
+            {
+                "nfeatures": 50,
+                "nOctaveLayers": 4,
+                "contrastThreshold": 0.02,
+                "edgeThreshold": 8.0,
+                "sigma": 1.4,
+            },
         ),
         ({"enable_precise_upscale": True}, {"enable_precise_upscale": True}),
     ],
@@ -66,7 +78,11 @@ def test_every_image_has_one_row(extracted: Extract, spark: SparkSession) -> Non
     assert rows["flat.png"].keypointCount == rows["dot.png"].keypointCount == 0
     assert "60000" in rows["huge.png"].error.replace(",", "")
     assert "max_pixels" in rows["huge.png"].error
-    assert all(summarize(SIFT_FEATURES, spark.createDataFrame(list(rows.values()), SIFT_FEATURES.schema)).holds.values())
+    assert all(
+        summarize(
+            SIFT_FEATURES, spark.createDataFrame(list(rows.values()), SIFT_FEATURES.schema)
+        ).holds.values()
+    )
 
 
 def test_rows_do_not_depend_on_partitions(extracted: Extract) -> None:
@@ -76,7 +92,12 @@ def test_rows_do_not_depend_on_partitions(extracted: Extract) -> None:
 
 @pytest.mark.parametrize(
     ("file_name", "label"),
-    [("a.jpg", None), ("cats/a.jpg", "cats"), ("train/cats/a.jpg", "cats"), ("naïve café/ä.jpg", "naïve café")],
+    [
+        ("a.jpg", None),
+        ("cats/a.jpg", "cats"),
+        ("train/cats/a.jpg", "cats"),
+        ("naïve café/ä.jpg", "naïve café"),
+    ],
 )
 def test_the_label_is_the_folder_that_the_file_is_in(file_name: str, label: str | None) -> None:
     assert label_of(file_name) == label

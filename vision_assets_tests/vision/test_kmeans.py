@@ -61,12 +61,12 @@ def cloud() -> NDArray[np.uint8]:
 def test_each_iteration_is_that_of_a_plain_float64_lloyd(cloud: NDArray[np.uint8]) -> None:
     states = run(cloud, cloud[:50])
     for state, expected in zip(states[1:], naive_lloyd(cloud, cloud[:50].astype(float), 10), strict=True):
-        np.testing.assert_allclose(state.centers.values, expected, atol=2**-10)
+        np.testing.assert_allclose(state.centers.matrix, expected, atol=2**-10)
 
 
 def test_inertia_is_the_sum_of_squared_distances(blobs: NDArray[np.uint8]) -> None:
     for state in run(blobs, blobs[:20]):
-        distances = cdist(blobs.astype(float), state.centers.values, "sqeuclidean")
+        distances = cdist(blobs.astype(float), state.centers.matrix, "sqeuclidean")
         words = distances.argmin(axis=1)
         expected = np.bincount(words, weights=distances.min(axis=1), minlength=20)
         np.testing.assert_allclose(state.inertia, expected, rtol=1e-10)
@@ -102,7 +102,7 @@ def test_a_tolerance_stops_earlier(cloud: NDArray[np.uint8]) -> None:
 
 def test_no_iteration_leaves_the_initial_centers(blobs: NDArray[np.uint8]) -> None:
     (state,) = run(blobs, blobs[:30], max_iter=0)
-    np.testing.assert_array_equal(state.centers.values, blobs[:30])
+    np.testing.assert_array_equal(state.centers.matrix, blobs[:30])
 
 
 def test_statistics_of_parts_add_up(blobs: NDArray[np.uint8]) -> None:
@@ -135,7 +135,7 @@ def test_inertia_of_billions_of_descriptors_is_rounded_once() -> None:
         - 2 * sum(Fraction(float(c)) * int(s) for c, s in zip(center, sums, strict=True))
         + int(count) * sum(Fraction(float(c)) ** 2 for c in center)
         for center, sums, squares, count in zip(
-            centers.values, statistics.sums, statistics.square_sums, statistics.counts, strict=True
+            centers.matrix, statistics.sums, statistics.square_sums, statistics.counts, strict=True
         )
     ]
     assert word_inertia(centers, statistics).tolist() == [float(value) for value in exact]

@@ -66,7 +66,7 @@ def test_squared_distances_equal_scipys(rng: np.random.Generator) -> None:
     descriptors = rng.integers(0, 256, (3000, 128), dtype=np.uint8)
     centers = Centers(round_centers(rng.random((30, 128)) * 255))
     words = nearest_centers(descriptors, centers)
-    expected = cdist(descriptors.astype(float), centers.values, "sqeuclidean")[np.arange(3000), words]
+    expected = cdist(descriptors.astype(float), centers.matrix, "sqeuclidean")[np.arange(3000), words]
     np.testing.assert_allclose(squared_distances(descriptors, centers, words), expected, rtol=1e-12)
 
 

@@ -145,8 +145,7 @@ def _open_local(
     kind = _kind(source, head)
     if kind == "sequence file":
         sequence_file.check_header(head, parts[0])
-        uris = [f"file://{part}" for part in parts]
-        return _sequence_file(spark, source, f"file://{path}", patterns, uris if by_driver else None)
+        return _sequence_file(spark, source, f"file://{path}", patterns, parts if by_driver else ())
     return _local_archive(spark, source, path, kind, patterns, by_driver=by_driver)
 
 
@@ -210,7 +209,7 @@ def _open_hadoop(spark: SparkSession, source: str, patterns: Patterns) -> ImageF
     kind = _kind(source, head)
     if kind == "sequence file":
         sequence_file.check_header(head, first)
-        return _sequence_file(spark, source, source, patterns, None)
+        return _sequence_file(spark, source, source, patterns)
     if kind == "tar" and can_read(source, files.getFileStatus(path).getLen()):
         return open_tar_blocks(spark, source, source, patterns)
     return _open_copy(spark, source, kind, patterns)
@@ -261,16 +260,10 @@ def _local_head(path: str) -> bytes:
 
 
 def _sequence_file(
-    spark: SparkSession, source: str, uri: str, patterns: Patterns, by_driver: list[str] | None
+    spark: SparkSession, source: str, uri: str, patterns: Patterns, to_upload: Sequence[str] = ()
 ) -> ImageFiles:
-    images = ImageFiles(source, patterns, None, Skipped())
-    if by_driver:
-        return replace(images, by_driver=partial(_records_by_driver, spark, by_driver))
-    return replace(images, by_workers=partial(_records_by_workers, spark, uri))
-
-
-def _records_by_driver(spark: SparkSession, uris: list[str]) -> Iterator[Pair]:
-    return chain.from_iterable(sequence_file.read_in_driver(spark, uri) for uri in uris)
+    images = ImageFiles(source, patterns, None, Skipped(), to_upload=to_upload)
+    return images if to_upload else replace(images, by_workers=partial(_records_by_workers, spark, uri))
 
 
 def _records_by_workers(spark: SparkSession, uri: str, _context: SparkContext) -> "RDD[Pair]":

@@ -90,11 +90,19 @@ def _walk(root: bytes, skipped: Skipped) -> Iterator[tuple[bytes, os.DirEntry[by
         folders = []
         for entry in entries:
             name = folder + b"/" + entry.name if folder else entry.name
-            if entry.is_dir():
+            if _is_folder(entry):
                 folders.append((name, inside))
             else:
                 yield name, entry
         pending.extend(reversed(folders))
+
+
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link that leads to itself.
+        return False
 
 
 def _text(name: bytes) -> str:

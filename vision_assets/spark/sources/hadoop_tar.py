@@ -25,6 +25,7 @@ from vision_assets.spark.sources.tar import BLOCK, list_tar
 
 _MAX_RECORD_BLOCKS = 2048
 _MAX_LONG_NAME_BYTES = 1 << 20
+_CHUNK = 1 << 18
 _LOOKS_OCTAL = np.isin(np.arange(256), np.frombuffer(b" 01234567", dtype=np.uint8))
 _BEFORE_THE_MEMBER = b"LKxgX"
 """Types of headers whose own data, a long name say, has to be read together with the headers."""
@@ -95,11 +96,12 @@ def open_tar_blocks(
 def _blocks(context: SparkContext, uri: str, size: int, split_bytes: int) -> "RDD[bytes]":
     """Return the archive's bytes in equal records of whole blocks, in order."""
     blocks = size // BLOCK
-    per_record = max(count for count in range(1, _MAX_RECORD_BLOCKS + 1) if blocks % count == 0)
-    split = min(split_bytes, size // (SPLITS_PER_CORE * context.defaultParallelism))
+    split = max(BLOCK, min(split_bytes, size // (SPLITS_PER_CORE * context.defaultParallelism)))
+    most = min(_MAX_RECORD_BLOCKS, split // BLOCK)
+    per_record = max(count for count in range(1, most + 1) if blocks % count == 0)
     jvm, spark_context = cast(Any, context._jvm), context._jsc.sc()
     conf = jvm.org.apache.hadoop.conf.Configuration(context._jsc.hadoopConfiguration())
-    conf.set("mapreduce.input.fileinputformat.split.maxsize", str(max(1, split)))
+    conf.set("mapreduce.input.fileinputformat.split.maxsize", str(split))
     # `SparkContext.binaryRecords`, but with settings of its own.
     records = spark_context.binaryRecords(escape_glob(uri), per_record * BLOCK, conf)
     return RDD(records.toJavaRDD(), context, NoOpSerializer())
@@ -110,7 +112,7 @@ def find_headers(records: Iterable[bytes]) -> Iterator[Range]:
     offset, following = 0, 0
     offsets: list[int] = []
     packer, packed = zlib.compressobj(1), bytearray()
-    for record in records:
+    for record in _larger(records):
         blocks = np.frombuffer(record, dtype=np.uint8).reshape(-1, BLOCK)
         checksums = blocks[:, 148:154]
         # The check of the sums is left to the walk: what is found too much costs only memory.
@@ -128,6 +130,20 @@ def find_headers(records: Iterable[bytes]) -> Iterator[Range]:
         offset += len(record)
     packed += packer.flush()
     yield Range(offset, np.array(offsets, dtype=np.int64), bytes(packed))
+
+
+def _larger(records: Iterable[bytes]) -> Iterator[bytes]:
+    """Put small records together: how large they can be follows from the factors of the archive's size."""
+    held: list[bytes] = []
+    size = 0
+    for record in records:
+        held.append(record)
+        size += len(record)
+        if size >= _CHUNK:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
 
 
 def _blocks_of_long_name(header: bytes) -> int:
@@ -225,7 +241,7 @@ def pieces(records: Iterable[bytes], position: int, tables: Tables) -> Iterator[
     member = next(members, None)
     held: list[bytes] = []
     held_from = 0
-    for record in records:
+    for record in _larger(records):
         end = position + len(record)
         while member and member[2] < end:
             name, size, start = member

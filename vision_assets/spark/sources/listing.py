@@ -6,6 +6,7 @@ import zlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -90,10 +91,7 @@ class Listing:
 
     def cut(self, parallelism: int) -> list[Entries]:
         """Return consecutive rows, about equally many bytes each, at most `SPLIT_BYTES` or one file."""
-        sizes = (
-            np.frombuffer(self._numbers[0], dtype=np.uint64) if len(self) else np.zeros(0, dtype=np.uint64)
-        )
-        efforts = sizes.astype(np.int64) + BYTES_PER_FILE
+        efforts = np.array(self._numbers[0], dtype=np.int64) + BYTES_PER_FILE
         target = min(SPLIT_BYTES, int(efforts.sum()) // (SPLITS_PER_CORE * parallelism))
         starts, filled = [], target + 1
         for row, effort in enumerate(efforts):
@@ -101,7 +99,7 @@ class Listing:
             if filled > target:
                 starts.append(row)
                 filled = int(effort)
-        return [self._rows(*bounds) for bounds in zip(starts, [*starts[1:], len(self)], strict=True)]
+        return [self._rows(*bounds) for bounds in pairwise([*starts, len(self)])]
 
     def raise_if_duplicates(self, source: str) -> None:
         """Raise a `UserError` that shows some of the names that are there more than once."""

@@ -1,0 +1,187 @@
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vision_assets.errors import UserError
+from vision_assets.storage.files import LocalFiles
+from vision_assets.storage.snapshots import Snapshot, SnapshotStore, Staged
+
+FEATURES = ("sift_features",)
+WORDS = ("kmeans_dictionary",)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SnapshotStore:
+    return SnapshotStore(LocalFiles(tmp_path))
+
+
+def write(staged: Staged, content: bytes = b"rows") -> None:
+    Path(staged.uri).mkdir()
+    (Path(staged.uri) / "part-0.parquet").write_bytes(content)
+
+
+def commit(store: SnapshotStore, staged: Staged, **changed: Any) -> Snapshot:
+    described: dict[str, Any] = {
+        "run_id": "run",
+        "code_version": "1",
+        "config": {"k": 3},
+        "counts": {"images": 4},
+        "holds": {"unique_keys": True},
+        "keys": "4:17",
+        "rows": 4,
+        "seconds": 1.5,
+    }
+    return store.commit(staged, **described | changed)
+
+
+def make(store: SnapshotStore, asset: tuple[str, ...] = FEATURES, **inputs: str) -> Snapshot:
+    staged = store.begin(asset, "run", inputs)
+    write(staged)
+    return commit(store, staged)
+
+
+def test_nothing_is_current_before_the_first_commit(store: SnapshotStore) -> None:
+    assert store.current(FEATURES) is None
+    staged = store.begin(FEATURES, "run", {})
+    write(staged)
+    assert store.current(FEATURES) is None
+    with pytest.raises(UserError, match="Materialize sift_features first"):
+        store.require_current(FEATURES)
+
+
+def test_a_commit_makes_it_current_with_all_that_made_it(store: SnapshotStore) -> None:
+    staged = store.begin(FEATURES, "run", {"image_seqfile": "x"})
+    write(staged, b"12345")
+    made = commit(store, staged)
+    assert store.current(FEATURES) == made
+    assert (made.files, made.bytes, made.rows, made.sequence) == (1, 5, 4, 1)
+    assert (made.inputs, made.config, made.run_id) == ({"image_seqfile": "x"}, {"k": 3}, "run")
+    assert Path(made.uri, "part-0.parquet").read_bytes() == b"12345"
+    assert datetime.fromisoformat(made.committed_at) <= datetime.now(UTC)
+
+
+def test_the_newest_commit_is_current_whoever_began_first(store: SnapshotStore) -> None:
+    first, second = store.begin(FEATURES, "a", {}), store.begin(FEATURES, "b", {})
+    write(first)
+    write(second)
+    commit(store, second, run_id="b")
+    assert commit(store, first, run_id="a") == store.current(FEATURES)
+    assert [snapshot.run_id for snapshot in store.snapshots(FEATURES)] == ["b", "a"]
+    assert store.of_run(FEATURES, "b") == store.snapshots(FEATURES)[0]
+    assert store.of_run(FEATURES, "c") is None
+
+
+def test_commits_with_the_same_number_are_both_kept(store: SnapshotStore, tmp_path: Path) -> None:
+    """Two runs may count the same manifests before either adds its own."""
+    stale = SnapshotStore(LocalFiles(tmp_path))
+    stale.current = lambda asset: None  # type: ignore[method-assign]
+    first, second = store.begin(FEATURES, "a", {}), stale.begin(FEATURES, "b", {})
+    write(first)
+    write(second)
+    commit(store, first)
+    commit(stale, second)
+    snapshots = store.snapshots(FEATURES)
+    assert {snapshot.sequence for snapshot in snapshots} == {1}
+    assert store.current(FEATURES) == snapshots[-1]
+    assert make(store).sequence == 2
+
+
+def test_a_discarded_snapshot_leaves_nothing(store: SnapshotStore, tmp_path: Path) -> None:
+    made = make(store)
+    staged = store.begin(FEATURES, "run", {})
+    write(staged)
+    store.discard(staged)
+    assert store.current(FEATURES) == made
+    assert {path.name for path in (tmp_path / "sift_features").iterdir()} == {"_snapshots", made.name}
+    assert len(list((tmp_path / "sift_features" / "_snapshots").iterdir())) == 1
+
+
+def test_pruning_keeps_the_newest(store: SnapshotStore) -> None:
+    made = [make(store) for _ in range(5)]
+    removed = store.prune(FEATURES, 2)
+    assert removed == [snapshot.name for snapshot in made[:3]]
+    assert store.snapshots(FEATURES) == made[3:]
+    assert [Path(snapshot.uri).exists() for snapshot in made] == [False] * 3 + [True] * 2
+
+
+def test_pruning_always_keeps_the_current_one(store: SnapshotStore) -> None:
+    made = make(store)
+    assert store.prune(FEATURES, 0) == []
+    assert store.current(FEATURES) == made
+
+
+def test_pruning_keeps_what_the_current_graph_names(store: SnapshotStore) -> None:
+    features = make(store)
+    words = make(store, WORDS, sift_features=features.name)
+    make(store, ("bow_encodings",), kmeans_dictionary=words.name)
+    for _ in range(3):
+        make(store)
+        make(store, WORDS)
+    store.prune(FEATURES, 1)
+    store.prune(WORDS, 1)
+    assert store.snapshots(WORDS)[0] == words, "the encodings were made with it"
+    assert store.snapshots(FEATURES)[0] == features, "the words of the encodings were made from it"
+    assert len(store.snapshots(FEATURES)) == len(store.snapshots(WORDS)) == 2
+
+
+def test_pruning_keeps_what_is_being_read(store: SnapshotStore) -> None:
+    features = make(store)
+    staged = store.begin(WORDS, "run", {"sift_features": features.name})
+    for _ in range(3):
+        make(store)
+    store.prune(FEATURES, 1)
+    assert features in store.snapshots(FEATURES)
+    store.discard(staged)
+    store.prune(FEATURES, 1)
+    assert features not in store.snapshots(FEATURES)
+
+
+def test_pruning_removes_what_a_dead_run_left_long_ago(store: SnapshotStore, tmp_path: Path) -> None:
+    make(store)
+    recent, old = store.begin(FEATURES, "alive", {}), store.begin(FEATURES, "dead", {})
+    for staged in (recent, old):
+        write(staged)
+    marker = tmp_path / "sift_features" / "_snapshots" / f"{old.name}.pending"
+    then = (datetime.now(UTC) - timedelta(days=8)).isoformat()
+    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"startedAt": then}))
+    store.prune(FEATURES, 3)
+    assert Path(recent.uri).exists()
+    assert not Path(old.uri).exists()
+    assert not marker.exists()
+
+
+def test_assets_are_found_at_any_depth(store: SnapshotStore) -> None:
+    make(store)
+    make(store, ("surf", "dictionary"))
+    assert sorted(store.assets()) == [FEATURES, ("surf", "dictionary")]
+
+
+def test_the_input_of_a_snapshot(store: SnapshotStore) -> None:
+    features = make(store)
+    make(store)
+    words = make(store, WORDS, sift_features=features.name)
+    assert store.input_of(words, FEATURES) == features
+    assert store.input_of(words, ("image_seqfile",)) is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"name": 1}'])
+def test_a_damaged_manifest_is_named(store: SnapshotStore, tmp_path: Path, damage: bytes) -> None:
+    older = make(store)
+    newer = make(store)
+    manifest = tmp_path / "sift_features" / "_snapshots" / f"0000000002-{newer.name}.json"
+    manifest.write_bytes(damage)
+    with pytest.raises(UserError, match="is damaged") as error:
+        store.current(FEATURES)
+    assert str(manifest) in str(error.value)
+    manifest.unlink()
+    assert store.current(FEATURES) == older
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    store = SnapshotStore(LocalFiles(tmp_path / "file"))
+    with pytest.raises(UserError, match="Set VISION_ASSETS_DATA"):
+        store.begin(FEATURES, "run", {})
