@@ -266,7 +266,7 @@ set_up_packages() {
     pip install --require-hashes --no-deps -r "$venv/.build.lock" &&
         pip install --require-hashes --no-deps --no-build-isolation --progress-bar off -r "$lock" &&
         pip install --no-deps --no-build-isolation -e . || {
-        grep -v '^exit status' "$log" | tail -n 15 >&2
+        grep -v -e '^exit status' -e '^Requirement already' -e '^Collecting' "$log" | tail -n 8 >&2
         # Pip itself left things whole; only what was cut short is made anew.
         rm -f "$unfinished"
         die "The packages could not be installed; .venv/setup.log has it all."

@@ -70,7 +70,8 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
     Raises
     ------
     UserError
-        When the source cannot be read to its end, has changed, or holds no image. What was written is removed.
+        When the source cannot be read to its end, has changed, or holds no image. What was written by
+        then is removed.
     """
     files, path = hadoop_path(spark, uri)
     if files.exists(path):

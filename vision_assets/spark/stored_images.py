@@ -9,8 +9,8 @@ from vision_assets.spark import sequence_file
 from vision_assets.spark.tables import IMAGE_SEQFILE, Table
 
 _LARGEST_PARTITION = 2**25  # bytes
-_SMALLEST_PARTITION = 2**20  # bytes: some seconds of SIFT
-_PARTITIONS_PER_CORE = 8  # so that the last tasks do not wait for one long one
+_SMALLEST_PARTITION = 2**20  # bytes: about a second of SIFT
+_PARTITIONS_PER_CORE = 16  # so that progress shows and the last tasks do not wait for one long one
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class StoredImages:
         Parameters
         ----------
         partitions : int, optional
-            About how many; None takes partitions of 1 to 32 MB, eight per core if there is enough for it.
+            About how many; None takes partitions of 1 to 32 MB, sixteen per core if there is enough for it.
 
         Returns
         -------

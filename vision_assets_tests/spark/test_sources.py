@@ -49,9 +49,7 @@ def make_folder(folder: Path, files: Files) -> Path:
     return folder
 
 
-def make_tar(
-    path: Path, files: Files, mode: str = "w", format_: int = tarfile.PAX_FORMAT, top: str = ""
-) -> Path:
+def make_tar(path: Path, files: Files, mode: str = "w", format_: int = tarfile.PAX_FORMAT) -> Path:
     with tarfile.open(path, mode, format=format_) as tar:  # type: ignore[call-overload]
         for name, data in files.items():
             member = tarfile.TarInfo(name)
@@ -214,12 +212,12 @@ def test_what_may_not_be_read_is_named(
         monkeypatch.setattr("builtins.open" if locked.endswith("jpg") else "os.scandir", denied)
     try:
         with pytest.raises(UserError, match=r"cannot (list|read).*: Permission denied"):
-            list(chain_driver(open_source(spark, str(folder), reader="driver")))
+            read_here(open_source(spark, str(folder), reader="driver"))
     finally:
         (folder / locked).chmod(stat.S_IRWXU)
 
 
-def chain_driver(images: ImageFiles) -> list[tuple[str, bytes]]:
+def read_here(images: ImageFiles) -> list[tuple[str, bytes]]:
     assert images.by_driver is not None
     return list(images.by_driver())
 
@@ -355,11 +353,7 @@ def test_a_tar_cut_anywhere_is_noticed(cut: int, gzipped: bool) -> None:
             tar.addfile(member, io.BytesIO(content))
     data = plain.getvalue()[:cut]
     file = gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(data))) if gzipped else io.BytesIO(data)
-    with (
-        pytest.raises(UserError, match="damaged or incomplete")
-        if cut <= 6144 - 1
-        else pytest.raises(KeyError)
-    ):
+    with pytest.raises(UserError, match="damaged or incomplete"):
         list_tar("x.tar", file, Patterns(["*.jpg"]))
 
 
@@ -374,7 +368,9 @@ def test_a_damaged_header_is_not_the_end(spark: SparkSession, tmp_path: Path) ->
 
 def test_an_archive_that_changes_after_it_was_listed(spark: SparkSession, tmp_path: Path) -> None:
     for kind in ("tar", "tar.gz", "zip"):
-        path = make(kind, tmp_path, {f"{index}.jpg": random.Random(index).randbytes(9000) for index in range(9)})
+        path = make(
+            kind, tmp_path, {f"{index}.jpg": random.Random(index).randbytes(9000) for index in range(9)}
+        )
         images = open_source(spark, str(path))
         path.write_bytes(path.read_bytes()[:20_000])
         with pytest.raises(UserError, match=r"cannot read the archive|is damaged"):
