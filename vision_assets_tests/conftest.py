@@ -1,4 +1,5 @@
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,3 +52,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory, image_folder: Path, spark: 
     pipeline = Pipeline(tmp_path_factory.mktemp("filled") / "data")
     pipeline.run(image_folder)
     return pipeline
+
+
+@pytest.fixture
+def filled_copy(filled: Pipeline, tmp_path: Path) -> Pipeline:
+    """A copy of a pipeline that has run once, to be changed."""
+    shutil.copytree(filled.data, tmp_path / "data")
+    return Pipeline(tmp_path / "data")

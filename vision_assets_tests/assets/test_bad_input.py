@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pytest
+from PIL import Image
 
 from vision_assets_tests.pipeline import Pipeline
 from vision_assets_tests.vision import images
@@ -49,7 +50,7 @@ ODD_IMAGES = {
     "color.png": images.encoded(images.colored(), "PNG"),
     "alpha.png": images.encoded(np.dstack([images.colored(), images.textured()]), "PNG"),
     "deep.png": images.cv_encoded(images.textured().astype(np.uint16) * 257, ".png"),
-    "cmyk.jpg": images.jpeg(np.dstack([images.colored(), images.textured()])[..., :3]),
+    "cmyk.jpg": images.encoded(Image.fromarray(images.colored()).convert("CMYK"), "JPEG"),
     "rotated.jpg": images.rotated(6),
     "animated.gif": images.animated("GIF"),
     "flat.png": images.encoded(images.flat(), "PNG"),
@@ -112,9 +113,7 @@ def test_more_words_than_descriptors(pipeline: Pipeline, image_folder: Path) -> 
         ("sift_features", {"sigma": -1.0}, "greater than 0"),
     ],
 )
-def test_settings_out_of_range_are_named(
-    filled: Pipeline, asset: str, config: Any, named: str
-) -> None:
+def test_settings_out_of_range_are_named(filled: Pipeline, asset: str, config: Any, named: str) -> None:
     with pytest.raises(Exception, match=named):
         filled.run(None, asset, **{asset: config})
 

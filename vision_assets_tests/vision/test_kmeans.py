@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from fractions import Fraction
 
 import hypothesis.extra.numpy as hnp
@@ -158,3 +159,16 @@ def test_kmeans_plus_plus_starts_better_than_random(blobs: NDArray[np.uint8]) ->
         for mode in ("random", "k-means++")
     }
     assert totals["k-means++"] < totals["random"]
+
+
+def test_many_words_need_no_memory_of_their_square() -> None:
+    """50,000 words squared would be 20 GB in float64, 2.5 GB even in bytes."""
+    k = 50_000
+    x = np.random.default_rng(1).integers(0, 256, (k + 500, 4), dtype=np.uint8)
+    candidates, _ = lowest_distinct(x, descriptor_hashes(x, 0), 0, k)
+    tracemalloc.start()
+    state = lloyd(DescriptorMatrix(x), candidates, max_iter=1, tol=0.0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert state.statistics.counts.sum() == len(x)
+    assert peak < 2**28

@@ -1,0 +1,53 @@
+import pytest
+from pyspark.sql import SparkSession
+
+from vision_assets.spark.tables import (
+    BOW_ENCODINGS,
+    IMAGE_SEQFILE,
+    SAME_KEYS,
+    TABLES,
+    UNIQUE_KEYS,
+    duplicate_keys,
+    summarize,
+)
+
+
+def test_the_fingerprint_of_keys_depends_on_the_set_alone(spark: SparkSession) -> None:
+    names = [f"{i}.jpg" for i in range(50)]
+    tables = [
+        spark.createDataFrame([(name, 1) for name in order], IMAGE_SEQFILE.schema).repartition(parts)
+        for order, parts in ((names, 1), (names[::-1], 5), ([*names[:-1], "other.jpg"], 1))
+    ]
+    keys = [summarize(IMAGE_SEQFILE, table).keys for table in tables]
+    assert keys[0] == keys[1] != keys[2]
+    assert summarize(IMAGE_SEQFILE, tables[0], upstream_keys=keys[1]).holds[SAME_KEYS]
+    assert not summarize(IMAGE_SEQFILE, tables[2], upstream_keys=keys[1]).holds[SAME_KEYS]
+
+
+def test_counts_are_in_the_fields_words(spark: SparkSession) -> None:
+    table = spark.createDataFrame([("a.jpg", 10), ("b.jpg", 5)], IMAGE_SEQFILE.schema)
+    assert summarize(IMAGE_SEQFILE, table).counts == {"images": 2, "image_bytes": 15}
+
+
+def test_duplicates_are_found_and_named(spark: SparkSession) -> None:
+    table = spark.createDataFrame([("a.jpg", 1), ("b.jpg", 1), ("a.jpg", 2)], IMAGE_SEQFILE.schema)
+    assert not summarize(IMAGE_SEQFILE, table).holds[UNIQUE_KEYS]
+    assert duplicate_keys(IMAGE_SEQFILE, table) == ["a.jpg"]
+
+
+def test_an_empty_table_breaks_nothing(spark: SparkSession) -> None:
+    for table in TABLES.values():
+        summary = summarize(table, spark.createDataFrame([], table.schema))
+        assert all(summary.holds.values())
+        assert set(summary.counts.values()) == {0}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
+def test_values_that_are_no_encodings_are_found(spark: SparkSession, value: float) -> None:
+    table = spark.createDataFrame([("a.jpg", None, 1, [1.0, value])], BOW_ENCODINGS.schema)
+    assert not summarize(BOW_ENCODINGS, table).holds["finite_and_non_negative"]
+
+
+def test_every_column_says_what_it_holds() -> None:
+    for table in TABLES.values():
+        assert all(column.metadata["comment"] for column in table.schema)

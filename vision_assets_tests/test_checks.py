@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from vision_assets.checks import checks
+from vision_assets.definitions import defs
+from vision_assets.resources import make_resources
+from vision_assets_tests.pipeline import Pipeline
+
+
+def run_checks(pipeline: Pipeline, asset: str) -> dict[str, dg.AssetCheckEvaluation]:
+    """Run the checks of an asset on their own, as the Execute button does."""
+    result = dg.materialize(
+        [*(defs.assets or []), *checks],  # type: ignore[list-item]
+        selection=dg.AssetSelection.checks_for_assets(asset),
+        resources=make_resources(str(pipeline.data)),
+        raise_on_error=False,
+    )
+    return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+
+
+def tamper(pipeline: Pipeline, asset: str, change: object) -> None:
+    part = max(Path(pipeline.current(asset).uri).glob("*.parquet"), key=lambda path: path.stat().st_size)
+    change(pd.read_parquet(part)).to_parquet(part)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("asset", ["image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings"])
+def test_checks_run_on_their_own_and_pass(filled: Pipeline, asset: str) -> None:
+    evaluations = run_checks(filled, asset)
+    assert evaluations
+    assert all(evaluation.passed for evaluation in evaluations.values())
+
+
+@pytest.mark.parametrize(
+    ("asset", "change", "broken"),
+    [
+        ("sift_features", lambda t: pd.concat([t, t.iloc[:1]]), {"unique_keys", "same_keys_as_upstream"}),
+        ("sift_features", lambda t: t.iloc[1:], {"same_keys_as_upstream"}),
+        ("sift_features", lambda t: t.assign(keypointCount=t.keypointCount + 1), {"sizes_match"}),
+        ("sift_features", lambda t: t.assign(error="late"), {"errors_have_no_descriptors"}),
+        ("kmeans_dictionary", lambda t: t[t.wordId != 3], {"k_centers"}),
+        (
+            "kmeans_dictionary",
+            lambda t: t.assign(descriptorCount=t.wordId.astype("int64")),
+            {"no_empty_word"},
+        ),
+        (
+            "bow_encodings",
+            lambda t: t.assign(bow=t.bow.map(lambda b: -b)),
+            {"finite_and_non_negative"},
+        ),
+        (
+            "bow_encodings",
+            lambda t: t.assign(bow=t.bow.map(lambda b: b * float("inf"))),
+            {"finite_and_non_negative"},
+        ),
+        ("bow_encodings", lambda t: t.assign(bow=[b[: i + 1] for i, b in enumerate(t.bow)]), {"one_length"}),
+    ],
+)
+def test_checks_find_what_was_changed_behind_their_back(
+    filled_copy: Pipeline, asset: str, change: object, broken: set[str]
+) -> None:
+    tamper(filled_copy, asset, change)
+    evaluations = run_checks(filled_copy, asset)
+    failed = {name for name, evaluation in evaluations.items() if not evaluation.passed}
+    assert failed - {"readable_images"} == broken
+    assert all(evaluations[name].severity == dg.AssetCheckSeverity.ERROR for name in broken)
