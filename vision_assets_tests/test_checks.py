@@ -2,6 +2,8 @@ from pathlib import Path
 
 import dagster as dg
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from vision_assets.checks import checks
@@ -18,12 +20,15 @@ def run_checks(pipeline: Pipeline, asset: str) -> dict[str, dg.AssetCheckEvaluat
         resources=make_resources(str(pipeline.data)),
         raise_on_error=False,
     )
+    assert result.get_asset_check_evaluations()
     return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
 
 
 def tamper(pipeline: Pipeline, asset: str, change: object) -> None:
     part = max(Path(pipeline.current(asset).uri).glob("*.parquet"), key=lambda path: path.stat().st_size)
-    change(pd.read_parquet(part)).to_parquet(part)  # type: ignore[operator]
+    table = pq.read_table(part)
+    changed = pa.Table.from_pandas(change(table.to_pandas()), schema=table.schema)  # type: ignore[operator]
+    pq.write_table(changed, part)
 
 
 @pytest.mark.parametrize("asset", ["image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings"])

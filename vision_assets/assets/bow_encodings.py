@@ -25,7 +25,7 @@ class BowEncodingsConfig(dg.Config):
 
 @dg.asset(
     io_manager_key="parquet",
-    group_name="encodings",
+    group_name="sift",
     kinds={"pyspark", "numpy", "parquet"},
     code_version="1",
     metadata=definition_metadata("bow_encodings"),

@@ -36,7 +36,7 @@ class KMeansDictionaryConfig(dg.Config):
 
 @dg.asset(
     io_manager_key="parquet",
-    group_name="dictionary",
+    group_name="sift",
     kinds={"pyspark", "numpy", "parquet"},
     code_version="1",
     metadata=definition_metadata("kmeans_dictionary"),

@@ -54,7 +54,7 @@ class SiftFeaturesConfig(dg.Config):
 
 @dg.asset(
     io_manager_key="parquet",
-    group_name="features",
+    group_name="sift",
     kinds={"pyspark", "opencv", "parquet"},
     code_version="1",
     metadata=definition_metadata("sift_features"),
