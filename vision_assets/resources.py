@@ -11,11 +11,11 @@ from vision_assets.storage.io_managers import DataFolder, ParquetIOManager, Sequ
 
 
 class SparkResource(LazyPySparkResource):
-    """A Spark session that starts when it is first used."""
+    """A Spark session that starts when it is first used; its properties are added to this project's own."""
 
     def _init_session(self) -> None:
         if self._spark_session is None:
-            self._spark_session = start_session(dict(flatten_dict(self.spark_config)))
+            self._spark_session = start_session(spark_config() | dict(flatten_dict(self.spark_config)))
 
 
 def make_resources(data: str | None = None, keep_snapshots: int | None = None) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def make_resources(data: str | None = None, keep_snapshots: int | None = None) -
     dict
         Resource key to resource. What they hold can be changed for a run in its configuration.
     """
-    pyspark: Any = SparkResource.configure_at_launch(spark_config=spark_config())
+    pyspark: Any = SparkResource.configure_at_launch(spark_config={})
     data_folder = DataFolder.configure_at_launch(
         pyspark=pyspark,
         uri=data or settings.data_folder(),
