@@ -16,6 +16,15 @@ use_environment
 use_dagster_home
 use_source
 
-dagster job execute -m vision_assets.definitions -j bovw_pipeline -c "$config" </dev/null ||
-    die "The run failed; what went wrong is said above, and 'make ui' shows its history."
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+{
+    dagster job execute -m vision_assets.definitions -j bovw_pipeline -c "$config" </dev/null 2>&1
+    echo "exit $?" >>"$log"
+} | tee -a "$log"
+if ! grep -qx "exit 0" "$log"; then
+    # Dagster says why in the middle of its report.
+    why=$(sed -n 's/^dagster\._core\.definitions\.events\.Failure: //p' "$log" | head -n 1)
+    die "The run failed${why:+: $why} ('make ui' shows its history.)"
+fi
 vision-assets summary

@@ -30,10 +30,12 @@ END
 
 use_dagster_home
 use_source
-say "Starting Dagster's page at http://127.0.0.1:$port; Ctrl-C ends it."
+say "Dagster's page is at http://127.0.0.1:$port/asset-groups in some seconds; Ctrl-C ends it."
+# From its own home, since Dagster warns of the dagster.yaml in the current folder, although it is the same.
+cd "$DAGSTER_HOME" || exit 1
 # A shell that starts it in the background has it ignore Ctrl-C's signal, and with that every polite end.
 exec python -c '
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execvp(sys.argv[1], sys.argv[1:])
-' dagster dev -h 127.0.0.1 -p "$port"
+' dagster dev -w "$root/workspace.yaml" -h 127.0.0.1 -p "$port" --log-level warning

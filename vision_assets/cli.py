@@ -14,7 +14,12 @@ from vision_assets.storage.snapshots import AssetPath, Snapshot, SnapshotStore
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-_PIPELINE = ("image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings")
+_ROWS = {
+    "image_seqfile": "images",
+    "sift_features": "images",
+    "kmeans_dictionary": "words",
+    "bow_encodings": "images",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,14 +80,21 @@ def _snapshots(options: argparse.Namespace) -> None:
 
 def _summary(_: argparse.Namespace) -> None:
     store = _store()
-    snapshots = [store.require_current((asset,)) for asset in _PIPELINE]
-    rows = [(s.asset, _counts(s), f"{s.seconds:.1f} s", _megabytes(s), s.uri) for s in snapshots]
-    _print_table(("asset", "holds", "took", "size", "where"), rows)
-
-
-def _counts(snapshot: Snapshot) -> str:
-    shown = [f"{value:,} {name.replace('_', ' ')}" for name, value in snapshot.counts.items()]
-    return ", ".join(shown)
+    snapshots = {asset: store.require_current((asset,)) for asset in _ROWS}
+    features, words = snapshots["sift_features"].counts, snapshots["kmeans_dictionary"].counts
+    rows = [
+        (s.asset, f"{s.rows:,} {_ROWS[s.asset]}", f"{s.seconds:,.1f} s", _megabytes(s))
+        for s in snapshots.values()
+    ]
+    _print_table(("asset", "rows", "took", "size"), rows)
+    _print(
+        f"\n{features['images']:,} images, {features['failures']:,} of which could not be read; "
+        f"{features['descriptors']:,} descriptors; {words['words']:,} words, "
+        f"of {words['smallest_word_size']:,} to {words['largest_word_size']:,} descriptors of "
+        f"{words['training_descriptors']:,} trained on.\n\nThe tables lie in:"
+    )
+    for snapshot in snapshots.values():
+        _print(f"  {snapshot.uri}")
 
 
 def _sample(options: argparse.Namespace) -> None:

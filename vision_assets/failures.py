@@ -16,9 +16,9 @@ def failures() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+        raise dg.Failure(description=str(error), allow_retries=False) from None
     except Exception as error:
         _, found, rest = str(error).partition(_NAME)
         if not found:
             raise
-        raise dg.Failure(description=rest.partition("\n\n")[0].strip(), allow_retries=False) from error
+        raise dg.Failure(description=rest.partition("\n\n")[0].strip(), allow_retries=False) from None

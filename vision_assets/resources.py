@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 from dagster_spark.utils import flatten_dict
 
@@ -15,7 +16,11 @@ class SparkResource(LazyPySparkResource):
 
     def _init_session(self) -> None:
         if self._spark_session is None:
-            self._spark_session = start_session(spark_config() | dict(flatten_dict(self.spark_config)))
+            config = spark_config() | dict(flatten_dict(self.spark_config))
+            log = dg.get_dagster_logger()
+            log.info(f"starting Spark on {config['spark.master']}")
+            self._spark_session = start_session(config)
+            log.info(f"Spark runs on {self._spark_session.sparkContext.defaultParallelism} cores")
 
 
 def make_resources(data: str | None = None, keep_snapshots: int | None = None) -> dict[str, Any]:

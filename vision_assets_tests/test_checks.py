@@ -38,6 +38,17 @@ def test_checks_run_on_their_own_and_pass(filled: Pipeline, asset: str) -> None:
     assert all(evaluation.passed for evaluation in evaluations.values())
 
 
+def test_one_check_runs_alone(filled: Pipeline) -> None:
+    """Dagster's Execute button is grey on checks that cannot."""
+    key = dg.AssetCheckKey(dg.AssetKey("bow_encodings"), "one_length")
+    result = dg.materialize(
+        [*(defs.assets or []), *checks],  # type: ignore[list-item]
+        selection=dg.AssetSelection.checks(key),
+        resources=make_resources(str(filled.data)),
+    )
+    assert [evaluation.check_name for evaluation in result.get_asset_check_evaluations()] == ["one_length"]
+
+
 @pytest.mark.parametrize(
     ("asset", "change", "broken"),
     [

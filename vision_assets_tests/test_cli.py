@@ -31,7 +31,7 @@ def test_summary_says_what_was_made(on_filled: Pipeline, capsys: pytest.CaptureF
     assert main(["summary"]) == 0
     printed = capsys.readouterr().out
     descriptors = on_filled.current("sift_features").counts["descriptors"]
-    for part in ("12 images", f"{descriptors:,} descriptors", "0 failures", "20 words"):
+    for part in ("12 images", f"{descriptors:,} descriptors", "0 of which could not be read", "20 words"):
         assert part in printed
     for asset in ("image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings"):
         assert on_filled.current(asset).uri in printed

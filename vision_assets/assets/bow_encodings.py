@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 from vision_assets.assets.columns import definition_metadata
 from vision_assets.failures import failures
 from vision_assets.spark.encodings import encode_features
+from vision_assets.spark.tables import BOW_ENCODINGS
 from vision_assets.vision.encoding import Normalization, Pooling
 
 
@@ -19,16 +20,18 @@ class BowEncodingsConfig(dg.Config):
         "centre, or their `count`, the ordinary histogram.",
     )
     normalization: Normalization = Field(
-        default="none", description="Of each vector; `hellinger` is the square root after `l1`."
+        default="none",
+        description="Normalisation of each vector: sum 1 (`l1`), length 1 (`l2`), or `hellinger`, the square "
+        "root after `l1`.",
     )
 
 
 @dg.asset(
     io_manager_key="parquet",
-    group_name="sift",
+    group_name="bovw",
     kinds={"pyspark", "numpy", "parquet"},
     code_version="1",
-    metadata=definition_metadata("bow_encodings"),
+    metadata=definition_metadata(BOW_ENCODINGS.schema),
 )
 def bow_encodings(
     config: BowEncodingsConfig, sift_features: DataFrame, kmeans_dictionary: DataFrame

@@ -1,19 +1,17 @@
-"""What Dagster shows of a table before and after it exists."""
+"""The columns of a table, as Dagster shows them."""
 
 from typing import Any
 
 import dagster as dg
+from pyspark.sql.types import StructType
 
-from vision_assets.spark.tables import TABLES
 
-
-def definition_metadata(*asset: str) -> dict[str, Any]:
+def definition_metadata(schema: StructType) -> dict[str, Any]:
     """Return the definition metadata of an asset: the columns of its table.
 
     Parameters
     ----------
-    *asset : str
-        Asset key.
+    schema : StructType
 
     Returns
     -------
@@ -26,6 +24,6 @@ def definition_metadata(*asset: str) -> dict[str, Any]:
             description=column.metadata["comment"],
             constraints=dg.TableColumnConstraints(nullable=column.nullable),
         )
-        for column in TABLES[asset].schema
+        for column in schema
     ]
     return {"dagster/column_schema": dg.TableSchema(columns=columns)}

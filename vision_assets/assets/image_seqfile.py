@@ -11,21 +11,22 @@ from vision_assets.errors import UserError
 from vision_assets.failures import failures
 from vision_assets.resources import SparkResource
 from vision_assets.spark.sources import DEFAULT_PATTERNS, ImageFiles, open_source
+from vision_assets.spark.tables import SEQUENCE_FILE
 
 
 class ImageSeqfileConfig(dg.Config):
     """Where the images come from."""
 
     source: str = Field(
-        default_factory=settings.source,
+        default="",
         description="Folder, .tar, .tar.gz, .zip or SequenceFile of images: a local path or a Hadoop URI. "
-        "Empty takes the environment variable VISION_ASSETS_SOURCE.",
+        "Empty takes the one in the environment variable VISION_ASSETS_SOURCE.",
     )
-    patterns: list[str] = Field(
-        default=list(DEFAULT_PATTERNS),
+    patterns: list[str] | None = Field(
+        default=None,
         min_length=1,
-        description="File names to take, as glob patterns without regard to case; the rest is skipped, "
-        "counted and named.",
+        description="File names to take, as glob patterns without regard to case, such as *.jpg; the rest is "
+        "skipped, counted and named. Null takes the names of all formats that OpenCV reads.",
     )
     reader: Literal["auto", "workers", "driver"] = Field(
         default="auto",
@@ -36,10 +37,10 @@ class ImageSeqfileConfig(dg.Config):
 
 @dg.asset(
     io_manager_key="sequence_file",
-    group_name="images",
+    group_name="bovw",
     kinds={"pyspark", "hadoop"},
     code_version="1",
-    metadata=definition_metadata("image_seqfile"),
+    metadata=definition_metadata(SEQUENCE_FILE),
 )
 def image_seqfile(
     context: dg.AssetExecutionContext, config: ImageSeqfileConfig, pyspark: SparkResource
@@ -52,7 +53,9 @@ def image_seqfile(
                 "No source of images is named. Set `source` in the configuration of image_seqfile, or the "
                 "environment variable VISION_ASSETS_SOURCE; `vision-assets sample` makes sample images."
             )
-        images = open_source(pyspark.spark_session, source, config.patterns, reader=config.reader)
+        images = open_source(
+            pyspark.spark_session, source, config.patterns or DEFAULT_PATTERNS, reader=config.reader
+        )
     context.log.info(f"{source}: {'unknown' if images.count is None else format(images.count, ',')} images")
     context.add_output_metadata({"source": source})
     return images

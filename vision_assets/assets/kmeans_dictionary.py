@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 from vision_assets.assets.columns import definition_metadata
 from vision_assets.failures import failures
 from vision_assets.spark.dictionary import KMeansOptions, dictionary_table, train
+from vision_assets.spark.tables import KMEANS_DICTIONARY
 
 
 class KMeansDictionaryConfig(dg.Config):
@@ -22,7 +23,7 @@ class KMeansDictionaryConfig(dg.Config):
     init_mode: Literal["random", "k-means++"] = Field(
         default="random", description="Initial centres: `random` distinct descriptors, or `k-means++`."
     )
-    seed: int = Field(default=0, description="Of the sample and the initial centres.")
+    seed: int = Field(default=0, description="Random seed of the sample and the initial centres.")
     descriptors_per_word: int | None = Field(
         default=256,
         ge=1,
@@ -36,10 +37,10 @@ class KMeansDictionaryConfig(dg.Config):
 
 @dg.asset(
     io_manager_key="parquet",
-    group_name="sift",
+    group_name="bovw",
     kinds={"pyspark", "numpy", "parquet"},
     code_version="1",
-    metadata=definition_metadata("kmeans_dictionary"),
+    metadata=definition_metadata(KMEANS_DICTIONARY.schema),
 )
 def kmeans_dictionary(
     context: dg.AssetExecutionContext, config: KMeansDictionaryConfig, sift_features: DataFrame
@@ -54,6 +55,7 @@ def kmeans_dictionary(
     context.add_output_metadata(
         {
             "inertia": training.inertia[-1],
+            "inertia_per_descriptor": round(training.inertia[-1] / training.trained, 1),
             "iterations": training.final.index,
             "descriptors": training.total,
             "seconds_per_iteration": round(sum(training.seconds) / len(training.seconds), 3),

@@ -8,6 +8,7 @@ from vision_assets.assets.columns import definition_metadata
 from vision_assets.resources import SparkResource
 from vision_assets.spark.features import extract
 from vision_assets.spark.stored_images import StoredImages
+from vision_assets.spark.tables import SIFT_FEATURES
 from vision_assets.vision.sift import SiftOptions
 
 
@@ -54,10 +55,10 @@ class SiftFeaturesConfig(dg.Config):
 
 @dg.asset(
     io_manager_key="parquet",
-    group_name="sift",
+    group_name="bovw",
     kinds={"pyspark", "opencv", "parquet"},
     code_version="1",
-    metadata=definition_metadata("sift_features"),
+    metadata=definition_metadata(SIFT_FEATURES.schema),
 )
 def sift_features(
     config: SiftFeaturesConfig, pyspark: SparkResource, image_seqfile: StoredImages

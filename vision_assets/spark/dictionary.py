@@ -144,10 +144,11 @@ def _train_on(
         inertia.append(math.fsum(state.inertia))
         seconds.append(time.monotonic() - started)
         started = time.monotonic()
-        left = (options.max_iter - state.index) * seconds[-1]
+        left = max(0, options.max_iter - state.index) * seconds[-1]
         log(
-            f"iteration {state.index} of {options.max_iter}: inertia {inertia[-1]:.6g}, "
-            f"{seconds[-1]:.1f} s, at most {max(left, 0):.0f} s left"
+            (f"iteration {state.index} of {options.max_iter}" if state.index else "initial centres")
+            + f": inertia {inertia[-1]:.6g}, {inertia[-1] / trained:,.0f} per descriptor, {seconds[-1]:.1f} s"
+            + (f", at most {left:.0f} s left" if left else "")
         )
 
     initial = initial_centers(candidates, options.k, options.init_mode, options.seed)

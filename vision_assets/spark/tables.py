@@ -117,14 +117,22 @@ def _column(name: str, kind: Any, comment: str, *, nullable: bool = False) -> St
     return StructField(name, kind, nullable, {"comment": comment})
 
 
-_FILE_NAME = _column("fileName", StringType(), "path relative to the source, with /")
+_FILE_NAME = _column("fileName", StringType(), "path of the image in the source, its parts joined by /")
 _LABEL = _column("label", StringType(), "name of the folder that the file is in", nullable=True)
+
+SEQUENCE_FILE = StructType(
+    [
+        _column("key", StringType(), "Text: path of the image in the source, its parts joined by /"),
+        _column("value", BinaryType(), "BytesWritable: the bytes of the file, unchanged"),
+    ]
+)
+"""What `image_seqfile` stores."""
 
 IMAGE_SEQFILE = Table(
     schema=StructType([_FILE_NAME, _column("length", LongType(), "bytes of the file")]),
     key="fileName",
     rows_are="images",
-    counts={"images": "count(*)", "image_bytes": "sum(length)"},
+    counts={"images": "count(*)"},
 )
 
 SIFT_FEATURES = Table(
@@ -161,7 +169,11 @@ KMEANS_DICTIONARY = Table(
     schema=StructType(
         [
             _column("wordId", IntegerType(), "0 to k - 1"),
-            _column("center", ArrayType(FloatType(), containsNull=False), "mean of the word's descriptors"),
+            _column(
+                "center",
+                ArrayType(FloatType(), containsNull=False),
+                "mean of the word's descriptors, as long as one of them",
+            ),
             _column("descriptorCount", LongType(), "training descriptors nearest to this centre"),
             _column("inertia", DoubleType(), "sum of their squared distances to it"),
         ]
@@ -171,8 +183,8 @@ KMEANS_DICTIONARY = Table(
     counts={
         "words": "count(*)",
         "training_descriptors": "sum(descriptorCount)",
-        "smallest_word": "min(descriptorCount)",
-        "largest_word": "max(descriptorCount)",
+        "smallest_word_size": "min(descriptorCount)",
+        "largest_word_size": "max(descriptorCount)",
     },
     invariants={
         "k_centers": "min(wordId) = 0 and max(wordId) = count(*) - 1",
@@ -188,7 +200,11 @@ BOW_ENCODINGS = Table(
             _FILE_NAME,
             _LABEL,
             _column("descriptorCount", IntegerType(), "number of descriptors that were pooled"),
-            _column("bow", ArrayType(FloatType(), containsNull=False), "one value per visual word"),
+            _column(
+                "bow",
+                ArrayType(FloatType(), containsNull=False),
+                "one value per visual word, in the order of wordId",
+            ),
         ]
     ),
     key="fileName",

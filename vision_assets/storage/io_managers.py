@@ -74,6 +74,10 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
                 store.discard(staged)
                 raise
             removed = store.prune(asset, self.data_folder.keep_snapshots)
+        context.log.info(
+            f"{snapshot.rows:,} {tables.TABLES[asset].rows_are}, {snapshot.bytes / 1e6:,.1f} MB, "
+            f"{snapshot.seconds:.1f} s: {snapshot.uri}"
+        )
         if removed:
             context.log.info(f"removed old snapshots: {', '.join(removed)}")
         context.add_output_metadata(_metadata(snapshot))
@@ -99,7 +103,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             holds=summary.holds,
             keys=summary.keys,
             rows=summary.rows,
-            seconds=round(time.time() - _started(context), 3),
+            seconds=round(time.time() - max(_started(context), session.sparkContext.startTime / 1000), 3),
         )
 
 
@@ -169,7 +173,7 @@ def _config(context: dg.OutputContext) -> dict[str, Any]:
 
 
 def _started(context: dg.OutputContext) -> float:
-    """When the step started: most of an asset's work is done here, but not all."""
+    """When the step started; most of an asset's work is done by its IO manager, but not all."""
     try:
         stats = context.step_context.instance.get_run_step_stats(context.run_id, [context.step_key])
         return stats[0].start_time or time.time()
@@ -186,7 +190,8 @@ def _metadata(snapshot: Snapshot) -> dict[str, Any]:
         "size_mb": round(snapshot.bytes / 1e6, 3),
         "files": snapshot.files,
         "snapshot": snapshot.name,
-        "made_from": ", ".join(f"{asset} {name}" for asset, name in snapshot.inputs.items()) or "the source",
+        **{f"made_from_{asset}": name for asset, name in snapshot.inputs.items()},
+        "config": dg.MetadataValue.json(snapshot.config),
         "code_version": snapshot.code_version,
         "folder": dg.MetadataValue.path(snapshot.uri),
     }

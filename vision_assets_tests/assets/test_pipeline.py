@@ -83,12 +83,14 @@ def test_metadata_of_every_asset(pipeline: Pipeline, tmp_path: Path) -> None:
     descriptors = found["sift_features"]["descriptors"]
     dictionary = found["kmeans_dictionary"]
     assert dictionary["descriptors"] == dictionary["training_descriptors"] == descriptors > 0
-    assert 0 < dictionary["smallest_word"] <= dictionary["largest_word"]
+    assert 0 < dictionary["smallest_word_size"] <= dictionary["largest_word_size"]
     inertia = [record["inertia"] for record in dictionary["inertia_of_every_iteration"]]
     assert len(inertia) == dictionary["iterations"] + 1
     assert inertia == sorted(inertia, reverse=True)
     assert inertia[-1] == dictionary["inertia"]
     assert found["bow_encodings"]["words"] == WORDS
+    assert found["bow_encodings"]["config"] == {"pooling": "sum", "normalization": "none"}
+    assert found["bow_encodings"]["made_from_sift_features"] == pipeline.current("sift_features").name
 
 
 def test_blocking_checks_ran_and_passed(pipeline: Pipeline, image_folder: Path) -> None:
