@@ -11,7 +11,8 @@ import dagster as dg
 from vision_assets.failures import failures
 from vision_assets.resources import SparkResource
 from vision_assets.spark import tables
-from vision_assets.spark.stored_images import stored_rows
+from vision_assets.spark.stored_tables import stored_rows
+from vision_assets.storage.files import hadoop_uri
 from vision_assets.storage.io_managers import DataFolder
 from vision_assets.storage.snapshots import AssetPath, Snapshot
 
@@ -62,7 +63,7 @@ def _look_again(
     pyspark: SparkResource, data_folder: DataFolder, snapshot: Snapshot, table: tables.Table
 ) -> dict[str, bool]:
     upstream = data_folder.store.input_of(snapshot, table.same_keys_as) if table.same_keys_as else None
-    rows = stored_rows(pyspark.spark_session, table, snapshot.uri)
+    rows = stored_rows(pyspark.spark_session, table, hadoop_uri(snapshot.uri))
     holds = tables.summarize(table, rows, upstream.keys if upstream else None).holds
     # The upstream snapshot may be gone by now; what was found when it was there still stands.
     return snapshot.holds | holds
@@ -88,7 +89,7 @@ def readable_images(pyspark: SparkResource, data_folder: DataFolder) -> dg.Asset
         "allowed_share": allowed,
     }
     if failed:
-        rows = stored_rows(pyspark.spark_session, tables.SIFT_FEATURES, snapshot.uri)
+        rows = stored_rows(pyspark.spark_session, tables.SIFT_FEATURES, hadoop_uri(snapshot.uri))
         named = rows.where("error is not null").orderBy("fileName").select("fileName", "error")
         metadata["first_failures"] = dg.MetadataValue.table(
             [dg.TableRecord(row.asDict()) for row in named.limit(_NAMED_IMAGES).collect()]

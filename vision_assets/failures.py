@@ -5,9 +5,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from vision_assets.errors import UserError
-
-_NAME = f"{UserError.__module__}.{UserError.__qualname__}: "
+from vision_assets.errors import UserError, worker_error
 
 
 @contextmanager
@@ -16,9 +14,13 @@ def failures() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from None
+        raise _failure(error) from None
     except Exception as error:
-        _, found, rest = str(error).partition(_NAME)
-        if not found:
+        cause = worker_error(error)
+        if cause is None:
             raise
-        raise dg.Failure(description=rest.partition("\n\n")[0].strip(), allow_retries=False) from None
+        raise _failure(cause) from None
+
+
+def _failure(error: UserError) -> dg.Failure:
+    return dg.Failure(description=str(error), allow_retries=False)

@@ -80,7 +80,7 @@ def test_the_workers_code_runs_without_dagster() -> None:
     code = """
 import sys
 sys.modules["dagster"] = sys.modules["dagster_pyspark"] = None
-from vision_assets.spark import dictionary, encodings, features, sequence_file, sources, stored_images, tables
+from vision_assets.spark import dictionary, encodings, features, sequence_file, sources, stored_tables, tables
 """
     python(code)
 

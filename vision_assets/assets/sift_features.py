@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame
 from vision_assets.assets.columns import definition_metadata
 from vision_assets.resources import SparkResource
 from vision_assets.spark.features import extract
-from vision_assets.spark.stored_images import StoredImages
+from vision_assets.spark.stored_tables import StoredImages
 from vision_assets.spark.tables import SIFT_FEATURES
 from vision_assets.vision.sift import SiftOptions
 

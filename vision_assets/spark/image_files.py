@@ -132,7 +132,7 @@ class ImageFiles:
 def no_images(source: str, patterns: Patterns, skipped: Skipped) -> UserError:
     """Make the error for a source from which nothing was chosen."""
     if not skipped.total:
-        return UserError(f"{source!r} is empty: there is no file in it")
+        return UserError(f"{source!r} is empty: there is no file in it. Name a source with images.")
     shown = ", ".join(f"{name!r} ({reason})" for name, reason in skipped.examples[:3])
     globs = ", ".join(patterns.globs)
     return UserError(f"no image in {source!r}: {skipped.total} skipped, such as {shown}.\nPatterns: {globs}")

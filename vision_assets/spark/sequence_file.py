@@ -17,7 +17,7 @@ from pyspark.errors import PySparkException
 from pyspark.serializers import CPickleSerializer
 from pyspark.sql import SparkSession
 
-from vision_assets.errors import UserError
+from vision_assets.errors import UserError, worker_error
 from vision_assets.spark.image_files import ImageFiles, Pair, Patterns, Skipped, no_images
 
 MAGIC = b"SEQ"
@@ -169,9 +169,9 @@ def explain(error: Exception, source: str) -> UserError | None:
         return error
     if not isinstance(error, (Py4JJavaError, PySparkException)):
         return None
+    if cause := worker_error(error):
+        return cause
     text = str(error)
-    if found := re.search(r"^vision_assets\.errors\.UserError: (.+)$", text, re.MULTILINE):
-        return UserError(found[1])
     if found := re.search(r"(?:Encountered error while reading file|FAILED_READ_FILE\S*) (\S+)", text):
         return UserError(
             f"cannot read {found[1]!r}, which was listed before.\nIs it still there, and readable?"

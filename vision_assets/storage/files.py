@@ -64,6 +64,11 @@ def local_path(uri: str) -> Path | None:
     return Path(uri).expanduser().absolute()
 
 
+def hadoop_uri(uri: str) -> str:
+    """Return a local path as a URI, so that it stays local whatever Hadoop's default file system is."""
+    return uri if local_path(uri) is None else f"file://{local_path(uri)}"
+
+
 class LocalFiles:
     """Files on a local or mounted disk."""
 

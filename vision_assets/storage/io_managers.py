@@ -12,8 +12,8 @@ from vision_assets.errors import UserError
 from vision_assets.failures import failures
 from vision_assets.spark import progress, sequence_file, tables
 from vision_assets.spark.sources import ImageFiles
-from vision_assets.spark.stored_images import StoredImages, stored_rows
-from vision_assets.storage.files import open_files
+from vision_assets.spark.stored_tables import StoredImages, read_parquet, stored_rows
+from vision_assets.storage.files import hadoop_uri, open_files
 from vision_assets.storage.snapshots import Snapshot, SnapshotStore, Staged
 
 
@@ -60,7 +60,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             snapshot = store.of_run(asset, run_id) or store.require_current(asset)
             self._reads.setdefault((run_id, step), {})[snapshot.asset] = snapshot.name
             context.log.info(f"reading {snapshot.uri}")
-            return self.read(snapshot.uri)
+            return self.read(hadoop_uri(snapshot.uri))
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write a table, verify what must hold of it, and make it current."""
@@ -90,8 +90,8 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         expected = upstream.rows if upstream else self.expected_rows(value)
         session = self.pyspark.spark_session
         with progress.reporting(session, table.rows_are, expected, context.log.info):
-            context.add_output_metadata(self.write(value, staged.uri))
-        rows = stored_rows(session, table, staged.uri)
+            context.add_output_metadata(self.write(value, hadoop_uri(staged.uri)))
+        rows = stored_rows(session, table, hadoop_uri(staged.uri))
         summary = tables.summarize(table, rows, upstream.keys if upstream else None)
         _require_sound(staged, table, summary, rows)
         return store.commit(
@@ -117,7 +117,7 @@ class ParquetIOManager(SnapshotIOManager):
 
     def read(self, uri: str) -> DataFrame:
         """Return a DataFrame on a snapshot."""
-        return self.pyspark.spark_session.read.parquet(uri)
+        return read_parquet(self.pyspark.spark_session, uri)
 
 
 class SequenceFileIOManager(SnapshotIOManager):

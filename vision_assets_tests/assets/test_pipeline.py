@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from vision_assets.assets.image_seqfile import image_seqfile
 from vision_assets.resources import SparkResource, make_resources
 from vision_assets.spark.features import extract
-from vision_assets.spark.stored_images import StoredImages
+from vision_assets.spark.stored_tables import StoredImages
 from vision_assets.vision.cells import descriptor_matrix
 from vision_assets.vision.sift import SiftOptions
 from vision_assets_tests.pipeline import WORDS, Pipeline, read_table
@@ -50,6 +50,16 @@ def test_reruns_give_identical_tables(filled: Pipeline, pipeline: Pipeline, imag
     pipeline.run(image_folder, sift_features={"partitions": 3})
     for asset in ASSETS[1:]:
         pd.testing.assert_frame_equal(pipeline.table(asset), filled.table(asset), check_exact=True)
+
+
+def test_a_data_folder_with_characters_that_mean_something_elsewhere(
+    tmp_path: Path, image_folder: Path, filled: Pipeline
+) -> None:
+    pipeline = Pipeline(tmp_path / "tables [new] {a,b} 100% é#?")
+    pipeline.run(image_folder)
+    pd.testing.assert_frame_equal(
+        pipeline.table("bow_encodings"), filled.table("bow_encodings"), check_exact=True
+    )
 
 
 def test_one_asset_is_rerun_alone_from_the_stored_tables(pipeline: Pipeline, image_folder: Path) -> None:

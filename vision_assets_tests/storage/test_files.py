@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from vision_assets.storage.files import Files, HadoopFiles, LocalFiles, local_path, open_files
+from vision_assets.storage.files import Files, HadoopFiles, LocalFiles, hadoop_uri, local_path, open_files
 
 
 @pytest.fixture(params=["local", "hadoop"])
@@ -65,6 +65,15 @@ def test_both_see_the_same(tmp_path: Path, spark: SparkSession) -> None:
 )
 def test_local_paths_are_recognised(uri: str, path: Path | None) -> None:
     assert local_path(uri) == path
+
+
+@pytest.mark.parametrize("uri", ["/data", "file:///data", "file:/data"])
+def test_a_local_path_stays_local_for_hadoop(uri: str) -> None:
+    assert hadoop_uri(uri) == "file:///data"
+
+
+def test_other_uris_stay_as_they_are() -> None:
+    assert hadoop_uri("s3a://bucket/data") == "s3a://bucket/data"
 
 
 def test_spark_is_not_asked_for_local_files(tmp_path: Path) -> None:

@@ -118,9 +118,7 @@ def _local_path(spark: SparkSession, source: str) -> str | None:
     default = str(spark.sparkContext._jsc.hadoopConfiguration().get("fs.defaultFS", "file:///"))
     if not _FILE_URI.fullmatch(source) and not default.startswith("file:"):
         return None
-    raise UserError(
-        f"source {source!r} does not exist (looked for {path!r} on this machine).\nIs the path right?"
-    )
+    raise UserError(f"source {source!r} does not exist on this machine. Is the path right?")
 
 
 def _is_local_master(spark: SparkSession) -> bool:

@@ -3,7 +3,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from vision_assets.spark.sources import open_source
-from vision_assets.spark.stored_images import StoredImages, stored_rows
+from vision_assets.spark.stored_tables import StoredImages, stored_rows
 from vision_assets.spark.tables import IMAGE_SEQFILE
 from vision_assets_tests.pipeline import Pipeline
 

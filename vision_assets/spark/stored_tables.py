@@ -1,4 +1,4 @@
-"""Images as the pipeline has stored them: a SequenceFile to be read in as many partitions as suit."""
+"""Tables as the pipeline has stored them: Parquet, and the images in a SequenceFile."""
 
 from dataclasses import dataclass
 
@@ -73,4 +73,9 @@ def stored_rows(spark: SparkSession, table: Table, uri: str) -> DataFrame:
     DataFrame
         Not yet computed; of images the sizes in place of the bytes, although every byte is read for it.
     """
-    return StoredImages(spark, uri).lengths() if table is IMAGE_SEQFILE else spark.read.parquet(uri)
+    return StoredImages(spark, uri).lengths() if table is IMAGE_SEQFILE else read_parquet(spark, uri)
+
+
+def read_parquet(spark: SparkSession, uri: str) -> DataFrame:
+    """Read a folder of Parquet files, whatever characters stand in its name."""
+    return spark.read.parquet(sequence_file.escape_glob(uri))
