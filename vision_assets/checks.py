@@ -23,7 +23,8 @@ _DESCRIPTIONS = {
     tables.SAME_KEYS: "Every key of the upstream table has exactly one row.",
     "sizes_match": "The binary cells are as long as the counts say.",
     "errors_have_no_descriptors": "An image that could not be read has no descriptors.",
-    "k_centers": "The words are numbered from 0 to k - 1.",
+    tables.AS_MANY_ROWS: "There are as many words as k says.",
+    "numbered_words": "The words are numbered from 0 on, without a gap.",
     "no_empty_word": "Every word has descriptors.",
     "finite_and_non_negative": "No value is negative, infinite or not a number.",
     "one_length": "All vectors are equally long.",
@@ -64,7 +65,7 @@ def _look_again(
 ) -> dict[str, bool]:
     upstream = data_folder.store.input_of(snapshot, table.same_keys_as) if table.same_keys_as else None
     rows = stored_rows(pyspark.spark_session, table, hadoop_uri(snapshot.uri))
-    holds = tables.summarize(table, rows, upstream.keys if upstream else None).holds
+    holds = tables.summarize(table, rows, upstream.keys if upstream else None, snapshot.config).holds
     # The upstream snapshot may be gone by now; what was found when it was there still stands.
     return snapshot.holds | holds
 
@@ -82,7 +83,7 @@ def readable_images(pyspark: SparkResource, data_folder: DataFolder) -> dg.Asset
     """Warn when too many images could not be read, and name the first of them."""
     snapshot = _current(data_folder, ("sift_features",))
     failed = snapshot.counts["failures"]
-    allowed = snapshot.config.get("max_failed_share", 0.01)
+    allowed = snapshot.config["max_failed_share"]
     metadata: dict[str, dg.MetadataValue | float | str] = {
         "failures": failed,
         "images": snapshot.rows,

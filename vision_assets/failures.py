@@ -16,10 +16,19 @@ def failures() -> Iterator[None]:
     except UserError as error:
         raise _failure(error) from None
     except Exception as error:
-        cause = worker_error(error)
+        cause = worker_error(error) or _storage_error(error)
         if cause is None:
             raise
         raise _failure(cause) from None
+
+
+def _storage_error(error: Exception) -> UserError | None:
+    full = "No space left on device"
+    if full not in str(error):
+        return None
+    return UserError(
+        f"{full}: the data folder or Spark's temporary folder is full. Make room, then run again."
+    )
 
 
 def _failure(error: UserError) -> dg.Failure:

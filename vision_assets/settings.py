@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from vision_assets.errors import UserError
+
 DATA = "VISION_ASSETS_DATA"
 SOURCE = "VISION_ASSETS_SOURCE"
 KEEP_SNAPSHOTS = "VISION_ASSETS_KEEP_SNAPSHOTS"
@@ -20,5 +22,14 @@ def source() -> str:
 
 
 def keep_snapshots() -> int:
-    """Return how many snapshots of an asset are kept."""
-    return int(os.environ.get(KEEP_SNAPSHOTS) or 3)
+    """Return how many snapshots of an asset are kept.
+
+    Raises
+    ------
+    UserError
+        If the variable is no number from 1 on.
+    """
+    value = os.environ.get(KEEP_SNAPSHOTS) or "3"
+    if not value.isdecimal() or int(value) < 1:
+        raise UserError(f"{KEEP_SNAPSHOTS}={value!r} is no number of snapshots to keep: set it to 1 or more.")
+    return int(value)

@@ -56,7 +56,7 @@ def test_one_check_runs_alone(filled: Pipeline) -> None:
         ("sift_features", lambda t: t.iloc[1:], {"same_keys_as_upstream"}),
         ("sift_features", lambda t: t.assign(keypointCount=t.keypointCount + 1), {"sizes_match"}),
         ("sift_features", lambda t: t.assign(error="late"), {"errors_have_no_descriptors"}),
-        ("kmeans_dictionary", lambda t: t[t.wordId != 3], {"k_centers"}),
+        ("kmeans_dictionary", lambda t: t[t.wordId != 3], {"k_centers", "numbered_words"}),
         (
             "kmeans_dictionary",
             lambda t: t.assign(descriptorCount=t.wordId.astype("int64")),

@@ -24,6 +24,13 @@ def test_a_user_error_in_a_worker_is_found_in_sparks_error(spark: SparkSession) 
     assert not failure.value.allow_retries
 
 
+def test_a_full_disk_is_named() -> None:
+    with pytest.raises(dg.Failure) as failure, failures():
+        raise OSError("Job aborted.\nCaused by: java.io.IOException: No space left on device\n at x.y")
+    assert failure.value.description is not None
+    assert "is full. Make room" in failure.value.description
+
+
 def test_other_errors_stay_what_they_are() -> None:
     with pytest.raises(ZeroDivisionError), failures():
         _ = 1 / 0

@@ -48,7 +48,7 @@ def test_a_layer_imports_only_what_lies_below(layer: str) -> None:
                     BELOW[layer] | SHARED | {layer} | ({"failures"} if where in DAGSTER_ONLY_IN else set())
                 )
                 assert rest[0] in allowed, f"{where} imports {name}"
-            elif root in {"dagster", "dagster_pyspark"}:
+            elif root in {"dagster", "dagster_pyspark", "pydantic"}:
                 assert where in DAGSTER_ONLY_IN, f"{where} imports {name}"
             elif root not in sys.stdlib_module_names:
                 assert root in EXTERNAL[layer], f"{where} imports {name}"

@@ -16,14 +16,20 @@ class SiftFeaturesConfig(dg.Config):
     """How features are extracted; the names and defaults of SIFT's options are OpenCV's."""
 
     nfeatures: int = Field(
-        default=0, ge=0, description="Keep only the best features of an image; 0 keeps all."
+        default=0, ge=0, le=10_000_000, description="Keep only the best features of an image; 0 keeps all."
     )
     n_octave_layers: int = Field(default=3, ge=1, le=32, description="Layers in each octave of the pyramid.")
     contrast_threshold: float = Field(
-        default=0.04, ge=0, description="Drop features of less contrast; larger drops more."
+        default=0.04,
+        ge=0,
+        allow_inf_nan=False,
+        description="Drop features of less contrast; larger drops more.",
     )
     edge_threshold: float = Field(
-        default=10.0, gt=0, description="Drop features that are more edge-like; larger drops fewer."
+        default=10.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Drop features that are more edge-like; larger drops fewer.",
     )
     sigma: float = Field(
         default=1.6, gt=0, le=16, description="Blur of the first layer in pixels; less for weak lenses."

@@ -128,6 +128,10 @@ def _train_on(
 ) -> Training:
     candidates = sample.distinct(seeding_candidates(options.k, options.init_mode))
     trained = sample.count()
+    if not total:
+        raise UserError(
+            "No image has descriptors. See the errors in sift_features, or lower its contrast_threshold."
+        )
     if len(candidates) < options.k:
         raise UserError(
             f"k = {options.k:,} words need as many distinct descriptors, but there are only "

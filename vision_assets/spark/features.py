@@ -1,7 +1,9 @@
 """Features of images: SequenceFile pairs in, the table `sift_features` out."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -40,8 +42,23 @@ def extract(spark: SparkSession, images: "RDD[tuple[str, bytes]]", options: Sift
 def _extract_partition(options: SiftOptions, images: Iterable[tuple[str, bytes]]) -> Iterator[FeatureRow]:
     use_one_thread()
     extractor = SiftExtractor(options)
-    for file_name, data in images:
-        yield feature_row(extractor, file_name, bytes(data))
+    with _silent_stderr():
+        for file_name, data in images:
+            yield feature_row(extractor, file_name, bytes(data))
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Silence what libjpeg, libpng and libtiff print of a broken image; its row says it with a name."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def feature_row(extractor: SiftExtractor, file_name: str, data: bytes) -> FeatureRow:

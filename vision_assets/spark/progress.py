@@ -73,11 +73,15 @@ def progress_line(
     """
     line = f"{rows:,} of {total:,} {what}" if total else f"{rows:,} {what}"
     if rows:
-        line += f", {rows / seconds:,.0f}/s"
+        line += f", {_rate(rows / seconds)}/s"
     share = rows / total if total else finished / tasks
     if share:
         line += f", {max(0.0, seconds / share - seconds):,.0f} s left"
     return f"{line} ({finished} of {tasks} tasks)"
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _active_stage(spark: SparkSession) -> tuple[int, int, int]:

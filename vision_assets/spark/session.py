@@ -43,7 +43,7 @@ def spark_config() -> dict[str, str]:
         # In place of the checksum files beside each file, see `start_session`.
         "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
     }
-    if "SPARK_CONF_DIR" not in os.environ:
+    if not Path(os.environ.get("SPARK_CONF_DIR", ""), "log4j2.properties").is_file():
         ours["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}"
     if master.startswith("local"):
         # Nothing listens on the network, and Spark need not guess this machine's address.

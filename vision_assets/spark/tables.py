@@ -20,6 +20,7 @@ from pyspark.sql.types import (
 
 UNIQUE_KEYS = "unique_keys"
 SAME_KEYS = "same_keys_as_upstream"
+AS_MANY_ROWS = "k_centers"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Table:
         Name to SQL aggregate that is true of every sound table.
     same_keys_as : tuple of str, optional
         The upstream asset whose every key has exactly one row here.
+    rows_setting : str, optional
+        The setting that says how many rows there must be.
     """
 
     schema: StructType
@@ -47,11 +50,17 @@ class Table:
     counts: Mapping[str, str] = field(default_factory=dict)
     invariants: Mapping[str, str] = field(default_factory=dict)
     same_keys_as: tuple[str, ...] | None = None
+    rows_setting: str | None = None
 
     @property
     def checks(self) -> list[str]:
         """Names of all that must hold of the table."""
-        return [UNIQUE_KEYS, *self.invariants, *([SAME_KEYS] if self.same_keys_as else [])]
+        return [
+            UNIQUE_KEYS,
+            *self.invariants,
+            *([SAME_KEYS] if self.same_keys_as else []),
+            *([AS_MANY_ROWS] if self.rows_setting else []),
+        ]
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,12 @@ class Summary:
     holds: dict[str, bool]
 
 
-def summarize(table: Table, rows: DataFrame, upstream_keys: str | None = None) -> Summary:
+def summarize(
+    table: Table,
+    rows: DataFrame,
+    upstream_keys: str | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> Summary:
     """Count a stored table and evaluate its invariants, in one pass.
 
     Parameters
@@ -83,6 +97,8 @@ def summarize(table: Table, rows: DataFrame, upstream_keys: str | None = None) -
     rows : DataFrame
     upstream_keys : str, optional
         Fingerprint of the keys of the table that `Table.same_keys_as` names.
+    config : mapping, optional
+        Settings of the run that made the table.
 
     Returns
     -------
@@ -104,6 +120,8 @@ def summarize(table: Table, rows: DataFrame, upstream_keys: str | None = None) -
     holds |= {name: found[name] is None or bool(found[name]) for name in table.invariants}
     if upstream_keys is not None:
         holds[SAME_KEYS] = keys == upstream_keys
+    if table.rows_setting:
+        holds[AS_MANY_ROWS] = count == (config or {}).get(table.rows_setting, count)
     return Summary(count, keys, {name: found[name] or 0 for name in table.counts}, holds)
 
 
@@ -187,11 +205,12 @@ KMEANS_DICTIONARY = Table(
         "largest_word_size": "max(descriptorCount)",
     },
     invariants={
-        "k_centers": "min(wordId) = 0 and max(wordId) = count(*) - 1",
+        "numbered_words": "min(wordId) = 0 and max(wordId) = count(*) - 1",
         "no_empty_word": "bool_and(descriptorCount > 0)",
         "finite_and_non_negative": "bool_and(array_min(center) >= 0 and array_max(center) <= 255"
         " and inertia >= 0 and inertia < double('infinity'))",
     },
+    rows_setting="k",
 )
 
 BOW_ENCODINGS = Table(

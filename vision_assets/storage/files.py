@@ -1,16 +1,18 @@
 """The few file operations that snapshots need, on a local disk or on any file system that Hadoop knows."""
 
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+_FILE_URI = re.compile(r"file:(?://)?(/.*)", re.DOTALL)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _OBJECT_STORES = {"s3", "s3a", "gs", "abfs", "abfss", "oss", "cosn", "o3fs"}
 
 
@@ -24,7 +26,7 @@ class Files(Protocol):
         """Return the names in a folder, sorted; none if there is no such folder."""
 
     def read(self, path: str) -> bytes:
-        """Return the content of a file."""
+        """Return the content of a file; `FileNotFoundError` if there is none."""
 
     def create(self, path: str, content: bytes) -> None:
         """Create a file in one atomic step, with the folders above it: it is there whole or not at all."""
@@ -56,10 +58,9 @@ def open_files(root: str, spark: "Callable[[], SparkSession]") -> Files:
 
 def local_path(uri: str) -> Path | None:
     """Return the absolute local path that a path or ``file:`` URI names; None for other URIs."""
-    parts = urlsplit(uri)
-    if parts.scheme == "file":
-        return Path(unquote(parts.path))
-    if "://" in uri:
+    if found := _FILE_URI.fullmatch(uri):
+        return Path(found[1])  # as it stands: Hadoop takes no %20 for a space either
+    if _SCHEME.match(uri):
         return None
     return Path(uri).expanduser().absolute()
 
@@ -107,7 +108,7 @@ class LocalFiles:
         """Remove a file or a folder with all that is in it, if it is there."""
         target = self._root / path
         if target.is_dir():
-            shutil.rmtree(target)
+            shutil.rmtree(target, onerror=_unless_gone)
         else:
             target.unlink(missing_ok=True)
 
@@ -118,6 +119,12 @@ class LocalFiles:
             for entry in os.scandir(self._root / path)
             if entry.is_file() and entry.name[0] not in "._"
         ]
+
+
+def _unless_gone(_: object, path: str, error: tuple[type[BaseException], BaseException, object]) -> None:
+    """Let another run delete the same folder at the same time."""
+    if not isinstance(error[1], FileNotFoundError):
+        raise error[1]
 
 
 def _sync_folder(folder: Path) -> None:
@@ -156,6 +163,8 @@ class HadoopFiles:
     def read(self, path: str) -> bytes:
         """Return the content of a file."""
         system, file = self._open(path)
+        if not system.exists(file):
+            raise FileNotFoundError(self.uri(path))
         stream = system.open(file)
         try:
             return bytes(stream.readAllBytes())

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
+from pydantic import PrivateAttr
 from pyspark.sql import DataFrame
 
 from vision_assets.errors import UserError
@@ -40,6 +41,8 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
     # may read through one and write through another.
     _reads: ClassVar[dict[tuple[str, str], dict[str, str]]] = {}
 
+    _holds: list[Staged] = PrivateAttr(default_factory=list)
+
     @abstractmethod
     def write(self, value: Any, uri: str) -> dict[str, Any]:
         """Write a table to a folder that does not exist yet; return metadata that only writing gave."""
@@ -59,6 +62,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         with failures():
             snapshot = store.of_run(asset, run_id) or store.require_current(asset)
             self._reads.setdefault((run_id, step), {})[snapshot.asset] = snapshot.name
+            self._holds.append(store.hold(snapshot, run_id))
             context.log.info(f"reading {snapshot.uri}")
             return self.read(hadoop_uri(snapshot.uri))
 
@@ -73,14 +77,23 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             except BaseException:
                 store.discard(staged)
                 raise
-            removed = store.prune(asset, self.data_folder.keep_snapshots)
         context.log.info(
             f"{snapshot.rows:,} {tables.TABLES[asset].rows_are}, {snapshot.bytes / 1e6:,.1f} MB, "
             f"{snapshot.seconds:.1f} s: {snapshot.uri}"
         )
-        if removed:
-            context.log.info(f"removed old snapshots: {', '.join(removed)}")
         context.add_output_metadata(_metadata(snapshot))
+        try:
+            removed = store.prune(asset, self.data_folder.keep_snapshots)
+        except Exception as error:  # noqa: BLE001 - the table is stored, whatever the clean-up meets
+            context.log.warning(f"old snapshots of {snapshot.asset} could not be removed: {error}")
+        else:
+            if removed:
+                context.log.info(f"removed old snapshots: {', '.join(removed)}")
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Let go of the snapshots that this run has read, however it ended."""
+        while self._holds:
+            self.data_folder.store.discard(self._holds.pop())
 
     def _write_and_commit(
         self, context: dg.OutputContext, store: SnapshotStore, staged: Staged, value: Any
@@ -92,7 +105,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         with progress.reporting(session, table.rows_are, expected, context.log.info):
             context.add_output_metadata(self.write(value, hadoop_uri(staged.uri)))
         rows = stored_rows(session, table, hadoop_uri(staged.uri))
-        summary = tables.summarize(table, rows, upstream.keys if upstream else None)
+        summary = tables.summarize(table, rows, upstream.keys if upstream else None, _config(context))
         _require_sound(staged, table, summary, rows)
         return store.commit(
             staged,
@@ -150,7 +163,8 @@ def _require_sound(staged: Staged, table: tables.Table, summary: tables.Summary,
         return
     detail = ""
     if tables.UNIQUE_KEYS in broken:
-        detail = f" (more than once: {', '.join(map(repr, tables.duplicate_keys(table, rows)))})"
+        twice = ", ".join(map(repr, tables.duplicate_keys(table, rows)))
+        detail = f" (more than once: {twice}; rename them in the source)"
     raise UserError(
         f"{'/'.join(staged.asset)} was not stored, since it breaks {', '.join(broken)}{detail}. "
         "The snapshot before it stays current."

@@ -14,6 +14,7 @@ is stored.
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -132,7 +133,11 @@ class SnapshotStore:
 
     def snapshots(self, asset: AssetPath) -> list[Snapshot]:
         """Return all kept snapshots of an asset, the current one last."""
-        return [self._load(asset, manifest) for manifest in self._manifests(asset)]
+        found = []
+        for manifest in self._manifests(asset):
+            with suppress(FileNotFoundError):  # another run has just removed it
+                found.append(self._load(asset, manifest))
+        return found
 
     def assets(self) -> list[AssetPath]:
         """Return the assets that the data folder holds snapshots of."""
@@ -162,15 +167,23 @@ class SnapshotStore:
             If the data folder cannot be written.
         """
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{run_id[:8]}-{secrets.token_hex(2)}"
-        marker = {"runId": run_id, "inputs": dict(inputs), "startedAt": datetime.now(UTC).isoformat()}
+        staged = Staged(asset, name, self._files.uri(_join(asset, name)), dict(inputs))
         try:
-            self._files.create(_join(asset, _MANIFESTS, name + _PENDING), _to_json(marker))
+            self._mark(staged, run_id)
         except Exception as error:
             raise UserError(
                 f"Cannot write to the data folder {self._files.uri('')}: {str(error).splitlines()[0]}. "
                 "Set VISION_ASSETS_DATA to a folder or URI that this user may write to."
             ) from error
-        return Staged(asset, name, self._files.uri(_join(asset, name)), dict(inputs))
+        return staged
+
+    def hold(self, snapshot: Snapshot, run_id: str) -> Staged:
+        """Keep a snapshot from being removed while it is read, until what is returned is discarded."""
+        return self.begin(tuple(snapshot.asset.split("/")), run_id, {snapshot.asset: snapshot.name})
+
+    def _mark(self, staged: Staged, run_id: str) -> None:
+        marker = {"runId": run_id, "inputs": staged.inputs, "startedAt": datetime.now(UTC).isoformat()}
+        self._files.create(_join(staged.asset, _MANIFESTS, staged.name + _PENDING), _to_json(marker))
 
     def input_of(self, made: "Staged | Snapshot", asset: AssetPath) -> Snapshot | None:
         """Return the snapshot of an upstream asset that another was made from; None if there is none."""
@@ -216,8 +229,10 @@ class SnapshotStore:
         return snapshot
 
     def discard(self, staged: Staged) -> None:
-        """Remove a snapshot that was not finished."""
-        self._files.delete(_join(staged.asset, staged.name))
+        """Remove what was written of a snapshot, unless it was committed after all, and its marker."""
+        committed = {_snapshot_name(manifest) for manifest in self._manifests(staged.asset)}
+        if staged.name not in committed:
+            self._files.delete(_join(staged.asset, staged.name))
         self._files.delete(_join(staged.asset, _MANIFESTS, staged.name + _PENDING))
 
     def prune(self, asset: AssetPath, keep: int) -> list[str]:
@@ -242,11 +257,16 @@ class SnapshotStore:
             if ("/".join(asset), _snapshot_name(manifest)) not in named
         ]
         for manifest in old:
+            # A marker first: should this be cut short, the rest is found like that of any run that died.
+            staged = Staged(
+                asset, _snapshot_name(manifest), self._files.uri(_join(asset, _snapshot_name(manifest)))
+            )
+            self._mark(staged, "")
             self._files.delete(_join(asset, _MANIFESTS, manifest))
-            self._files.delete(_join(asset, _snapshot_name(manifest)))
-        for staged in self._pending(asset):
-            if staged.abandoned:
-                self.discard(staged.staged)
+            self.discard(staged)
+        for pending in self._pending(asset):
+            if pending.abandoned:
+                self.discard(pending.staged)
         return [_snapshot_name(manifest) for manifest in old]
 
     def _manifests(self, asset: AssetPath) -> list[str]:
@@ -268,14 +288,20 @@ class SnapshotStore:
     def _pending(self, asset: AssetPath) -> "Iterator[_Pending]":
         for name in self._files.names(_join(asset, _MANIFESTS)):
             if name.endswith(_PENDING) and not name.startswith("."):
-                marker = json.loads(self._files.read(_join(asset, _MANIFESTS, name)))
+                try:
+                    marker = json.loads(self._files.read(_join(asset, _MANIFESTS, name)))
+                except FileNotFoundError:  # its run has ended meanwhile
+                    continue
                 folder = name.removesuffix(_PENDING)
                 staged = Staged(asset, folder, self._files.uri(_join(asset, folder)), marker["inputs"])
                 age = datetime.now(UTC) - datetime.fromisoformat(marker["startedAt"])
                 yield _Pending(staged, age > _ABANDONED_AFTER)
 
     def _walk(self, folder: AssetPath) -> Iterator[AssetPath]:
-        names = self._files.names(_join(folder))
+        try:
+            names = self._files.names(_join(folder))
+        except PermissionError:  # somebody else's, such as a disk's lost+found
+            return
         if _MANIFESTS in names:
             yield folder
             return

@@ -299,26 +299,3 @@ def initial_centers(candidates: NDArray[np.uint8], k: int, init_mode: str, seed:
         total = np.cumsum(nearest)
         chosen.append(int(np.searchsorted(total, generator.integers(total[-1]), side="right")))
     return candidates[chosen]
-
-
-@dataclass(frozen=True)
-class DescriptorMatrix:
-    """A `DescriptorSet` in memory.
-
-    Parameters
-    ----------
-    descriptors : ndarray of shape (N, d), dtype uint8
-    seed : int
-        Breaks ties among equally far descriptors.
-    """
-
-    descriptors: NDArray[np.uint8]
-    seed: int = 0
-
-    def statistics(self, centers: Centers) -> WordStatistics:
-        """Assign every descriptor to its nearest centre and return the words' statistics."""
-        return assign_statistics(self.descriptors, centers)
-
-    def farthest(self, centers: Centers, count: int) -> NDArray[np.uint8]:
-        """Return the distinct descriptors farthest from their nearest centre."""
-        return farthest_descriptors(self.descriptors, centers, count, self.seed)[0]

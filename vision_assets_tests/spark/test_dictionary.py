@@ -11,8 +11,9 @@ from pyspark.sql import DataFrame, SparkSession
 from vision_assets.errors import UserError
 from vision_assets.spark.dictionary import KMeansOptions, dictionary_table, load_centers, train
 from vision_assets.spark.tables import KMEANS_DICTIONARY, summarize
-from vision_assets.vision.kmeans import DescriptorMatrix, initial_centers, lloyd
+from vision_assets.vision.kmeans import initial_centers, lloyd
 from vision_assets.vision.sampling import descriptor_hashes, lowest_distinct, sample_indices
+from vision_assets_tests.vision.descriptor_matrix import DescriptorMatrix
 
 Features = Callable[..., DataFrame]
 
@@ -116,7 +117,7 @@ def test_fewer_distinct_descriptors_than_words_is_an_error(table: Features) -> N
 
 
 def test_no_descriptor_at_all_is_an_error(table: Features) -> None:
-    with pytest.raises(UserError, match="only 0 among the 0 trained on"):
+    with pytest.raises(UserError, match="No image has descriptors"):
         train(table({"flat.png": np.empty((0, 128), np.uint8)}), KMeansOptions(k=2))
 
 

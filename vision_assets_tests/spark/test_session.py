@@ -30,6 +30,7 @@ def test_sparks_own_configuration_wins(tmp_path: Path, monkeypatch: pytest.Monke
         "spark.flag",
     ]
     (tmp_path / "spark-defaults.conf").write_text("\n".join(lines))
+    (tmp_path / "log4j2.properties").touch()
     monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
     monkeypatch.delenv(settings.SPARK_MASTER, raising=False)
     config = spark_config()

@@ -164,15 +164,17 @@ def test_who_reads(
 def test_links_are_followed_but_not_in_circles(spark: SparkSession, tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "in", {"real/a.jpg": b"a", "other/b.jpg": b"b"})
     (folder / "file.jpg").symlink_to(folder / "real" / "a.jpg")
-    (folder / "linked").symlink_to(folder / "other")
+    (folder / "linked").symlink_to(make_folder(tmp_path / "elsewhere", {"c.jpg": b"c"}))
+    (folder / "again").symlink_to(folder / "other")
     (folder / "real" / "up").symlink_to(folder)
     (folder / "broken.jpg").symlink_to(folder / "nowhere.jpg")
     (folder / "self.jpg").symlink_to(folder / "self.jpg")
     os.mkfifo(folder / "pipe.jpg")
     files, written = stored(spark, open_source(spark, str(folder)), tmp_path)
-    assert files == {"real/a.jpg": b"a", "other/b.jpg": b"b", "linked/b.jpg": b"b", "file.jpg": b"a"}
+    assert files == {"real/a.jpg": b"a", "other/b.jpg": b"b", "linked/c.jpg": b"c", "file.jpg": b"a"}
     assert set(written.skipped.examples) == {
-        ("real/up", "link to a folder above it"),
+        ("real/up", "link to a folder that is read anyway"),
+        ("again", "link to a folder that is read anyway"),
         ("broken.jpg", "link that leads nowhere"),
         ("self.jpg", "link that leads nowhere"),
         ("pipe.jpg", "not a regular file"),

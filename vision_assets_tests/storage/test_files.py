@@ -27,6 +27,11 @@ def test_a_folder_that_is_not_there_has_no_names(files: Files) -> None:
     assert files.names("nothing/here") == []
 
 
+def test_a_file_that_is_not_there_is_an_error(files: Files) -> None:
+    with pytest.raises(FileNotFoundError):
+        files.read("nothing/here")
+
+
 def test_delete_removes_files_and_folders_and_minds_nothing_missing(files: Files) -> None:
     files.create("a/one", b"1")
     files.create("a/deep/two", b"2")
@@ -56,10 +61,12 @@ def test_both_see_the_same(tmp_path: Path, spark: SparkSession) -> None:
     ("uri", "path"),
     [
         ("/data", Path("/data")),
-        ("file:///my%20data", Path("/my data")),
+        ("file:///my%20data", Path("/my%20data")),
+        ("file:///my #1 data?", Path("/my #1 data?")),
         ("file:/data", Path("/data")),
         ("hdfs://host:8020/data", None),
         ("s3a://bucket/data", None),
+        ("hdfs:/data", None),
         ("data", Path.cwd() / "data"),
     ],
 )

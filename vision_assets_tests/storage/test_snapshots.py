@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,73 @@ def test_pruning_removes_what_a_dead_run_left_long_ago(store: SnapshotStore, tmp
     assert Path(recent.uri).exists()
     assert not Path(old.uri).exists()
     assert not marker.exists()
+
+
+def test_discarding_what_was_committed_after_all_keeps_it(store: SnapshotStore, tmp_path: Path) -> None:
+    """The run may be interrupted between the manifest and the end of the commit."""
+    staged = store.begin(FEATURES, "run", {})
+    write(staged)
+    made = commit(store, staged)
+    store.discard(staged)
+    assert store.current(FEATURES) == made
+    assert Path(made.uri, "part-0.parquet").exists()
+
+
+def test_an_old_marker_of_a_committed_snapshot_does_not_harm_it(store: SnapshotStore, tmp_path: Path) -> None:
+    staged = store.begin(FEATURES, "run", {})
+    write(staged)
+    marker = tmp_path / "sift_features" / "_snapshots" / f"{staged.name}.pending"
+    then = (datetime.now(UTC) - timedelta(days=8)).isoformat()
+    left = json.dumps(json.loads(marker.read_text()) | {"startedAt": then})
+    made = commit(store, staged)
+    marker.write_text(left)
+    store.prune(FEATURES, 3)
+    assert store.current(FEATURES) == made
+    assert Path(made.uri).exists()
+    assert not marker.exists()
+
+
+def test_a_snapshot_that_is_read_is_kept(store: SnapshotStore) -> None:
+    features = make(store)
+    hold = store.hold(features, "reader")
+    for _ in range(3):
+        make(store)
+    store.prune(FEATURES, 1)
+    assert features in store.snapshots(FEATURES)
+    store.discard(hold)
+    store.prune(FEATURES, 1)
+    assert features not in store.snapshots(FEATURES)
+
+
+def test_many_runs_at_once_lose_nothing(store: SnapshotStore) -> None:
+    def run(number: int) -> list[Snapshot]:
+        made = []
+        for _ in range(15):
+            made.append(make(store))
+            store.prune(FEATURES, 1)
+        return made
+
+    with ThreadPoolExecutor(3) as pool:
+        made = [snapshot for snapshots in pool.map(run, range(3)) for snapshot in snapshots]
+    current = store.require_current(FEATURES)
+    assert current in made
+    assert Path(current.uri, "part-0.parquet").exists()
+
+
+def test_folders_of_others_are_passed_over(
+    store: SnapshotStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(store)
+    (tmp_path / "lost+found").mkdir()
+    names = LocalFiles.names
+
+    def refuse(files: LocalFiles, path: str) -> list[str]:
+        if path == "lost+found":
+            raise PermissionError(path)
+        return names(files, path)
+
+    monkeypatch.setattr(LocalFiles, "names", refuse)
+    assert store.assets() == [FEATURES]
 
 
 def test_assets_are_found_at_any_depth(store: SnapshotStore) -> None:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from vision_assets.vision.kmeans import (
-    DescriptorMatrix,
     Iteration,
     WordStatistics,
     assign_statistics,
@@ -22,6 +21,7 @@ from vision_assets.vision.kmeans import (
 )
 from vision_assets.vision.nearest import Centers, round_centers
 from vision_assets.vision.sampling import descriptor_hashes, lowest_distinct
+from vision_assets_tests.vision.descriptor_matrix import DescriptorMatrix
 
 
 def naive_lloyd(

@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 
 from py4j.protocol import Py4JJavaError
 from pyspark import RDD, SparkContext
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from vision_assets.errors import UserError
@@ -96,8 +97,9 @@ def open_hadoop(spark: SparkSession, source: str, patterns: Patterns) -> ImageFi
     """Open a source through Hadoop's file system; see `open_source`."""
     try:
         return _open_hadoop(spark, source, patterns)
-    except Py4JJavaError as error:
-        cause = str(error.java_exception).partition("\n")[0]
+    except (Py4JJavaError, PySparkException) as error:
+        java = error.java_exception if isinstance(error, Py4JJavaError) else error
+        cause = str(java).partition("\n")[0]
         raise UserError(
             f"cannot read {source!r}: {cause}.\nIs the URI right, and Spark set up for it?"
         ) from error

@@ -47,7 +47,7 @@ def list_folder(source: str, path: str, patterns: Patterns) -> tuple[Listing, Sk
     Raises
     ------
     UserError
-        When a folder cannot be listed, or two names give the same key.
+        When a folder cannot be listed.
     """
     root = os.fsencode(path)
     listing, skipped = Listing(), Skipped()
@@ -68,17 +68,20 @@ def list_folder(source: str, path: str, patterns: Patterns) -> tuple[Listing, Sk
 
 def _walk(root: bytes, skipped: Skipped) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
     """Yield the relative path of everything that is no folder."""
-    pending: list[tuple[bytes, frozenset[Identity]]] = [(b"", frozenset())]
-    while pending:
-        folder, above = pending.pop()
+    # Links come last, so that a folder is read under its own name; each is read once, or rings of links
+    # would never end.
+    folders, links = [b""], list[bytes]()
+    seen: set[Identity] = set()
+    while folders or links:
+        folder = folders.pop() if folders else links.pop()
         path = os.path.join(root, folder) if folder else root  # noqa: PTH118
         try:
             status = os.stat(path)  # noqa: PTH116
-            # A link to a folder it is in would never end.
             identity = (status.st_dev, status.st_ino)
-            if identity in above:
-                skipped.add(clean_key(_text(folder)), f"{LINK} to a folder above it")
+            if identity in seen:
+                skipped.add(clean_key(_text(folder)), f"{LINK} to a folder that is read anyway")
                 continue
+            seen.add(identity)
             with os.scandir(path) as scan:
                 entries = sorted(scan, key=lambda entry: entry.name)
         except OSError as error:
@@ -86,15 +89,14 @@ def _walk(root: bytes, skipped: Skipped) -> Iterator[tuple[bytes, os.DirEntry[by
                 f"cannot list the folder {_show(path)}: {error.strerror}.\n"
                 "Allow reading it, or move it elsewhere."
             ) from error
-        inside = above | {identity}
-        folders = []
+        inside: list[bytes] = []
         for entry in entries:
             name = folder + b"/" + entry.name if folder else entry.name
             if _is_folder(entry):
-                folders.append((name, inside))
+                (links if entry.is_symlink() else inside).append(name)
             else:
                 yield name, entry
-        pending.extend(reversed(folders))
+        folders.extend(reversed(inside))
 
 
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:

@@ -1,0 +1,32 @@
+"""Training descriptors in memory."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_assets.vision.kmeans import WordStatistics, assign_statistics, farthest_descriptors
+from vision_assets.vision.nearest import Centers
+
+
+@dataclass(frozen=True)
+class DescriptorMatrix:
+    """A `DescriptorSet` in memory.
+
+    Parameters
+    ----------
+    descriptors : ndarray of shape (N, d), dtype uint8
+    seed : int
+        Breaks ties among equally far descriptors.
+    """
+
+    descriptors: NDArray[np.uint8]
+    seed: int = 0
+
+    def statistics(self, centers: Centers) -> WordStatistics:
+        """Assign every descriptor to its nearest centre and return the words' statistics."""
+        return assign_statistics(self.descriptors, centers)
+
+    def farthest(self, centers: Centers, count: int) -> NDArray[np.uint8]:
+        """Return the distinct descriptors farthest from their nearest centre."""
+        return farthest_descriptors(self.descriptors, centers, count, self.seed)[0]
