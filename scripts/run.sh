@@ -24,7 +24,8 @@ trap 'rm -f "$log"' EXIT
 } | tee -a "$log"
 if ! grep -qx "exit 0" "$log"; then
     # Dagster says why in the middle of its report.
-    why=$(sed -n 's/^dagster\._core\.definitions\.events\.Failure: //p' "$log" | head -n 1)
+    why=$(awk '/^dagster\._core\.definitions\.events\.Failure: / { sub(/^[^:]*: /, ""); inside = 1 }
+        inside && /^$/ { exit } inside' "$log")
     die "The run failed${why:+: $why} ('make ui' shows its history.)"
 fi
 vision-assets summary
