@@ -5,7 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vision_assets.vision.samples import MARKER_NAME, SAMPLE_CLASSES, draw_sample, write_sample_images
+from vision_assets.vision.sample_drawing import SAMPLE_CLASSES, draw_sample
+from vision_assets.vision.samples import MARKER_NAME, write_sample_images
 from vision_assets.vision.sift import SiftExtractor, SiftOptions
 
 
