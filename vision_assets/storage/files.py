@@ -5,6 +5,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -107,10 +108,10 @@ class LocalFiles:
     def delete(self, path: str) -> None:
         """Remove a file or a folder with all that is in it, if it is there."""
         target = self._root / path
-        if target.is_dir():
-            shutil.rmtree(target, onerror=_unless_gone)
-        else:
-            target.unlink(missing_ok=True)
+        while target.is_dir():
+            with suppress(FileNotFoundError):  # another run deletes it at the same time
+                shutil.rmtree(target)
+        target.unlink(missing_ok=True)
 
     def sizes(self, path: str) -> list[int]:
         """Return the size in bytes of each visible file directly in a folder."""
@@ -119,12 +120,6 @@ class LocalFiles:
             for entry in os.scandir(self._root / path)
             if entry.is_file() and entry.name[0] not in "._"
         ]
-
-
-def _unless_gone(_: object, path: str, error: tuple[type[BaseException], BaseException, object]) -> None:
-    """Let another run delete the same folder at the same time."""
-    if not isinstance(error[1], FileNotFoundError):
-        raise error[1]
 
 
 def _sync_folder(folder: Path) -> None:
