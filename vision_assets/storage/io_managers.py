@@ -2,6 +2,7 @@
 
 import time
 from abc import abstractmethod
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import dagster as dg
@@ -93,7 +94,8 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """Let go of the snapshots that this run has read, however it ended."""
         while self._holds:
-            self.data_folder.store.discard(self._holds.pop())
+            with suppress(Exception):  # a marker that stays keeps a snapshot longer, no more
+                self.data_folder.store.discard(self._holds.pop())
 
     def _write_and_commit(
         self, context: dg.OutputContext, store: SnapshotStore, staged: Staged, value: Any

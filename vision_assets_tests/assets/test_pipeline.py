@@ -35,6 +35,14 @@ def test_the_whole_graph(filled: Pipeline, image_folder: Path) -> None:
     assert {len(bow) for bow in encodings["bow"]} == {WORDS}
 
 
+def test_a_run_leaves_nothing_but_snapshots(filled: Pipeline) -> None:
+    for asset in ASSETS:
+        name = filled.current(asset).name
+        left = {str(path.relative_to(filled.data / asset)) for path in (filled.data / asset).glob("*")}
+        assert left == {"_snapshots", name}
+        assert len(list((filled.data / asset / "_snapshots").iterdir())) == 1
+
+
 def test_encodings_are_the_pooled_distances(filled: Pipeline) -> None:
     centers = np.stack(filled.table("kmeans_dictionary")["center"].to_list()).astype(float)
     for cell, bow in zip(
