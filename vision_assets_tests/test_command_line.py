@@ -13,15 +13,19 @@ from vision_assets import settings
 from vision_assets_tests.pipeline import Pipeline
 
 ROOT = Path(__file__).parents[1]
+DAGSTER = (sys.executable, "-m", "dagster")
 
 
-def dagster(*arguments: str, data: Path, home: Path) -> subprocess.CompletedProcess[str]:
-    home.mkdir(exist_ok=True)
+def execute(folder: Path, **ops: dict[str, object]) -> subprocess.CompletedProcess[str]:
+    """Run the job with a data folder and a history below `folder`."""
+    config, home = folder / "run.yaml", folder / "home"
+    config.write_text(yaml.safe_dump({"ops": {name: {"config": chosen} for name, chosen in ops.items()}}))
+    home.mkdir()
     (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
-    environment = os.environ | {settings.DATA: str(data), "DAGSTER_HOME": str(home)}
+    environment = os.environ | {settings.DATA: str(folder / "data"), "DAGSTER_HOME": str(home)}
     environment["PYTHONWARNINGS"] = "ignore::FutureWarning"
     return subprocess.run(
-        [sys.executable, "-m", "dagster", *arguments],
+        [*DAGSTER, "job", "execute", "-m", "vision_assets.definitions", "-j", "bovw_pipeline", "-c", config],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -33,23 +37,7 @@ def dagster(*arguments: str, data: Path, home: Path) -> subprocess.CompletedProc
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> tuple[Pipeline, str]:
     folder = tmp_path_factory.mktemp("command line")
-    config = folder / "run.yaml"
-    ops = {
-        "image_seqfile": {"config": {"source": str(image_folder)}},
-        "kmeans_dictionary": {"config": {"k": 20}},
-    }
-    config.write_text(yaml.safe_dump({"ops": ops}))
-    arguments = (
-        "job",
-        "execute",
-        "-m",
-        "vision_assets.definitions",
-        "-j",
-        "bovw_pipeline",
-        "-c",
-        str(config),
-    )
-    result = dagster(*arguments, data=folder / "data", home=folder / "home")
+    result = execute(folder, image_seqfile={"source": str(image_folder)}, kmeans_dictionary={"k": 20})
     assert result.returncode == 0, result.stderr
     return Pipeline(folder / "data"), result.stdout + result.stderr
 
@@ -66,19 +54,7 @@ def test_a_run_that_succeeds_prints_no_warning_and_no_stack_trace(executed: tupl
 
 
 def test_a_run_that_fails_names_the_cause_and_exits_with_one(tmp_path: Path) -> None:
-    config = tmp_path / "run.yaml"
     missing = tmp_path / "nothing here"
-    config.write_text(yaml.safe_dump({"ops": {"image_seqfile": {"config": {"source": str(missing)}}}}))
-    arguments = (
-        "job",
-        "execute",
-        "-m",
-        "vision_assets.definitions",
-        "-j",
-        "bovw_pipeline",
-        "-c",
-        str(config),
-    )
-    result = dagster(*arguments, data=tmp_path / "data", home=tmp_path / "home")
+    result = execute(tmp_path, image_seqfile={"source": str(missing)})
     assert result.returncode == 1
     assert str(missing) in result.stdout + result.stderr

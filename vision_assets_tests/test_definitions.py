@@ -7,8 +7,12 @@ import dagster as dg
 import pytest
 import yaml
 
+from vision_assets.assets.kmeans_dictionary import KMeansDictionaryConfig
+from vision_assets.assets.sift_features import SiftFeaturesConfig
 from vision_assets.definitions import defs
 from vision_assets.jobs import bovw_pipeline
+from vision_assets.spark.dictionary import KMeansOptions
+from vision_assets.vision.sift import SiftOptions
 
 ROOT = Path(__file__).parents[1]
 SNAPSHOT = Path(__file__).with_name("asset_graph.json")
@@ -66,6 +70,11 @@ def test_every_setting_has_a_description_and_a_default() -> None:
         for field_name, field in fields.items():
             assert field.description, f"{name}.{field_name} has no description"
             assert not field.is_required, f"{name}.{field_name} has no default"
+
+
+def test_defaults_of_the_configuration_are_those_of_the_options() -> None:
+    assert KMeansDictionaryConfig().options() == KMeansOptions()
+    assert SiftFeaturesConfig().options() == SiftOptions()
 
 
 def test_all_three_files_name_the_same_module_and_location() -> None:

@@ -113,9 +113,13 @@ def train(
     UserError
         If there are fewer distinct descriptors than words.
     """
-    total = features.agg(F.sum("keypointCount")).head()[0] or 0  # type: ignore[index]
+    total = features.agg(F.sum("keypointCount")).head()[0]  # type: ignore[index]
+    if not total:
+        raise UserError(
+            "No image has descriptors. See the errors in sift_features, or lower its contrast_threshold."
+        )
     wanted = total if options.descriptors_per_word is None else options.k * options.descriptors_per_word
-    rate = min(1.0, wanted / total) if total else 1.0
+    rate = min(1.0, wanted / total)
     sample = SampledDescriptors(features, rate, options.seed, block_rows, rows=math.ceil(rate * total))
     try:
         return _train_on(sample, options, total, log)
@@ -126,12 +130,9 @@ def train(
 def _train_on(
     sample: "SampledDescriptors", options: KMeansOptions, total: int, log: Callable[[str], None]
 ) -> Training:
-    candidates = sample.distinct(seeding_candidates(options.k, options.init_mode))
     trained = sample.count()
-    if not total:
-        raise UserError(
-            "No image has descriptors. See the errors in sift_features, or lower its contrast_threshold."
-        )
+    wanted = seeding_candidates(options.k, options.init_mode)
+    candidates = sample.distinct(wanted) if trained else np.empty((0, 0), np.uint8)
     if len(candidates) < options.k:
         raise UserError(
             f"k = {options.k:,} words need as many distinct descriptors, but there are only "
@@ -259,9 +260,7 @@ class SampledDescriptors:
         return self._lowest(partial(_distinct_of_block, count, self._seed), count)
 
     def _lowest(self, choose: Callable[[NDArray[np.uint8]], tuple[NDArray, NDArray]], count: int) -> NDArray:
-        merge = partial(_merge_lowest, self._seed, count)
-        chosen = self._blocks.map(choose)
-        return chosen.treeReduce(merge)[0] if not chosen.isEmpty() else np.empty((0, 0), np.uint8)
+        return self._blocks.map(choose).treeReduce(partial(_merge_lowest, self._seed, count))[0]
 
     def release(self) -> None:
         """Remove the descriptors from Spark's cache."""

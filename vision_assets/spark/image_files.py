@@ -91,19 +91,19 @@ class ImageFiles:
 
     Attributes
     ----------
-    source
+    source : str
         Where they are, as the user gave it.
-    patterns
+    patterns : Patterns
         The patterns that chose them.
-    count
+    count : int, optional
         How many were chosen; None when only reading all of it can tell.
-    skipped
+    skipped : Skipped
         What was not chosen.
-    by_workers
+    by_workers : callable, optional
         Makes an RDD of (key, bytes).
-    by_driver
+    by_driver : callable, optional
         Yields (key, bytes) in the driver.
-    to_upload
+    to_upload : sequence of str
         Local paths of SequenceFiles that the workers read once they are on the cluster's storage.
     """
 

@@ -56,16 +56,17 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
 
     Parameters
     ----------
-    spark
+    spark : SparkSession
         The session; its Hadoop settings decide how `uri` is reached.
-    images
+    images : ImageFiles
         From `vision_assets.spark.sources.open_source`.
-    uri
+    uri : str
         A folder that does not exist yet: a local path or a Hadoop URI.
 
     Returns
     -------
-    What was written, with the names skipped while reading added to those skipped before.
+    Written
+        What was written, with the names skipped while reading added to those skipped before.
 
     Raises
     ------
@@ -117,17 +118,18 @@ def read(spark: SparkSession, uri: str, min_partitions: int | None = None) -> "R
 
     Parameters
     ----------
-    spark
+    spark : SparkSession
         The session.
-    uri
+    uri : str
         A file, or a folder of part files: a local path or a Hadoop URI.
-    min_partitions
+    min_partitions : int, optional
         Cut large parts into smaller ones to have about so many partitions. A part is cut at its sync
         marks, 100 kB apart, so a small file may give fewer.
 
     Returns
     -------
-    An RDD. A job on it fails with a Java exception when the data is damaged; see `explain`.
+    RDD of (str, bytes)
+        A job on it fails with a Java exception when the data is damaged; see `explain`.
     """
     conf = {_PATHS: escape_path(uri)}
     if min_partitions:
@@ -163,7 +165,8 @@ def explain(error: Exception, source: str) -> UserError | None:
 
     Returns
     -------
-    The `UserError`, or None when the cause is another.
+    UserError or None
+        None when the cause is another.
     """
     if isinstance(error, UserError):
         return error

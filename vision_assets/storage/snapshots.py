@@ -24,6 +24,7 @@ from vision_assets.storage.files import Files
 
 _MANIFESTS = "_snapshots"
 _PENDING = ".pending"
+_RUN_ID = 8  # characters of it in the name of a snapshot
 _ABANDONED_AFTER = timedelta(days=7)
 
 AssetPath = tuple[str, ...]
@@ -133,11 +134,7 @@ class SnapshotStore:
 
     def snapshots(self, asset: AssetPath) -> list[Snapshot]:
         """Return all kept snapshots of an asset, the current one last."""
-        found = []
-        for manifest in self._manifests(asset):
-            with suppress(FileNotFoundError):  # another run has just removed it
-                found.append(self._load(asset, manifest))
-        return found
+        return self._matching(asset, "")
 
     def assets(self) -> list[AssetPath]:
         """Return the assets that the data folder holds snapshots of."""
@@ -145,7 +142,8 @@ class SnapshotStore:
 
     def of_run(self, asset: AssetPath, run_id: str) -> Snapshot | None:
         """Return the newest snapshot that a run made of an asset; None if it made none."""
-        return next((s for s in reversed(self.snapshots(asset)) if s.run_id == run_id), None)
+        made = self._matching(asset, f"-{run_id[:_RUN_ID]}-") if run_id else []
+        return next((s for s in reversed(made) if s.run_id == run_id), None)
 
     def begin(self, asset: AssetPath, run_id: str, inputs: Mapping[str, str]) -> Staged:
         """Start a snapshot.
@@ -166,7 +164,7 @@ class SnapshotStore:
         UserError
             If the data folder cannot be written.
         """
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{run_id[:8]}-{secrets.token_hex(2)}"
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{run_id[:_RUN_ID]}-{secrets.token_hex(2)}"
         staged = Staged(asset, name, self._files.uri(_join(asset, name)), dict(inputs))
         try:
             self._mark(staged, run_id)
@@ -188,7 +186,7 @@ class SnapshotStore:
     def input_of(self, made: "Staged | Snapshot", asset: AssetPath) -> Snapshot | None:
         """Return the snapshot of an upstream asset that another was made from; None if there is none."""
         name = made.inputs.get("/".join(asset))
-        return next((s for s in self.snapshots(asset) if s.name == name), None)
+        return next(iter(self._matching(asset, f"-{name}.")), None) if name else None
 
     def measure(self, staged: Staged) -> tuple[int, int]:
         """Return number and total size in bytes of the files that were written."""
@@ -272,6 +270,15 @@ class SnapshotStore:
     def _manifests(self, asset: AssetPath) -> list[str]:
         names = self._files.names(_join(asset, _MANIFESTS))
         return [name for name in names if name.endswith(".json") and not name.startswith(".")]
+
+    def _matching(self, asset: AssetPath, part: str) -> list[Snapshot]:
+        """Snapshots whose manifest has this in its name; damage to others does no harm."""
+        found = []
+        for manifest in self._manifests(asset):
+            if part in manifest:
+                with suppress(FileNotFoundError):  # another run has just removed it
+                    found.append(self._load(asset, manifest))
+        return found
 
     def _load(self, asset: AssetPath, manifest: str) -> Snapshot:
         path = _join(asset, _MANIFESTS, manifest)

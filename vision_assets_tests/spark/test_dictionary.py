@@ -116,6 +116,13 @@ def test_fewer_distinct_descriptors_than_words_is_an_error(table: Features) -> N
     assert train(features, KMeansOptions(k=12)).inertia[-1] == 0
 
 
+def test_a_sample_that_took_nothing_is_an_error(table: Features) -> None:
+    """At a rate of 1 in 1,000,000 descriptors are rarely chosen, and of these with this seed none is."""
+    features = table({"a.jpg": np.zeros((1_000_000, 1), np.uint8)})
+    with pytest.raises(UserError, match=r"only 0 among the 0 trained on \(1,000,000 in all\)"):
+        train(features, KMeansOptions(k=1, descriptors_per_word=1, seed=0))
+
+
 def test_no_descriptor_at_all_is_an_error(table: Features) -> None:
     with pytest.raises(UserError, match="No image has descriptors"):
         train(table({"flat.png": np.empty((0, 128), np.uint8)}), KMeansOptions(k=2))

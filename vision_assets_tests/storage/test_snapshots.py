@@ -248,6 +248,16 @@ def test_a_damaged_manifest_is_named(store: SnapshotStore, tmp_path: Path, damag
     assert store.current(FEATURES) == older
 
 
+def test_damage_to_an_older_manifest_does_not_harm_what_is_newer(
+    store: SnapshotStore, tmp_path: Path
+) -> None:
+    older, newer = make(store), make(store)
+    words = make(store, WORDS, sift_features=newer.name)
+    (tmp_path / "sift_features" / "_snapshots" / f"0000000001-{older.name}.json").write_bytes(b"{")
+    assert store.current(FEATURES) == store.input_of(words, FEATURES) == newer
+    assert store.of_run(FEATURES, "other") is None
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     store = SnapshotStore(LocalFiles(tmp_path / "file"))

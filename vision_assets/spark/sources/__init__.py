@@ -59,21 +59,22 @@ def open_source(
 
     Parameters
     ----------
-    spark
+    spark : SparkSession
         The session.
-    source
+    source : str
         A folder, a tar, tar.gz or zip, a SequenceFile or a folder of its part files, as a local path or a
         Hadoop URI. What it is shows its content, not its name.
-    patterns
+    patterns : sequence of str
         Glob patterns for the file name, without regard to case.
-    reader
+    reader : {"auto", "workers", "driver"}
         Who reads a local source. "workers" need to have it at the same path; "driver" uploads it from this
         machine alone; "auto" takes the driver when Spark's workers are on other machines. Through Hadoop
         the workers always read, except tar.gz and zip, which are copied to this machine first.
 
     Returns
     -------
-    What was chosen and what skipped. Use it in a `with` block, to have a copied archive removed.
+    ImageFiles
+        What was chosen and what skipped. Use it in a `with` block, to have a copied archive removed.
 
     Raises
     ------
