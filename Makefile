@@ -3,7 +3,7 @@
 # As typed, even with a $ in it.
 export SOURCE_AS_GIVEN := $(value SOURCE)
 
-.PHONY: help run test lint ui sample lock clean
+.PHONY: help run test bench lint ui sample lock clean
 .NOTPARALLEL:
 
 help: ## Print this.
@@ -13,6 +13,9 @@ help: ## Print this.
 	@echo "  CONFIG=file      another run config than run_configs/default.yaml (the sample's: run_configs/sample.yaml)"
 	@echo "  PORT=3000        where make ui listens"
 	@echo "  PYTEST_ARGS=...  for make test, as in PYTEST_ARGS='-k sift -x'"
+	@echo "  N=500            for make bench: so many of the images, evenly spaced; else all"
+	@echo "  ROUNDS=3         for make bench: how often everything is measured"
+	@echo "  ROWS=sift,whole  for make bench: these rows of the table alone"
 	@echo "  PYTHON=path      the Python that .venv is made with; else the newest from 3.11 on"
 	@echo "  UPGRADE=1        for make lock: the newest versions"
 	@echo "  SYSTEM_PACKAGES=no    name Java or a library that is missing, but never install it"
@@ -23,6 +26,9 @@ run: ## Set up, run the whole job on SOURCE or on sample images, and print the s
 
 test: ## Set up and run the tests.
 	@sh scripts/test.sh
+
+bench: ## Set up and measure, on SOURCE or on sample images, beside what one would run instead.
+	@sh scripts/bench.sh
 
 lint: ## Check style, format and types.
 	@sh scripts/lint.sh

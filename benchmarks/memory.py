@@ -1,61 +1,136 @@
-"""Run a command and print its seconds and the peak memory of all its processes together (Linux).
+"""Run a command and print its seconds and the peak memory of its processes (Linux).
 
 python benchmarks/memory.py COMMAND [ARGUMENT ...]
-
-Memory is the proportional set size, so pages that processes share count once.
 """
 
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections import defaultdict
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
-INTERVAL = 0.5  # seconds
+INTERVAL = 1.0  # seconds; a look takes up to 0.1 s
 
 
-def descendants(root: int) -> list[int]:
-    children = defaultdict(list)
+@dataclass(frozen=True)
+class Peak:
+    """Largest sizes seen of a tree of processes, in MB. They need not be of the same moment.
+
+    `total` and `workers` add up proportional set sizes, so pages that processes share count once. The others
+    are the high-water mark that the kernel keeps of the largest single process of a kind, pages that it
+    shares included, so no peak between two looks is missed. A worker is what the JVM has started.
+    """
+
+    total: float = 0.0
+    workers: float = 0.0
+    driver: float = 0.0
+    jvm: float = 0.0
+    worker: float = 0.0
+
+    def at_least(self, other: "Peak") -> "Peak":
+        return Peak(*map(max, astuple(self), astuple(other)))
+
+
+@dataclass(frozen=True)
+class _Process:
+    kind: str
+    proportional: float
+    highest: float
+
+
+class Watch:
+    """Looks at a process and its descendants, again and again, while a `with` block lasts."""
+
+    def __init__(self, root: int, interval: float = INTERVAL) -> None:
+        self.peak = Peak()
+        self._root = root
+        self._interval = interval
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look_on, name="memory", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look_on(self) -> None:
+        self.peak = look(self._root)
+        while not self._over.wait(self._interval):
+            self.peak = self.peak.at_least(look(self._root))
+
+
+def look(root: int) -> Peak:
+    """Return the sizes of a tree of processes now."""
+    found = [_process(number, kind) for number, kind in _tree(root)]
+    highest: dict[str, float] = defaultdict(float)
+    for process in found:
+        highest[process.kind] = max(highest[process.kind], process.highest)
+    return Peak(
+        total=sum(process.proportional for process in found),
+        workers=sum(process.proportional for process in found if process.kind == "worker"),
+        driver=highest["driver"],
+        jvm=highest["jvm"],
+        worker=highest["worker"],
+    )
+
+
+def _tree(root: int) -> list[tuple[int, str]]:
+    """Number and kind of each process."""
+    children: dict[int, list[int]] = defaultdict(list)
+    names: dict[int, str] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            name, _, rest = stat.read_text().partition(" (")[2].rpartition(")")
         except OSError:  # it has ended meanwhile
             continue
-        children[parent].append(int(stat.parent.name))
-    found, todo = [], [root]
+        number = int(stat.parent.name)
+        names[number] = name
+        children[int(rest.split()[1])].append(number)
+    found, todo = [], [(root, "driver")]
     while todo:
-        found.append(todo.pop())
-        todo += children[found[-1]]
+        number, kind = todo.pop()
+        found.append((number, "jvm" if kind == "driver" and names.get(number) == "java" else kind))
+        below = kind if found[-1][1] == "driver" else "worker"
+        todo += [(child, below) for child in children[number]]
     return found
 
 
-def memory(process: int) -> tuple[str, float]:
-    """Name and megabytes of a process; nothing once it has ended."""
-    folder = Path("/proc", str(process))
+def _process(number: int, kind: str) -> _Process:
+    return _Process(
+        kind, _megabytes(number, "smaps_rollup", r"^Pss:"), _megabytes(number, "status", r"^VmHWM:")
+    )
+
+
+def _megabytes(number: int, file: str, field: str) -> float:
     try:
-        size = re.search(r"^Pss:\s+(\d+)", (folder / "smaps_rollup").read_text(), re.MULTILINE)
-        name = (folder / "comm").read_text().strip()
+        size = re.search(rf"{field}\s+(\d+)", Path("/proc", str(number), file).read_text(), re.MULTILINE)
     except OSError:
-        return "", 0.0
-    return name, int(size[1]) / 1024 if size else 0.0
+        return 0.0
+    return int(size[1]) / 1024 if size else 0.0
 
 
 def main() -> int:
     started = time.monotonic()
-    command = subprocess.Popen(sys.argv[1:])
-    peak: dict[str, float] = {}
-    while command.poll() is None:
-        now: dict[str, float] = defaultdict(float)
-        for process in descendants(command.pid):
-            name, size = memory(process)
-            now[name] += size
-        if sum(now.values()) > sum(peak.values()):
-            peak = dict(now)
-        time.sleep(INTERVAL)
-    parts = ", ".join(f"{name} {size:,.0f} MB" for name, size in sorted(peak.items()) if size >= 1)
-    print(f"{time.monotonic() - started:.1f} s, at most {sum(peak.values()):,.0f} MB ({parts})")
-    return command.returncode
+    process = subprocess.Popen(sys.argv[1:])
+    with Watch(process.pid) as watch:
+        status = process.wait()
+    peak = watch.peak
+    print(
+        f"{time.monotonic() - started:.1f} s, at most {peak.total:,.0f} MB in all processes together, "
+        f"{peak.workers:,.0f} MB in the workers; "
+        f"driver {peak.driver:,.0f} MB, JVM {peak.jvm:,.0f} MB, largest worker {peak.worker:,.0f} MB"
+    )
+    return status
 
 
 if __name__ == "__main__":

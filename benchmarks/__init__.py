@@ -1,0 +1,1 @@
+"""Benchmarks: the project beside what a user would run instead; see README.md."""

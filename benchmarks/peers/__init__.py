@@ -1,0 +1,1 @@
+"""What a user would run instead. Each module has a function `measure` that times it."""

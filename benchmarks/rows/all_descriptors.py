@@ -1,0 +1,59 @@
+"""The dictionary trained on all descriptors beside the one trained on the sample."""
+
+from collections.abc import Sequence
+
+from benchmarks.bench import Bench
+from benchmarks.report import Figures, Line, Report, Row, median, megabytes, number, seconds, table
+
+_KINDS = ("sample", "all")
+
+
+def _measure(bench: Bench) -> Figures:
+    figures: dict[str, float] = {}
+    for kind, per_word in zip(_KINDS, (256, None), strict=True):
+        run = bench.commands.materialize(
+            bench.data,
+            "kmeans_dictionary",
+            config={"kmeans_dictionary": bench.kmeans(descriptors_per_word=per_word)},
+            watched=True,
+        )
+        made = run.metadata["kmeans_dictionary"]
+        figures |= {
+            f"{kind} seconds": made["seconds"],
+            f"{kind} pass": made["seconds_per_iteration"],
+            f"{kind} descriptors": made["training_descriptors"],
+            f"{kind} total": run.peak.total,
+            f"{kind} driver": run.peak.driver,
+            f"{kind} jvm": run.peak.jvm,
+            f"{kind} worker": run.peak.worker,
+        }
+    return figures
+
+
+def _report(rounds: Sequence[Figures]) -> Report:
+    per_descriptor = {
+        kind: median(rounds, f"{kind} pass") / rounds[0][f"{kind} descriptors"] for kind in _KINDS
+    }
+    line = Line(
+        "`kmeans_dictionary` with all descriptors, a pass, per descriptor",
+        seconds(per_descriptor["all"]),
+        "the same with the sample",
+        seconds(per_descriptor["sample"]),
+        f"{number(per_descriptor['all'] / per_descriptor['sample'])}",
+        "in proportion",
+        "memory " + " against ".join(megabytes(median(rounds, f"{kind} total")) for kind in reversed(_KINDS)),
+    )
+    rows = [
+        (
+            kind,
+            f"{rounds[0][f'{kind} descriptors']:,}",
+            *(number(median(rounds, f"{kind} {name}")) for name in ("seconds", "pass")),
+            *(megabytes(median(rounds, f"{kind} {name}")) for name in ("driver", "jvm", "worker", "total")),
+        )
+        for kind in _KINDS
+    ]
+    titles = ("trained on", "descriptors", "seconds", "a pass", "driver", "JVM", "largest worker", "together")
+    return Report([line], "Training on all descriptors and on the sample:\n\n" + table(titles, rows))
+
+
+KMEANS_ALL = Row("kmeans_all", _measure, _report)

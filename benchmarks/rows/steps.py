@@ -1,0 +1,167 @@
+"""Each step of the pipeline beside what does the same without it, and all steps together."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.bench import Bench
+from benchmarks.commands import Called
+from benchmarks.report import Figures, Report, Row, compare, median, number
+
+
+def _bare_sift(bench: Bench) -> Called:
+    return bench.in_round(
+        "bare_sift",
+        lambda: bench.call("peers.bare_sift", folder=bench.images, processes=bench.cores),
+    )
+
+
+def _bare_encoding(bench: Bench) -> Called:
+    return bench.in_round(
+        "bare_encoding",
+        lambda: bench.call(
+            "peers.bare_encoding",
+            features=bench.table("sift_features"),
+            dictionary=bench.table("kmeans_dictionary"),
+            processes=bench.cores,
+        ),
+    )
+
+
+def _kmeans(bench: Bench, peer: str, *, threads: int, **arguments: Any) -> Called:
+    sample = bench.sample()
+    return bench.in_round(
+        peer,
+        lambda: bench.call(
+            f"peers.{peer}",
+            threads=threads,
+            descriptors=sample.descriptors,
+            initial=sample.initial,
+            iterations=bench.sizes.iterations,
+            **arguments,
+        ),
+    )
+
+
+def _faiss(bench: Bench) -> Called:
+    return _kmeans(bench, "kmeans_faiss", threads=bench.cores)
+
+
+def _sift(bench: Bench) -> Figures:
+    ours = bench.job().metadata["sift_features"]
+    bare = _bare_sift(bench).figures
+    return {
+        "ours": ours["seconds"],
+        "descriptors": ours["descriptors"],
+        "bare": bare["seconds"],
+        "bare_descriptors": bare["descriptors"],
+        "images": bench.count,
+    }
+
+
+def _report_sift(rounds: Sequence[Figures]) -> Report:
+    last = rounds[-1]
+    note = f"{last['images']:,} images, {last['descriptors']:,} descriptors"
+    if last["descriptors"] != last["bare_descriptors"]:
+        note += f", of the pool {last['bare_descriptors']:,}"
+    return Report(
+        [compare(rounds, "`sift_features`", "ours", "a bare pool of processes", "bare", "≤ 1.10", note=note)]
+    )
+
+
+def _encoding(bench: Bench) -> Figures:
+    ours = bench.job().metadata["bow_encodings"]
+    return {"ours": ours["seconds"], "bare": _bare_encoding(bench).figures["seconds"]}
+
+
+def _report_encoding(rounds: Sequence[Figures]) -> Report:
+    against = "NumPy, one product per image, a pool of processes"
+    return Report([compare(rounds, "`bow_encodings`", "ours", against, "bare", "≤ 1.50")])
+
+
+def _own_kmeans(bench: Bench) -> Figures:
+    ours = bench.job().metadata["kmeans_dictionary"]
+    return {
+        "ours": ours["seconds"],
+        "passes": sum(record["seconds"] for record in ours["inertia_of_every_iteration"]),
+        "inertia": ours["inertia"],
+        "initial_inertia": ours["inertia_of_every_iteration"][0]["inertia"],
+        "descriptors": ours["training_descriptors"],
+        "words": ours["words"],
+    }
+
+
+def _mllib(bench: Bench) -> Figures:
+    return {**_own_kmeans(bench), **_theirs(_kmeans(bench, "kmeans_mllib", threads=1))}
+
+
+def _sklearn(bench: Bench) -> Figures:
+    return {**_own_kmeans(bench), **_theirs(_kmeans(bench, "kmeans_sklearn", threads=bench.cores))}
+
+
+def _theirs(peer: Called) -> Figures:
+    return {"theirs": peer.figures["seconds"], "their_inertia": peer.figures["inertia"]}
+
+
+def _report_kmeans(rounds: Sequence[Figures], against: str, target: str, *, faster: bool) -> Report:
+    last = rounds[-1]
+    data = f"{last['words']:,} words of {last['descriptors']:,} descriptors"
+    inertia = f"inertia {last['inertia']:.6g}, theirs {last['their_inertia']:.6g}"
+    return Report(
+        [
+            compare(
+                rounds,
+                f"`kmeans_dictionary`{part}",
+                ours,
+                against,
+                "theirs",
+                target,
+                faster=faster,
+                note=note,
+            )
+            for part, ours, note in (("", "ours", data), (", its passes alone", "passes", inertia))
+        ]
+    )
+
+
+def _whole(bench: Bench) -> Figures:
+    ours = bench.job()
+    steps = {
+        "sift": _bare_sift(bench).with_start,
+        "kmeans": _faiss(bench).with_start,
+        "encoding": _bare_encoding(bench).with_start,
+    }
+    made = {f"our {asset}": figures["seconds"] for asset, figures in ours.metadata.items()}
+    return {"ours": ours.seconds, "bare": sum(steps.values()), **steps, **made}
+
+
+def _report_whole(rounds: Sequence[Figures]) -> Report:
+    parts = " + ".join(number(median(rounds, part)) for part in ("sift", "kmeans", "encoding"))
+    against = "the bare pool, FAISS and NumPy, one after the other"
+    own = ", ".join(
+        f"{name.removeprefix('our ')} {number(median(rounds, name))}"
+        for name in rounds[0]
+        if name.startswith("our ")
+    )
+    return Report(
+        [compare(rounds, "the whole job", "ours", against, "bare", "≤ 1.25", note=f"{own}; theirs {parts} s")]
+    )
+
+
+SIFT = Row("sift", _sift, _report_sift)
+KMEANS_MLLIB = Row(
+    "kmeans_mllib",
+    _mllib,
+    lambda rounds: _report_kmeans(rounds, "MLlib's `KMeans`", "≥ 15 times faster", faster=True),
+)
+KMEANS_FAISS = Row(
+    "kmeans_faiss",
+    lambda bench: {**_own_kmeans(bench), **_theirs(_faiss(bench))},
+    lambda rounds: _report_kmeans(rounds, "FAISS `Kmeans`", "≤ 2", faster=False),
+)
+KMEANS_SKLEARN = Row(
+    "kmeans_sklearn",
+    _sklearn,
+    lambda rounds: _report_kmeans(rounds, "scikit-learn's `KMeans`", "≤ 2", faster=False),
+)
+ENCODING = Row("encoding", _encoding, _report_encoding)
+WHOLE = Row("whole", _whole, _report_whole)
