@@ -5,7 +5,6 @@ from pydantic import Field
 from pyspark.sql import DataFrame
 
 from vision_assets.assets.columns import definition_metadata
-from vision_assets.resources import SparkResource
 from vision_assets.spark.features import extract
 from vision_assets.spark.stored_tables import StoredImages
 from vision_assets.spark.tables import SIFT_FEATURES
@@ -66,8 +65,6 @@ class SiftFeaturesConfig(dg.Config):
     code_version="1",
     metadata=definition_metadata(SIFT_FEATURES.schema),
 )
-def sift_features(
-    config: SiftFeaturesConfig, pyspark: SparkResource, image_seqfile: StoredImages
-) -> DataFrame:
+def sift_features(config: SiftFeaturesConfig, image_seqfile: StoredImages) -> DataFrame:
     """SIFT keypoints and descriptors, one row per image; one that cannot be read has an error instead."""
-    return extract(pyspark.spark_session, image_seqfile.pairs(config.partitions), config.options())
+    return extract(image_seqfile.table(config.partitions), config.options())

@@ -8,13 +8,16 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark import RDD, Broadcast, StorageLevel
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.errors import UserError
+from vision_assets.spark.batches import binary_values
 from vision_assets.spark.tables import KMEANS_DICTIONARY
+from vision_assets.spark.workers import prepare_worker
 from vision_assets.vision.cells import descriptor_matrix
 from vision_assets.vision.kmeans import (
     Iteration,
@@ -223,14 +226,12 @@ class SampledDescriptors:
         self._seed = seed
         self._context = features.sparkSession.sparkContext
         tasks = max(2 * self._context.defaultParallelism, rows // (_BLOCKS_PER_TASK * BLOCK_ROWS))
-        images: RDD[Row] = (
-            features.where("keypointCount > 0").select("fileName", "keypointCount", "descriptors").rdd
+        images = features.where("keypointCount > 0").select("fileName", "keypointCount", "descriptors")
+        # Rows would cross to Python in pickled form, which is many times slower than Arrow's.
+        blocks = images.coalesce(tasks).mapInArrow(
+            partial(_sample_partition, rate, seed, block_rows), "length int, block binary"
         )
-        if images.getNumPartitions() > tasks:
-            images = images.coalesce(tasks)
-        self._blocks: RDD[NDArray[np.uint8]] = images.mapPartitions(
-            partial(_sample_partition, rate, seed, block_rows)
-        ).persist(StorageLevel.MEMORY_AND_DISK)
+        self._blocks: RDD[NDArray[np.uint8]] = blocks.rdd.map(_block).persist(StorageLevel.MEMORY_AND_DISK)
 
     def count(self) -> int:
         """Return the number of descriptors."""
@@ -268,27 +269,50 @@ class SampledDescriptors:
 
 
 def _sample_partition(
-    rate: float, seed: int, block_rows: int, images: Iterable[Row]
-) -> Iterator[NDArray[np.uint8]]:
+    rate: float, seed: int, block_rows: int, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     """Descriptors of the sample in blocks of `block_rows`, the last one smaller."""
+    prepare_worker()
     waiting: list[NDArray[np.uint8]] = []
     rows = 0
-    for file_name, count, cell in images:
-        matrix = descriptor_matrix(cell, len(cell) // count)
-        waiting.append(matrix[sample_indices(seed, file_name, count, rate)])
+    for batch in batches:
+        waiting.append(_sample(rate, seed, batch))
         rows += len(waiting[-1])
         if rows >= block_rows:
             whole = np.concatenate(waiting)
             full = rows - rows % block_rows
-            yield from np.split(whole[:full], full // block_rows)
+            for start in range(0, full, block_rows):
+                yield _block_batch(whole[start : start + block_rows])
             waiting, rows = [whole[full:]], rows - full
     if rows:
-        yield np.concatenate(waiting)
+        yield _block_batch(np.concatenate(waiting))
+
+
+def _sample(rate: float, seed: int, images: pa.RecordBatch) -> NDArray[np.uint8]:
+    counts = images["keypointCount"].to_numpy()
+    descriptors = binary_values(images["descriptors"]).reshape(counts.sum(), -1)
+    if rate >= 1:
+        return descriptors
+    starts = np.cumsum(counts) - counts
+    chosen = [
+        start + sample_indices(seed, name.as_py(), count, rate)
+        for name, count, start in zip(images["fileName"], counts, starts, strict=True)
+    ]
+    return descriptors[np.concatenate(chosen)]
+
+
+def _block_batch(block: NDArray[np.uint8]) -> pa.RecordBatch:
+    return pa.record_batch({"length": pa.array([block.shape[1]], pa.int32()), "block": [block.tobytes()]})
+
+
+def _block(row: Row) -> NDArray[np.uint8]:
+    return descriptor_matrix(row.block, row.length)
 
 
 def _statistics_of_partition(
     centers: "Broadcast[Centers]", blocks: Iterable[NDArray[np.uint8]]
 ) -> Iterator[WordStatistics]:
+    prepare_worker()
     total: WordStatistics | None = None
     for block in blocks:
         part = assign_statistics(block, centers.value)

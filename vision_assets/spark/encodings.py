@@ -5,13 +5,14 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pyspark import Broadcast
 from pyspark.sql import DataFrame
 
 from vision_assets.errors import UserError
+from vision_assets.spark.batches import binary_values
 from vision_assets.spark.dictionary import load_centers
 from vision_assets.spark.tables import BOW_ENCODINGS
+from vision_assets.spark.workers import prepare_worker
 from vision_assets.vision.encoding import Normalization, Pooling, encode
 from vision_assets.vision.nearest import Centers
 
@@ -77,6 +78,7 @@ def _encode_batches(
     normalization: Normalization,
     batches: Iterator[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
+    prepare_worker()
     step = max(1, _POOLED_VALUES // len(centers.value))
     for batch in batches:
         for start in range(0, batch.num_rows, step):
@@ -99,23 +101,3 @@ def _encode_batch(
         ],
         names=BOW_ENCODINGS.schema.names,
     )
-
-
-def binary_values(cells: pa.BinaryArray) -> NDArray[np.uint8]:
-    """View the bytes of all cells of a column, one cell after the other, without copying.
-
-    Parameters
-    ----------
-    cells : pyarrow.BinaryArray
-        Without nulls.
-
-    Returns
-    -------
-    ndarray of shape (total size,), dtype uint8
-    """
-    _, offsets_buffer, values_buffer = cells.buffers()
-    if values_buffer is None:
-        return np.empty(0, np.uint8)
-    width = np.int64 if pa.types.is_large_binary(cells.type) else np.int32
-    offsets = np.frombuffer(offsets_buffer, width)[cells.offset : cells.offset + len(cells) + 1]
-    return np.frombuffer(values_buffer, np.uint8)[offsets[0] : offsets[-1]]

@@ -2,31 +2,45 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
-from pyspark import RDD
-from pyspark.sql import DataFrame, SparkSession
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from vision_assets.spark.tables import SIFT_FEATURES
+from vision_assets.spark.workers import prepare_worker
 from vision_assets.vision.decoding import ImageError
 from vision_assets.vision.sift import SiftExtractor, SiftOptions, use_one_thread
 
-FeatureRow = tuple[
-    str, str | None, bytes, int | None, int | None, int, bytes | bytearray, bytes | bytearray, str | None
-]
+_BATCH_BYTES = 2**22  # of features that are handed over at once; the features of one image may be more
 
 
-def extract(spark: SparkSession, images: "RDD[tuple[str, bytes]]", options: SiftOptions) -> DataFrame:
+class FeatureRow(NamedTuple):
+    """A row of the features: the columns of `vision_assets.spark.tables.SIFT_FEATURES` in their order."""
+
+    file_name: str
+    label: str | None
+    digest: bytes
+    width: int | None
+    height: int | None
+    keypoint_count: int
+    keypoints: bytes
+    descriptors: bytes
+    error: str | None
+
+
+def extract(images: DataFrame, options: SiftOptions) -> DataFrame:
     """Extract SIFT features, one row per image.
 
     Parameters
     ----------
-    spark : SparkSession
-    images : RDD of (str, bytes)
-        File name and content.
+    images : DataFrame
+        Of the schema of `vision_assets.spark.tables.IMAGES`.
     options : SiftOptions
 
     Returns
@@ -35,16 +49,35 @@ def extract(spark: SparkSession, images: "RDD[tuple[str, bytes]]", options: Sift
         Of the schema of `vision_assets.spark.tables.SIFT_FEATURES`, not yet computed. An image that cannot
         be read has a row with an error.
     """
-    rows = images.mapPartitions(partial(_extract_partition, options))
-    return spark.createDataFrame(rows, SIFT_FEATURES.schema, verifySchema=False)
+    columns = to_arrow_schema(SIFT_FEATURES.schema)
+    return images.mapInArrow(partial(_extract_partition, options, columns), SIFT_FEATURES.schema)
 
 
-def _extract_partition(options: SiftOptions, images: Iterable[tuple[str, bytes]]) -> Iterator[FeatureRow]:
+def _extract_partition(
+    options: SiftOptions, columns: pa.Schema, images: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    prepare_worker()
     use_one_thread()
     extractor = SiftExtractor(options)
+    rows: list[FeatureRow] = []
+    size = 0
     with _silent_stderr():
-        for file_name, data in images:
-            yield feature_row(extractor, file_name, bytes(data))
+        for batch in images:
+            for file_name, data in zip(batch["fileName"], batch["content"], strict=True):
+                rows.append(feature_row(extractor, file_name.as_py(), data.as_py()))
+                size += len(rows[-1].keypoints) + len(rows[-1].descriptors)
+                if size >= _BATCH_BYTES:
+                    yield _batch(rows, columns)
+                    rows, size = [], 0
+        if rows:
+            yield _batch(rows, columns)
+
+
+def _batch(rows: list[FeatureRow], columns: pa.Schema) -> pa.RecordBatch:
+    values = zip(*rows, strict=True)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(column, field.type) for column, field in zip(values, columns, strict=True)], schema=columns
+    )
 
 
 @contextmanager
@@ -73,16 +106,15 @@ def feature_row(extractor: SiftExtractor, file_name: str, data: bytes) -> Featur
 
     Returns
     -------
-    tuple
-        In the order of the columns of `vision_assets.spark.tables.SIFT_FEATURES`.
+    FeatureRow
     """
     label = label_of(file_name)
     digest = hashlib.sha256(data).digest()
     try:
         found = extractor.extract(data)
     except ImageError as error:
-        return file_name, label, digest, error.width, error.height, 0, b"", b"", str(error)
-    return (
+        return FeatureRow(file_name, label, digest, error.width, error.height, 0, b"", b"", str(error))
+    return FeatureRow(
         file_name,
         label,
         digest,

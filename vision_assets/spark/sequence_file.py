@@ -15,7 +15,7 @@ from pyspark import RDD, Accumulator
 from pyspark.accumulators import AccumulatorParam
 from pyspark.errors import PySparkException
 from pyspark.serializers import CPickleSerializer
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.errors import UserError, worker_error
 from vision_assets.spark.image_files import ImageFiles, Pair, Patterns, Skipped, no_images
@@ -140,6 +140,40 @@ def read(spark: SparkSession, uri: str, min_partitions: int | None = None) -> "R
         _INPUT, _TEXT, _BYTES, conf=conf, batchSize=1
     )
     return records.map(_as_pair)
+
+
+def read_table(spark: SparkSession, uri: str, partitions: int) -> DataFrame:
+    """Read a SequenceFile as a table, lazily, without a detour through Python.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        The session.
+    uri : str
+        A file, or a folder of part files: a local path or a Hadoop URI.
+    partitions : int
+        About how many; parts are cut at their sync marks, 100 kB apart.
+
+    Returns
+    -------
+    DataFrame
+        Of the schema of `vision_assets.spark.tables.IMAGES`.
+    """
+    jvm = _jvm(spark)
+    files, path = hadoop_path(spark, uri)
+    conf = jvm.org.apache.hadoop.conf.Configuration(spark.sparkContext._jsc.hadoopConfiguration())
+    conf.set(_PATHS, escape_path(uri))
+    conf.set(_SPLIT_BYTES, str(max(1, -(-files.getContentSummary(path).getLength() // partitions))))
+    text, data = jvm.java.lang.Class.forName(_TEXT), jvm.java.lang.Class.forName(_BYTES)
+    pairs = spark.sparkContext._jsc.newAPIHadoopRDD(conf, jvm.java.lang.Class.forName(_INPUT), text, data)
+    # As beans both writables have `bytes`, a buffer longer than its content, and `length`.
+    encoders = jvm.org.apache.spark.sql.Encoders
+    encoder = encoders.tuple(encoders.bean(text), encoders.bean(data))
+    records = DataFrame(spark._jsparkSession.createDataset(pairs.rdd(), encoder).toDF(), spark)
+    return records.selectExpr(
+        "cast(substring(_1.bytes, 1, _1.length) as string) as fileName",
+        "substring(_2.bytes, 1, _2.length) as content",
+    )
 
 
 def check_header(head: bytes, where: str) -> None:

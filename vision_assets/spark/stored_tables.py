@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 
-from pyspark import RDD
 from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.spark import sequence_file
+from vision_assets.spark.session import PARTITIONS_PER_CORE
 from vision_assets.spark.tables import IMAGE_SEQFILE, Table
 
 _LARGEST_PARTITION = 2**25  # bytes
 _SMALLEST_PARTITION = 2**20  # bytes: about a second of SIFT
-_PARTITIONS_PER_CORE = 16  # so that progress shows and the last tasks do not wait for one long one
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class StoredImages:
     spark: SparkSession
     uri: str
 
-    def pairs(self, partitions: int | None = None) -> "RDD[tuple[str, bytes]]":
+    def table(self, partitions: int | None = None) -> DataFrame:
         """Read file names and contents.
 
         Parameters
@@ -37,25 +36,21 @@ class StoredImages:
 
         Returns
         -------
-        RDD of (str, bytes)
+        DataFrame
+            Of the schema of `vision_assets.spark.tables.IMAGES`.
         """
-        return sequence_file.read(self.spark, self.uri, partitions or self._default_partitions())
+        return sequence_file.read_table(self.spark, self.uri, partitions or self._default_partitions())
 
     def lengths(self) -> DataFrame:
         """Read file names and sizes in bytes, as `vision_assets.spark.tables.IMAGE_SEQFILE` describes."""
-        rows = self.pairs().map(_name_and_length)
-        return self.spark.createDataFrame(rows, IMAGE_SEQFILE.schema, verifySchema=False)
+        return self.table().selectExpr("fileName", "cast(octet_length(content) as bigint) as length")
 
     def _default_partitions(self) -> int:
         files, path = sequence_file.hadoop_path(self.spark, self.uri)
         size = files.getContentSummary(path).getLength()
         cores = self.spark.sparkContext.defaultParallelism
-        enough = min(_PARTITIONS_PER_CORE * cores, -(-size // _SMALLEST_PARTITION))
+        enough = min(PARTITIONS_PER_CORE * cores, -(-size // _SMALLEST_PARTITION))
         return max(cores, enough, -(-size // _LARGEST_PARTITION))
-
-
-def _name_and_length(pair: tuple[str, bytes]) -> tuple[str, int]:
-    return pair[0], len(pair[1])
 
 
 def stored_rows(spark: SparkSession, table: Table, uri: str) -> DataFrame:

@@ -146,6 +146,9 @@ SEQUENCE_FILE = StructType(
 )
 """What `image_seqfile` stores."""
 
+IMAGES = StructType([_FILE_NAME, _column("content", BinaryType(), "the bytes of the file, unchanged")])
+"""What is read from it."""
+
 IMAGE_SEQFILE = Table(
     schema=StructType([_FILE_NAME, _column("length", LongType(), "bytes of the file")]),
     key="fileName",

@@ -113,7 +113,7 @@ def _nearest_of_tile(descriptors: NDArray[np.uint8], centers: Centers) -> NDArra
     x = descriptors.astype(np.float32)
     best, second, words = _two_lowest_scores(x, centers)
     longest = np.sqrt(2 * centers.half_square_norms.max())
-    norms = np.sqrt(np.einsum("ij,ij->i", x, x, dtype=np.float64))
+    norms = np.sqrt(np.einsum("ij,ij->i", x, x))
     # 1.01 covers the second-order terms of the bound and the rounding of the norms themselves.
     bound = 1.01 * _HALF_ULP * ((x.shape[1] + 1) * norms * longest + longest**2)
     undecided = np.flatnonzero(second.astype(np.float64) - best <= 2 * bound)

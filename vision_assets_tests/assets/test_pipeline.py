@@ -7,13 +7,16 @@ import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
+from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.assets.image_seqfile import image_seqfile
-from vision_assets.resources import SparkResource, make_resources
+from vision_assets.resources import make_resources
 from vision_assets.spark.features import extract
 from vision_assets.spark.stored_tables import StoredImages
+from vision_assets.spark.tables import IMAGES
 from vision_assets.vision.cells import descriptor_matrix
 from vision_assets.vision.sift import SiftOptions
 from vision_assets_tests.pipeline import WORDS, Pipeline, read_table
@@ -133,19 +136,17 @@ def test_tables_open_in_every_reader_of_parquet(filled: Pipeline, spark: SparkSe
     assert counted == [(snapshot.rows,)]
 
 
-def fail_in_the_last_partition(index: int, pairs: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
-    if index == 5:
+def fail_in_the_last_partition(images: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    if TaskContext.get().partitionId() == 5:  # type: ignore[union-attr]
         raise RuntimeError("this task fails")
-    yield from pairs
+    yield from images
 
 
 @dg.asset(name="sift_features", io_manager_key="parquet")
-def broken_features(pyspark: SparkResource, image_seqfile: StoredImages) -> DataFrame:
+def broken_features(image_seqfile: StoredImages) -> DataFrame:
     """Six partitions, so that some are written before the one that fails."""
-    pairs = pyspark.spark_context.parallelize(image_seqfile.pairs().collect(), 6)
-    return extract(
-        pyspark.spark_session, pairs.mapPartitionsWithIndex(fail_in_the_last_partition), SiftOptions()
-    )
+    images = image_seqfile.table().repartition(6).mapInArrow(fail_in_the_last_partition, IMAGES)
+    return extract(images, SiftOptions())
 
 
 def test_a_task_that_fails_in_the_middle_of_a_write_harms_nothing(

@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from vision_assets.spark.features import extract, label_of
-from vision_assets.spark.tables import SIFT_FEATURES, summarize
+from vision_assets.spark.tables import IMAGES, SIFT_FEATURES, summarize
 from vision_assets.vision.cells import descriptor_matrix, keypoint_matrix
 from vision_assets.vision.sift import SiftOptions
 from vision_assets_tests.vision import images
@@ -18,8 +18,8 @@ Extract = Callable[..., dict[str, Row]]
 @pytest.fixture
 def extracted(spark: SparkSession) -> Extract:
     def run(files: dict[str, bytes], partitions: int = 2, **options: object) -> dict[str, Row]:
-        pairs = spark.sparkContext.parallelize(list(files.items()), partitions)
-        table = extract(spark, pairs, SiftOptions(**options))  # type: ignore[arg-type]
+        table = spark.createDataFrame(list(files.items()), IMAGES).repartition(partitions)
+        table = extract(table, SiftOptions(**options))  # type: ignore[arg-type]
         assert table.schema == SIFT_FEATURES.schema
         return {row.fileName: row for row in table.collect()}
 

@@ -1,0 +1,25 @@
+"""Columns of Arrow batches as arrays, without copying."""
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+def binary_values(cells: pa.BinaryArray) -> NDArray[np.uint8]:
+    """View the bytes of all cells of a column, one cell after the other, without copying.
+
+    Parameters
+    ----------
+    cells : pyarrow.BinaryArray
+        Without nulls.
+
+    Returns
+    -------
+    ndarray of shape (total size,), dtype uint8
+    """
+    _, offsets_buffer, values_buffer = cells.buffers()
+    if values_buffer is None:
+        return np.empty(0, np.uint8)
+    width = np.int64 if pa.types.is_large_binary(cells.type) else np.int32
+    offsets = np.frombuffer(offsets_buffer, width)[cells.offset : cells.offset + len(cells) + 1]
+    return np.frombuffer(values_buffer, np.uint8)[offsets[0] : offsets[-1]]
