@@ -22,6 +22,8 @@ _COMPILE_LATE = (
     "-XX:Tier4CompileThreshold=300000 -XX:Tier4BackEdgeThreshold=800000"
 )
 PARTITIONS_PER_CORE = 16  # so that progress shows and the last tasks do not wait for one long one
+SILENT_ARCHIVE = "-Xlog:cds*=off"
+"""Java option: else a JVM that cannot use a class archive says so amid the output of a command."""
 _JVM_NOTICE = b"WARNING: Using incubator modules: jdk.incubator.vector"
 
 
@@ -77,8 +79,7 @@ def class_archive() -> Path:
 
 def _class_archive_options() -> list[str]:
     file = class_archive()
-    # Without the second option a JVM that cannot use the file would say so amid the output of a command.
-    return [f"-XX:SharedArchiveFile={file}", "-Xlog:cds*=off"] if file.is_file() else []
+    return [f"-XX:SharedArchiveFile={file}", SILENT_ARCHIVE] if file.is_file() else []
 
 
 def _configured_properties() -> dict[str, str]:
