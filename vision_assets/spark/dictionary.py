@@ -225,12 +225,18 @@ class SampledDescriptors:
     def __init__(self, features: DataFrame, rate: float, seed: int, block_rows: int, rows: int) -> None:
         self._seed = seed
         self._context = features.sparkSession.sparkContext
-        tasks = max(2 * self._context.defaultParallelism, rows // (_BLOCKS_PER_TASK * BLOCK_ROWS))
+        cores = self._context.defaultParallelism
+        tasks = rows // (_BLOCKS_PER_TASK * BLOCK_ROWS)
         images = features.where("keypointCount > 0").select("fileName", "keypointCount", "descriptors")
+        if tasks > cores:
+            images = images.coalesce(tasks)
         # Rows would cross to Python in pickled form, which is many times slower than Arrow's.
-        blocks = images.coalesce(tasks).mapInArrow(
+        blocks = images.mapInArrow(
             partial(_sample_partition, rate, seed, block_rows), "length int, block binary"
         )
+        if tasks <= cores:
+            # Each core gets an equal share of a small sample, whatever the files of the features are like.
+            blocks = blocks.repartition(cores)
         self._blocks: RDD[NDArray[np.uint8]] = blocks.rdd.map(_block).persist(StorageLevel.MEMORY_AND_DISK)
 
     def count(self) -> int:
