@@ -89,7 +89,7 @@ class InProcess(InTestsJvm):
         if job not in self._jobs:
             self._jobs[job] = data, self._run(data, ASSETS, settings | {"image_seqfile": {"source": source}})
         kept, materialized = self._jobs[job]
-        if not data.exists():
+        if not data.exists() and kept.exists():  # else nobody reads it
             shutil.copytree(kept, data)
         return materialized
 

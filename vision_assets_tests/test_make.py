@@ -24,7 +24,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_make_alone_lists_what_can_be_made() -> None:
     listed = make()
     assert listed.returncode == 0
-    for target in ("run", "test", "ui", "lint", "sample", "lock", "clean"):
+    for target in ("run", "test", "bench", "ui", "lint", "sample", "lock", "clean"):
         assert f"make {target} " in listed.stdout
 
 
@@ -34,6 +34,8 @@ def test_make_alone_lists_what_can_be_made() -> None:
         (("run", "SOURCE=/no such folder"), "/no such folder"),
         (("run", "CONFIG=run_configs/none.yaml"), "run_configs/none.yaml"),
         (("ui", "PORT=http"), "PORT=http"),
+        (("bench", "N=many"), "N=many"),
+        (("bench", "ROUNDS=0"), "ROUNDS=0"),
     ],
 )
 def test_wrong_arguments_are_one_clear_sentence(arguments: tuple[str, ...], named: str) -> None:
