@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.bench import Bench
+from benchmarks.memory import Peak
 
 Figures = Mapping[str, Any]
 """What one round gave: name to number."""
@@ -45,6 +46,19 @@ class Row:
     measure: Callable[[Bench], Figures]
     report: Callable[[Sequence[Figures]], Report]
     once: bool = False
+
+
+PEAKS = ("driver", "jvm", "worker", "total")
+
+
+def peaks(name: str, peak: Peak) -> dict[str, float]:
+    """Return the figures of a peak, named after what was measured and their part: ``"all jvm"``."""
+    return {f"{name} {part}": getattr(peak, part) for part in PEAKS}
+
+
+def peak_cells(rounds: Sequence[Figures], name: str) -> list[str]:
+    """Return the medians of what `peaks` has named, in its order."""
+    return [megabytes(median(rounds, f"{name} {part}")) for part in PEAKS]
 
 
 def median(rounds: Sequence[Figures], name: str) -> float:

@@ -3,7 +3,19 @@
 from collections.abc import Sequence
 
 from benchmarks.bench import Bench
-from benchmarks.report import Figures, Line, Report, Row, median, megabytes, number, seconds, table
+from benchmarks.report import (
+    Figures,
+    Line,
+    Report,
+    Row,
+    median,
+    megabytes,
+    number,
+    peak_cells,
+    peaks,
+    seconds,
+    table,
+)
 
 _KINDS = ("sample", "all")
 
@@ -22,10 +34,7 @@ def _measure(bench: Bench) -> Figures:
             f"{kind} seconds": made["seconds"],
             f"{kind} pass": made["seconds_per_iteration"],
             f"{kind} descriptors": made["training_descriptors"],
-            f"{kind} total": run.peak.total,
-            f"{kind} driver": run.peak.driver,
-            f"{kind} jvm": run.peak.jvm,
-            f"{kind} worker": run.peak.worker,
+            **peaks(kind, run.peak),
         }
     return figures
 
@@ -48,7 +57,7 @@ def _report(rounds: Sequence[Figures]) -> Report:
             kind,
             f"{rounds[0][f'{kind} descriptors']:,}",
             *(number(median(rounds, f"{kind} {name}")) for name in ("seconds", "pass")),
-            *(megabytes(median(rounds, f"{kind} {name}")) for name in ("driver", "jvm", "worker", "total")),
+            *peak_cells(rounds, kind),
         )
         for kind in _KINDS
     ]

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.bench import Bench
-from benchmarks.report import Figures, Line, Report, Row, median, megabytes, number, table
+from benchmarks.report import Figures, Line, Report, Row, median, number, peak_cells, peaks, table
 
 _DESCRIPTORS_PER_WORD = 5  # at least; with fewer there is nothing to cluster
 
@@ -30,10 +30,7 @@ def _measure(bench: Bench) -> Figures:
             f"dictionary {k}": dictionary["seconds"],
             f"pass {k}": dictionary["seconds_per_iteration"],
             f"encoding {k}": encodings["seconds"],
-            f"driver {k}": run.peak.driver,
-            f"jvm {k}": run.peak.jvm,
-            f"worker {k}": run.peak.worker,
-            f"total {k}": run.peak.total,
+            **peaks(str(k), run.peak),
         }
     return figures
 
@@ -75,7 +72,7 @@ def _report(rounds: Sequence[Figures]) -> Report:
         (
             f"{k:,}",
             *(number(median(rounds, f"{part} {k}")) for part in ("dictionary", "pass", "encoding")),
-            *(megabytes(median(rounds, f"{part} {k}")) for part in ("driver", "jvm", "worker", "total")),
+            *peak_cells(rounds, str(k)),
         )
         for k in ks
     ]

@@ -1,4 +1,4 @@
-"""Features of images: SequenceFile pairs in, the table `sift_features` out."""
+"""Features of images: a table of images in, the table `sift_features` out."""
 
 import hashlib
 import os

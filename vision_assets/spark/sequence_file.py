@@ -113,7 +113,7 @@ def _check(images: ImageFiles, written: Written) -> None:
         )
 
 
-def read(spark: SparkSession, uri: str, min_partitions: int | None = None) -> "RDD[Pair]":
+def read(spark: SparkSession, uri: str) -> "RDD[Pair]":
     """Read the (key, bytes) of a SequenceFile, lazily.
 
     Parameters
@@ -122,22 +122,15 @@ def read(spark: SparkSession, uri: str, min_partitions: int | None = None) -> "R
         The session.
     uri : str
         A file, or a folder of part files: a local path or a Hadoop URI.
-    min_partitions : int, optional
-        Cut large parts into smaller ones to have about so many partitions. A part is cut at its sync
-        marks, 100 kB apart, so a small file may give fewer.
 
     Returns
     -------
     RDD of (str, bytes)
         A job on it fails with a Java exception when the data is damaged; see `explain`.
     """
-    conf = {_PATHS: escape_path(uri)}
-    if min_partitions:
-        files, path = hadoop_path(spark, uri)
-        conf[_SPLIT_BYTES] = str(max(1, -(-files.getContentSummary(path).getLength() // min_partitions)))
     # One record per batch: Spark's own choice takes 1,024 photos at once after 1,024 thumbnails.
     records: RDD[tuple[Any, Any]] = spark.sparkContext.newAPIHadoopRDD(
-        _INPUT, _TEXT, _BYTES, conf=conf, batchSize=1
+        _INPUT, _TEXT, _BYTES, conf={_PATHS: escape_path(uri)}, batchSize=1
     )
     return records.map(_as_pair)
 
@@ -152,7 +145,7 @@ def read_table(spark: SparkSession, uri: str, partitions: int) -> DataFrame:
     uri : str
         A file, or a folder of part files: a local path or a Hadoop URI.
     partitions : int
-        About how many; parts are cut at their sync marks, 100 kB apart.
+        About how many. A part is cut at its sync marks, 100 kB apart, so a small file may give fewer.
 
     Returns
     -------
