@@ -44,8 +44,9 @@ def make() -> Path:
 def _use(spark: SparkSession, folder: Path) -> None:
     def stored(name: str, rows: Any, table: tables.Table) -> Any:
         uri = str(folder / name)
-        rows.write.parquet(uri)
-        tables.summarize(table, read_parquet(spark, uri), "")
+        observed_rows, observation = tables.observe(table, rows)
+        observed_rows.write.parquet(uri)
+        tables.summarize(table, read_parquet(spark, uri), "", observed=observation.get)
         return read_parquet(spark, uri)
 
     source, images = str(folder / "source"), str(folder / "images")

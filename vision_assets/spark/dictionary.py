@@ -17,7 +17,6 @@ from pyspark.sql import functions as F  # noqa: N812
 from vision_assets.errors import UserError
 from vision_assets.spark.batches import binary_values
 from vision_assets.spark.tables import KMEANS_DICTIONARY
-from vision_assets.spark.workers import prepare_worker
 from vision_assets.vision.cells import descriptor_matrix
 from vision_assets.vision.kmeans import (
     Iteration,
@@ -33,6 +32,7 @@ from vision_assets.vision.sampling import descriptor_hashes, lowest_distinct, sa
 
 BLOCK_ROWS = 2**15
 _BLOCKS_PER_TASK = 16
+_PIECE_ROWS = 2**9  # so small that the shares of the cores differ little
 _TREE_REDUCE_BYTES = 2**26  # partial sums beyond this are added up by the workers first
 
 
@@ -231,13 +231,12 @@ class SampledDescriptors:
         if tasks > cores:
             images = images.coalesce(tasks)
         # Rows would cross to Python in pickled form, which is many times slower than Arrow's.
-        blocks = images.mapInArrow(
-            partial(_sample_partition, rate, seed, block_rows), "length int, block binary"
-        )
+        pieces = images.mapInArrow(partial(_sample_partition, rate, seed), "length int, block binary")
         if tasks <= cores:
             # Each core gets an equal share of a small sample, whatever the files of the features are like.
-            blocks = blocks.repartition(cores)
-        self._blocks: RDD[NDArray[np.uint8]] = blocks.rdd.map(_block).persist(StorageLevel.MEMORY_AND_DISK)
+            pieces = pieces.repartition(cores)
+        blocks = pieces.rdd.mapPartitions(partial(_join_pieces, block_rows))
+        self._blocks: RDD[NDArray[np.uint8]] = blocks.persist(StorageLevel.MEMORY_AND_DISK)
 
     def count(self) -> int:
         """Return the number of descriptors."""
@@ -274,24 +273,14 @@ class SampledDescriptors:
         self._blocks.unpersist()
 
 
-def _sample_partition(
-    rate: float, seed: int, block_rows: int, batches: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
-    """Descriptors of the sample in blocks of `block_rows`, the last one smaller."""
-    prepare_worker()
-    waiting: list[NDArray[np.uint8]] = []
-    rows = 0
+def _sample_partition(rate: float, seed: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Descriptors of the sample in pieces of at most `_PIECE_ROWS`."""
     for batch in batches:
-        waiting.append(_sample(rate, seed, batch))
-        rows += len(waiting[-1])
-        if rows >= block_rows:
-            whole = np.concatenate(waiting)
-            full = rows - rows % block_rows
-            for start in range(0, full, block_rows):
-                yield _block_batch(whole[start : start + block_rows])
-            waiting, rows = [whole[full:]], rows - full
-    if rows:
-        yield _block_batch(np.concatenate(waiting))
+        sample = _sample(rate, seed, batch)
+        pieces = [sample[start : start + _PIECE_ROWS] for start in range(0, len(sample), _PIECE_ROWS)]
+        if pieces:
+            lengths = pa.array([sample.shape[1]] * len(pieces), pa.int32())
+            yield pa.record_batch({"length": lengths, "block": [piece.tobytes() for piece in pieces]})
 
 
 def _sample(rate: float, seed: int, images: pa.RecordBatch) -> NDArray[np.uint8]:
@@ -307,18 +296,26 @@ def _sample(rate: float, seed: int, images: pa.RecordBatch) -> NDArray[np.uint8]
     return descriptors[np.concatenate(chosen)]
 
 
-def _block_batch(block: NDArray[np.uint8]) -> pa.RecordBatch:
-    return pa.record_batch({"length": pa.array([block.shape[1]], pa.int32()), "block": [block.tobytes()]})
-
-
-def _block(row: Row) -> NDArray[np.uint8]:
-    return descriptor_matrix(row.block, row.length)
+def _join_pieces(block_rows: int, pieces: Iterator[Row]) -> Iterator[NDArray[np.uint8]]:
+    """Join pieces to blocks of `block_rows`, the last one smaller."""
+    waiting: list[NDArray[np.uint8]] = []
+    rows = 0
+    for piece in pieces:
+        waiting.append(descriptor_matrix(piece.block, piece.length))
+        rows += len(waiting[-1])
+        if rows >= block_rows:
+            whole = np.concatenate(waiting)
+            full = rows - rows % block_rows
+            for start in range(0, full, block_rows):
+                yield whole[start : start + block_rows]
+            waiting, rows = [whole[full:]], rows - full
+    if rows:
+        yield np.concatenate(waiting)
 
 
 def _statistics_of_partition(
     centers: "Broadcast[Centers]", blocks: Iterable[NDArray[np.uint8]]
 ) -> Iterator[WordStatistics]:
-    prepare_worker()
     total: WordStatistics | None = None
     for block in blocks:
         part = assign_statistics(block, centers.value)

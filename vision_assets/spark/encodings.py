@@ -12,7 +12,6 @@ from vision_assets.errors import UserError
 from vision_assets.spark.batches import binary_values
 from vision_assets.spark.dictionary import load_centers
 from vision_assets.spark.tables import BOW_ENCODINGS
-from vision_assets.spark.workers import prepare_worker
 from vision_assets.vision.encoding import Normalization, Pooling, encode
 from vision_assets.vision.nearest import Centers
 
@@ -78,7 +77,6 @@ def _encode_batches(
     normalization: Normalization,
     batches: Iterator[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
-    prepare_worker()
     step = max(1, _POOLED_VALUES // len(centers.value))
     for batch in batches:
         for start in range(0, batch.num_rows, step):

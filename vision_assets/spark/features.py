@@ -13,7 +13,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from vision_assets.spark.tables import SIFT_FEATURES
-from vision_assets.spark.workers import prepare_worker
 from vision_assets.vision.decoding import ImageError
 from vision_assets.vision.sift import SiftExtractor, SiftOptions, use_one_thread
 
@@ -56,7 +55,6 @@ def extract(images: DataFrame, options: SiftOptions) -> DataFrame:
 def _extract_partition(
     options: SiftOptions, columns: pa.Schema, images: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    prepare_worker()
     use_one_thread()
     extractor = SiftExtractor(options)
     rows: list[FeatureRow] = []

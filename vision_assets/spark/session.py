@@ -50,6 +50,7 @@ def spark_config() -> dict[str, str]:
         # worker, up to 256 MB in all: to have it from the kernel anew takes a seventh of the extraction.
         "spark.executorEnv.MALLOC_MMAP_THRESHOLD_": str(32 << 20),
         "spark.executorEnv.MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+        "spark.python.daemon.module": "vision_assets.spark.workers",
         # Batches to Python are bounded in bytes, since a row may hold all descriptors of a large image.
         "spark.sql.execution.arrow.maxBytesPerBatch": "16m",
         # Snappy hardly shrinks descriptors; zstd's level 1 saves a quarter in the time of no compression.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F  # noqa: N812 - the name that all of PySpark's documentation uses
 from pyspark.sql.types import (
     ArrayType,
@@ -83,13 +83,34 @@ class Summary:
     holds: dict[str, bool]
 
 
+def observe(table: Table, rows: DataFrame) -> tuple[DataFrame, Observation]:
+    """Have a table's counts and invariants evaluated on its rows when they are computed, for `summarize`.
+
+    Parameters
+    ----------
+    table : Table
+    rows : DataFrame
+
+    Returns
+    -------
+    DataFrame
+        The same rows.
+    Observation
+        What was found; waits until they have been computed.
+    """
+    observation = Observation()
+    values = {**table.counts, **table.invariants}
+    return rows.observe(observation, *(F.expr(sql).alias(name) for name, sql in values.items())), observation
+
+
 def summarize(
     table: Table,
     rows: DataFrame,
     upstream_keys: str | None = None,
     config: Mapping[str, Any] | None = None,
+    observed: Mapping[str, Any] | None = None,
 ) -> Summary:
-    """Count a stored table and evaluate its invariants, in one pass.
+    """Count a stored table, fingerprint its keys and evaluate its invariants, in one pass.
 
     Parameters
     ----------
@@ -99,21 +120,23 @@ def summarize(
         Fingerprint of the keys of the table that `Table.same_keys_as` names.
     config : mapping, optional
         Settings of the run that made the table.
+    observed : mapping, optional
+        Counts and invariants found by `observe` while the rows were written. With it only the keys are read.
 
     Returns
     -------
     Summary
     """
     key = F.col(table.key)
-    names = [*table.counts, *table.invariants]
+    values = {} if observed is not None else {**table.counts, **table.invariants}
     result: Any = rows.agg(
         F.count("*"),
         F.count_distinct(key),
         F.sum(F.xxhash64(key).cast("decimal(38,0)")),
-        *(F.expr(expression) for expression in (*table.counts.values(), *table.invariants.values())),
+        *map(F.expr, values.values()),
     ).head()
-    count, distinct, fingerprint, *values = result
-    found = dict(zip(names, values, strict=True))
+    count, distinct, fingerprint, *found_values = result
+    found = dict(zip(values, found_values, strict=True)) if observed is None else observed
     keys = f"{count}:{fingerprint or 0}"
     holds = {UNIQUE_KEYS: distinct == count}
     # An aggregate over no row is null: what holds of every row holds of none.

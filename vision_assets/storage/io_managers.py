@@ -3,7 +3,7 @@
 import time
 from abc import abstractmethod
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
@@ -32,6 +32,21 @@ class DataFolder(dg.ConfigurableResource):
         return SnapshotStore(open_files(self.uri, lambda: self.pyspark.spark_session))
 
 
+class Written(NamedTuple):
+    """What only writing a table tells of it.
+
+    Attributes
+    ----------
+    metadata : dict
+        For the materialization.
+    observed : dict, optional
+        Counts and invariants of the rows written; None if they are to be read for that.
+    """
+
+    metadata: dict[str, Any]
+    observed: dict[str, Any] | None = None
+
+
 class SnapshotIOManager(dg.ConfigurableIOManager):
     """Writes each materialization as a snapshot of its own and makes it current once it is whole."""
 
@@ -45,8 +60,8 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
     _holds: list[Staged] = PrivateAttr(default_factory=list)
 
     @abstractmethod
-    def write(self, value: Any, uri: str) -> dict[str, Any]:
-        """Write a table to a folder that does not exist yet; return metadata that only writing gave."""
+    def write(self, value: Any, uri: str, table: tables.Table) -> Written:
+        """Write a table to a folder that does not exist yet."""
 
     @abstractmethod
     def read(self, uri: str) -> Any:
@@ -105,9 +120,12 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         expected = upstream.rows if upstream else self.expected_rows(value)
         session = self.pyspark.spark_session
         with progress.reporting(session, table.rows_are, expected, context.log.info):
-            context.add_output_metadata(self.write(value, hadoop_uri(staged.uri)))
+            written = self.write(value, hadoop_uri(staged.uri), table)
+        context.add_output_metadata(written.metadata)
         rows = stored_rows(session, table, hadoop_uri(staged.uri))
-        summary = tables.summarize(table, rows, upstream.keys if upstream else None, _config(context))
+        summary = tables.summarize(
+            table, rows, upstream.keys if upstream else None, _config(context), written.observed
+        )
         _require_sound(staged, table, summary, rows)
         return store.commit(
             staged,
@@ -125,10 +143,11 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
 class ParquetIOManager(SnapshotIOManager):
     """Snapshots in Parquet, for assets that are DataFrames."""
 
-    def write(self, value: DataFrame, uri: str) -> dict[str, Any]:
+    def write(self, value: DataFrame, uri: str, table: tables.Table) -> Written:
         """Write a DataFrame."""
-        value.write.parquet(uri)
-        return {}
+        rows, observation = tables.observe(table, value)
+        rows.write.parquet(uri)
+        return Written({}, observation.get)
 
     def read(self, uri: str) -> DataFrame:
         """Return a DataFrame on a snapshot."""
@@ -138,13 +157,13 @@ class ParquetIOManager(SnapshotIOManager):
 class SequenceFileIOManager(SnapshotIOManager):
     """Snapshots in SequenceFiles of file names and bytes, for the images."""
 
-    def write(self, value: ImageFiles, uri: str) -> dict[str, Any]:
-        """Write the images of a source; return what was skipped."""
+    def write(self, value: ImageFiles, uri: str, table: tables.Table) -> Written:
+        """Write the images of a source and list what was skipped."""
         with value:
             skipped = sequence_file.write(self.pyspark.spark_session, value, uri).skipped
         records = [dg.TableRecord({"name": name, "reason": reason}) for name, reason in skipped.examples]
         metadata: dict[str, Any] = {"skipped": skipped.total, **_per_reason(skipped.counts)}
-        return metadata | ({"skipped_first": dg.MetadataValue.table(records)} if records else {})
+        return Written(metadata | ({"skipped_first": dg.MetadataValue.table(records)} if records else {}))
 
     def read(self, uri: str) -> StoredImages:
         """Return the images of a snapshot."""

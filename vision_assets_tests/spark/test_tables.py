@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from pyspark.sql import SparkSession
 
@@ -8,6 +10,7 @@ from vision_assets.spark.tables import (
     TABLES,
     UNIQUE_KEYS,
     duplicate_keys,
+    observe,
     summarize,
 )
 
@@ -46,6 +49,22 @@ def test_an_empty_table_breaks_nothing(spark: SparkSession) -> None:
 def test_values_that_are_no_encodings_are_found(spark: SparkSession, value: float) -> None:
     table = spark.createDataFrame([("a.jpg", None, 1, [1.0, value])], BOW_ENCODINGS.schema)
     assert not summarize(BOW_ENCODINGS, table).holds["finite_and_non_negative"]
+
+
+@pytest.mark.parametrize("value", [0.5, -1.0])
+def test_what_is_observed_while_rows_are_written_is_what_they_hold(
+    spark: SparkSession, value: float, tmp_path: Path
+) -> None:
+    rows = [(f"{i}.jpg", None, i, [1.0, value if i == 7 else 0.0]) for i in range(20)]
+    table, observation = observe(
+        BOW_ENCODINGS, spark.createDataFrame(rows, BOW_ENCODINGS.schema).repartition(3)
+    )
+    table.write.parquet(str(tmp_path / "table"))
+    stored = spark.read.parquet(str(tmp_path / "table"))
+    summary = summarize(BOW_ENCODINGS, stored, observed=observation.get)
+    assert summary == summarize(BOW_ENCODINGS, stored)
+    assert summary.holds["finite_and_non_negative"] == (value > 0)
+    assert summary.counts["descriptors"] == 190
 
 
 def test_every_column_says_what_it_holds() -> None:
