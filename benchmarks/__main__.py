@@ -5,6 +5,7 @@ Prints and writes the table; says on the error stream what is going on. See benc
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for row in results.left(first=number == 1):
                 _say(f"round {number} of {options.rounds}: {row.name} ...")
                 results.measure(row, bench)
-            options.output.write_text(results.text(source, number))
+                options.output.write_text(results.text(source))
     print(options.output.read_text(), end="")
     return 1 if results.failed else 0
 
@@ -49,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=_positive, default=3, help="default 3")
     parser.add_argument("--rows", type=_rows, default=list(ROWS.values()), help=f"some of {','.join(ROWS)}")
     parser.add_argument("--k", type=_positive, default=Sizes.k, help=f"visual words, default {Sizes.k}")
-    parser.add_argument("--output", type=Path, default=_TABLE, help="default benchmarks/table.md")
+    parser.add_argument("--output", type=_file, default=_TABLE, help="default benchmarks/table.md")
     return parser
 
 
@@ -57,6 +58,12 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
     return int(text)
+
+
+def _file(text: str) -> Path:
+    if not Path(text).absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {Path(text).parent}")
+    return Path(text)
 
 
 def _rows(text: str) -> list[Row]:
@@ -104,19 +111,19 @@ class Results:
             self._figures[row.name].append(row.measure(bench))
         except NotInstalledError as error:
             self._reasons[row.name] = f"not measured: {error} is not installed"
-        except CommandError as error:
+        except Exception as error:  # noqa: BLE001 - whatever befell it, the others are measured
             self.failed = True
-            self._reasons[row.name] = f"failed: {str(error).splitlines()[-1]}"
-            print(error, file=sys.stderr)
+            self._reasons[row.name] = f"failed: {[repr(error), *str(error).splitlines()][-1]}"
+            print(error if isinstance(error, CommandError) else repr(error), file=sys.stderr)
         _say(self._reasons.get(row.name) or f"{time.monotonic() - started:.0f} s")
 
-    def text(self, source: str, rounds: int) -> str:
+    def text(self, source: str) -> str:
         """Return the table and what belongs below it, in Markdown."""
-        reports = [self._report(row) for row in self._rows]
+        reports = [report for row in self._rows for report in self._reports(row)]
         facts = [
             *describe(),
             ("images", source),
-            ("rounds", f"{rounds}, medians; in brackets the lowest and the highest"),
+            ("rounds", f"{self._rounds()}, medians; in brackets the lowest and the highest"),
         ]
         parts = [
             "\n".join(f"- {name}: {fact}" for name, fact in facts),
@@ -125,10 +132,14 @@ class Results:
         ]
         return "\n\n".join(parts) + "\n"
 
-    def _report(self, row: Row) -> Report:
+    def _rounds(self) -> int:
+        return max(map(len, self._figures.values()), default=0)
+
+    def _reports(self, row: Row) -> Iterable[Report]:
         if row.name in self._reasons:
-            return Report([Line(row.name, note=self._reasons[row.name])])
-        return row.report(self._figures[row.name])
+            yield Report([Line(row.name, note=self._reasons[row.name])])
+        if self._figures[row.name]:
+            yield row.report(self._figures[row.name])
 
 
 def _say(line: str) -> None:
@@ -136,4 +147,5 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what runs and what it wrote goes, too
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,7 +53,6 @@ class Called:
 
     seconds: float
     figures: dict[str, Any]
-    peak: Peak
 
     @property
     def with_start(self) -> float:
@@ -100,11 +100,15 @@ class Commands:
         }
         with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as log:
             started = time.monotonic()
-            process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=output, stderr=log)
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=variables, stdout=output, stderr=log, start_new_session=True
+            )
             try:
                 peak = _wait(process, watched=watched)
-            finally:
-                process.kill()
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)  # with its JVM and workers
+                process.wait()
+                raise
             seconds = time.monotonic() - started
             output.seek(0)
             log.seek(0)
@@ -114,19 +118,16 @@ class Commands:
                 raise CommandError("\n".join([f"{' '.join(map(str, command))} failed:", *last]))
         return Finished(seconds, lines[-1] if lines else "", peak)
 
-    def call(
-        self, module: str, *, threads: int | None = None, watched: bool = False, **arguments: Any
-    ) -> Called:
+    def call(self, module: str, *, threads: int | None = None, **arguments: Any) -> Called:
         """Run the function `measure` of a module, with arguments that JSON can hold."""
         finished = self.run(
             *(sys.executable, "-m", "benchmarks.call", module, json.dumps(arguments, default=str)),
             threads=threads,
-            watched=watched,
         )
         figures = json.loads(finished.output)
         if "missing" in figures:
             raise NotInstalledError(figures["missing"])
-        return Called(finished.seconds, figures, finished.peak)
+        return Called(finished.seconds, figures)
 
     def materialize(
         self, data: Path, *assets: str, config: Config | None = None, watched: bool = False

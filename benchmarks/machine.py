@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 PACKAGES = ("pyspark", "dagster", "opencv-contrib-python", "numpy", "pyarrow", "faiss-cpu", "scikit-learn")
@@ -35,6 +36,7 @@ def describe() -> list[tuple[str, str]]:
         ("processor", f"{_processor()}, {cores()} cores"),
         ("memory", f"{memory:.0f} GB"),
         ("system", f"{_system()}, Python {platform.python_version()}, Java {_java()}"),
+        ("project", f"commit {_commit()}, {datetime.now(tz=UTC):%Y-%m-%d}"),
         ("packages", ", ".join(f"{name} {_version(name)}" for name in PACKAGES)),
     ]
 
@@ -45,6 +47,16 @@ def _processor() -> str:
         if found:
             return found[1].strip()
     return platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    git = shutil.which("git")
+    command = [git or "git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    with suppress(OSError):
+        return (
+            subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+        )
+    return "unknown"
 
 
 def _system() -> str:

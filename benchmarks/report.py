@@ -48,7 +48,8 @@ class Row:
     once: bool = False
 
 
-PEAKS = ("driver", "jvm", "worker", "total")
+PEAKS = ("driver", "jvm", "worker", "workers", "total")
+PEAK_TITLES = ("driver", "JVM", "largest worker", "workers together", "all together")
 
 
 def peaks(name: str, peak: Peak) -> dict[str, float]:

@@ -28,10 +28,10 @@ from benchmarks.commands import (
 )
 from benchmarks.files import files_of, link_copies, link_some, spread
 from benchmarks.inertia import inertia
-from benchmarks.memory import Peak, Watch
+from benchmarks.memory import Watch
 from benchmarks.original.coding import code
 from benchmarks.peers.bare_encoding import encode
-from benchmarks.report import Report, Row, compare
+from benchmarks.report import Line, Report, Row, compare
 from benchmarks.rows import ROWS
 from benchmarks.rows.growth import fit
 from vision_assets_tests.pipeline import Pipeline, read_table
@@ -58,16 +58,14 @@ SIZES = Sizes(
 class InTestsJvm(Commands):
     """Calls in the tests' own JVM what needs one."""
 
-    def call(
-        self, module: str, *, threads: int | None = None, watched: bool = False, **arguments: Any
-    ) -> Called:
+    def call(self, module: str, *, threads: int | None = None, **arguments: Any) -> Called:
         if not module.startswith(NEED_SPARK):
-            return super().call(module, threads=threads, watched=watched, **arguments)
+            return super().call(module, threads=threads, **arguments)
         passed = json.loads(json.dumps(arguments, default=str))
         started = time.monotonic()
         figures = json.loads(json.dumps(import_module(module).measure(**passed)))
         seconds = time.monotonic() - started
-        return Called(seconds, figures | {"inside": seconds}, Peak())
+        return Called(seconds, figures | {"inside": seconds})
 
 
 class InProcess(InTestsJvm):
@@ -232,9 +230,21 @@ def test_what_is_not_installed_is_named(tmp_path: Path, bench: Bench) -> None:
     results = Results([row])
     results.measure(row, bench)
     assert not results.failed
-    assert "| kmeans_faiss |  |  |  |  |  | not measured: faiss is not installed |" in results.text(
-        "images", 1
-    )
+    assert "| kmeans_faiss |  |  |  |  |  | not measured: faiss is not installed |" in results.text("images")
+
+
+def test_what_was_measured_before_a_failure_stays(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    answers = iter([{"value": 1}])
+    row = Row("row", lambda _: next(answers), lambda rounds: Report([Line("row", f"{len(rounds)} round")]))
+    results = Results([row])
+    results.measure(row, bench)
+    results.measure(row, bench)
+    assert results.failed
+    assert "StopIteration" in capsys.readouterr().err
+    text = results.text("images")
+    assert "| row | 1 round |" in text
+    assert "| row |  |  |  |  |  | failed: StopIteration() |" in text
+    assert not list(results.left(first=False))
 
 
 def test_the_command(

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 
 from benchmarks.bench import Bench
 from benchmarks.report import (
+    PEAK_TITLES,
     Figures,
-    Line,
     Report,
     Row,
+    compare,
     median,
     megabytes,
     number,
     peak_cells,
     peaks,
-    seconds,
     table,
 )
 
@@ -34,23 +34,22 @@ def _measure(bench: Bench) -> Figures:
             f"{kind} seconds": made["seconds"],
             f"{kind} pass": made["seconds_per_iteration"],
             f"{kind} descriptors": made["training_descriptors"],
+            f"{kind} per descriptor": made["seconds_per_iteration"] / made["training_descriptors"],
             **peaks(kind, run.peak),
         }
     return figures
 
 
 def _report(rounds: Sequence[Figures]) -> Report:
-    per_descriptor = {
-        kind: median(rounds, f"{kind} pass") / rounds[0][f"{kind} descriptors"] for kind in _KINDS
-    }
-    line = Line(
+    memory = " against ".join(megabytes(median(rounds, f"{kind} total")) for kind in reversed(_KINDS))
+    line = compare(
+        rounds,
         "`kmeans_dictionary` with all descriptors, a pass, per descriptor",
-        seconds(per_descriptor["all"]),
+        "all per descriptor",
         "the same with the sample",
-        seconds(per_descriptor["sample"]),
-        f"{number(per_descriptor['all'] / per_descriptor['sample'])}",
+        "sample per descriptor",
         "in proportion",
-        "memory " + " against ".join(megabytes(median(rounds, f"{kind} total")) for kind in reversed(_KINDS)),
+        note=f"memory {memory}",
     )
     rows = [
         (
@@ -61,7 +60,7 @@ def _report(rounds: Sequence[Figures]) -> Report:
         )
         for kind in _KINDS
     ]
-    titles = ("trained on", "descriptors", "seconds", "a pass", "driver", "JVM", "largest worker", "together")
+    titles = ("trained on", "descriptors", "seconds", "a pass", *PEAK_TITLES)
     return Report([line], "Training on all descriptors and on the sample:\n\n" + table(titles, rows))
 
 

@@ -19,7 +19,7 @@ def _measure(bench: Bench) -> Figures:
     # The very same images once, twice, ...: other images would be other work.
     times = bench.sizes.growth
     base = bench.some_images(max(1, bench.count // times[-1]))
-    figures: dict[str, float] = {"images": min(bench.count, max(1, bench.count // times[-1]))}
+    figures: dict[str, float] = {"images": max(1, bench.count // times[-1])}
     for copies in times:
         images = bench.folder / f"{copies}_copies"
         if not images.exists():
@@ -35,6 +35,7 @@ class Growth(NamedTuple):
     """A line fitted to times, and how far each time without the start-up is off proportion."""
 
     start: float
+    slope: float
     deviations: list[float]
 
 
@@ -42,7 +43,7 @@ def fit(times: Sequence[int], measured: Sequence[float]) -> Growth:
     """Fit ``start + slope · times`` so that the relative deviations from proportion are least."""
     x, y = np.array(times, float), np.array(measured)
     slope, start = np.polyfit(x, y, 1, w=1 / x)
-    return Growth(float(start), ((y - start) / (slope * x) - 1).tolist())
+    return Growth(float(start), float(slope), ((y - start) / (slope * x) - 1).tolist())
 
 
 def _report(rounds: Sequence[Figures]) -> Report:
@@ -51,6 +52,8 @@ def _report(rounds: Sequence[Figures]) -> Report:
         part: fit(times, [median(rounds, f"{part} {copies}") for copies in times]) for part in _PROPORTIONAL
     }
     whole = growths[_WHOLE]
+    # Of what is mostly start-up the rest is noise.
+    telling = {part for part, growth in growths.items() if growth.slope * times[-1] > growth.start}
     line = Line(
         f"growth of the whole job, 1 to {times[-1]} times {rounds[0]['images']:,} images",
         f"{max(map(abs, whole.deviations)):.1%}",
@@ -64,7 +67,7 @@ def _report(rounds: Sequence[Figures]) -> Report:
             f"{copies * rounds[0]['images']:,}",
             *(
                 number(median(rounds, f"{part} {copies}"))
-                + (f" ({growths[part].deviations[index]:+.1%})" if part in growths else "")
+                + (f" ({growths[part].deviations[index]:+.1%})" if part in telling else "")
                 for part in (_WHOLE, *ASSETS)
             ),
         )

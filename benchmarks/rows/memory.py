@@ -6,13 +6,11 @@ from pathlib import Path
 from benchmarks.bench import Bench
 from benchmarks.commands import Config
 from benchmarks.machine import available_memory
-from benchmarks.report import Figures, Line, Report, Row, megabytes, table
+from benchmarks.report import PEAK_TITLES, Figures, Line, Report, Row, megabytes, peak_cells, peaks, table
 
 _SMALL_SHARE = 4
 _BYTES_PER_PIXEL = 260  # of a worker, at full size
 _REST = 4000  # MB: the JVM and the driver
-
-_PARTS = ("worker", "workers", "jvm", "driver", "total")
 
 
 def _measure(bench: Bench) -> Figures:
@@ -39,8 +37,8 @@ def _shrunk(max_side: int) -> Config:
 
 def _run(bench: Bench, kind: str, images: Path, count: int, config: Config | None = None) -> dict[str, float]:
     with bench.scratch("data") as data:
-        peak = bench.run_job(data, images, config, watched=True).peak
-    return {f"{kind} images": count} | {f"{kind} {part}": getattr(peak, part) for part in _PARTS}
+        run = bench.run_job(data, images, config, watched=True)
+    return {f"{kind} images": count} | peaks(kind, run.peak)
 
 
 def _report(rounds: Sequence[Figures]) -> Report:
@@ -74,11 +72,8 @@ def _report(rounds: Sequence[Figures]) -> Report:
     else:
         missing = f"not measured: needs {megabytes(figures['needed'])} of free memory"
         lines.append(Line(f"a worker's memory, images {photos}", target="≤ 700 MB", note=missing))
-    rows = [
-        (what, *(megabytes(figures[f"{kind} {part}"]) for part in _PARTS)) for kind, what in kinds.items()
-    ]
-    titles = ("the whole job on", "largest worker", "workers together", "JVM", "driver", "all together")
-    return Report(lines, "Peak memory:\n\n" + table(titles, rows))
+    rows = [(what, *peak_cells(rounds, kind)) for kind, what in kinds.items()]
+    return Report(lines, "Peak memory:\n\n" + table(("the whole job on", *PEAK_TITLES), rows))
 
 
 MEMORY = Row("memory", _measure, _report, once=True)

@@ -1,6 +1,6 @@
 """Each step of the pipeline beside what does the same without it, and all steps together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.bench import Bench
@@ -90,16 +90,22 @@ def _own_kmeans(bench: Bench) -> Figures:
     }
 
 
-def _mllib(bench: Bench) -> Figures:
-    return {**_own_kmeans(bench), **_theirs(_kmeans(bench, "kmeans_mllib", threads=1))}
+def _kmeans_row(
+    name: str, against: str, train: Callable[[Bench], Called], target: str, *, faster: bool = False
+) -> Row:
+    def measure(bench: Bench) -> Figures:
+        ours, theirs = _own_kmeans(bench), train(bench).figures
+        return {**ours, "theirs": theirs["seconds"], "their_inertia": theirs["inertia"]}
+
+    return Row(name, measure, lambda rounds: _report_kmeans(rounds, against, target, faster=faster))
 
 
-def _sklearn(bench: Bench) -> Figures:
-    return {**_own_kmeans(bench), **_theirs(_kmeans(bench, "kmeans_sklearn", threads=bench.cores))}
+def _mllib(bench: Bench) -> Called:
+    return _kmeans(bench, "kmeans_mllib", threads=1)
 
 
-def _theirs(peer: Called) -> Figures:
-    return {"theirs": peer.figures["seconds"], "their_inertia": peer.figures["inertia"]}
+def _sklearn(bench: Bench) -> Called:
+    return _kmeans(bench, "kmeans_sklearn", threads=bench.cores)
 
 
 def _report_kmeans(rounds: Sequence[Figures], against: str, target: str, *, faster: bool) -> Report:
@@ -148,20 +154,8 @@ def _report_whole(rounds: Sequence[Figures]) -> Report:
 
 
 SIFT = Row("sift", _sift, _report_sift)
-KMEANS_MLLIB = Row(
-    "kmeans_mllib",
-    _mllib,
-    lambda rounds: _report_kmeans(rounds, "MLlib's `KMeans`", "≥ 15 times faster", faster=True),
-)
-KMEANS_FAISS = Row(
-    "kmeans_faiss",
-    lambda bench: {**_own_kmeans(bench), **_theirs(_faiss(bench))},
-    lambda rounds: _report_kmeans(rounds, "FAISS `Kmeans`", "≤ 2", faster=False),
-)
-KMEANS_SKLEARN = Row(
-    "kmeans_sklearn",
-    _sklearn,
-    lambda rounds: _report_kmeans(rounds, "scikit-learn's `KMeans`", "≤ 2", faster=False),
-)
+KMEANS_MLLIB = _kmeans_row("kmeans_mllib", "MLlib's `KMeans`", _mllib, "≥ 15 times faster", faster=True)
+KMEANS_FAISS = _kmeans_row("kmeans_faiss", "FAISS `Kmeans`", _faiss, "≤ 2")
+KMEANS_SKLEARN = _kmeans_row("kmeans_sklearn", "scikit-learn's `KMeans`", _sklearn, "≤ 2")
 ENCODING = Row("encoding", _encoding, _report_encoding)
 WHOLE = Row("whole", _whole, _report_whole)

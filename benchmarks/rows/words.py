@@ -6,7 +6,18 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.bench import Bench
-from benchmarks.report import Figures, Line, Report, Row, median, number, peak_cells, peaks, table
+from benchmarks.report import (
+    PEAK_TITLES,
+    Figures,
+    Line,
+    Report,
+    Row,
+    median,
+    number,
+    peak_cells,
+    peaks,
+    table,
+)
 
 _DESCRIPTORS_PER_WORD = 5  # at least; with fewer there is nothing to cluster
 
@@ -18,11 +29,12 @@ def _measure(bench: Bench) -> Figures:
     for k in bench.sizes.words:
         if k * _DESCRIPTORS_PER_WORD > trained:
             continue
+        per_word = None if trained == total else -(-trained // k)
         run = bench.commands.materialize(
             data,
             "kmeans_dictionary",
             "bow_encodings",
-            config={"kmeans_dictionary": {"k": k, "max_iter": 1, "descriptors_per_word": trained // k}},
+            config={"kmeans_dictionary": {"k": k, "max_iter": 1, "descriptors_per_word": per_word}},
             watched=True,
         )
         dictionary, encodings = run.metadata["kmeans_dictionary"], run.metadata["bow_encodings"]
@@ -78,7 +90,7 @@ def _report(rounds: Sequence[Figures]) -> Report:
     ]
     titles = (
         *("words", "`kmeans_dictionary`, 1 iteration", "a pass", "`bow_encodings`"),
-        *("driver", "JVM", "largest worker", "together"),
+        *PEAK_TITLES,
     )
     return Report(lines, f"Seconds and peak memory by number of words, {data}:\n\n" + table(titles, rows))
 

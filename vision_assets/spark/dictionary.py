@@ -32,8 +32,9 @@ from vision_assets.vision.sampling import descriptor_hashes, lowest_distinct, sa
 
 BLOCK_ROWS = 2**15
 _BLOCKS_PER_TASK = 16
+_LEAST_ROWS = 2**12  # of a task: with fewer its partial sums are more than what it adds up
 _PIECE_ROWS = 2**9  # so small that the shares of the cores differ little
-_TREE_REDUCE_BYTES = 2**26  # partial sums beyond this are added up by the workers first
+_DRIVER_BYTES = 2**28  # partial sums beyond this are added up by the workers first
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,7 @@ class SampledDescriptors:
         pieces = images.mapInArrow(partial(_sample_partition, rate, seed), "length int, block binary")
         if tasks <= cores:
             # Each core gets an equal share of a small sample, whatever the files of the features are like.
-            pieces = pieces.repartition(cores)
+            pieces = pieces.repartition(min(cores, -(-rows // _LEAST_ROWS)))
         blocks = pieces.rdd.mapPartitions(partial(_join_pieces, block_rows))
         self._blocks: RDD[NDArray[np.uint8]] = blocks.persist(StorageLevel.MEMORY_AND_DISK)
 
@@ -247,9 +248,9 @@ class SampledDescriptors:
         shared = self._context.broadcast(centers)
         try:
             parts = self._blocks.mapPartitions(partial(_statistics_of_partition, shared))
-            size = centers.matrix.size * 8 * parts.getNumPartitions()
-            merge = parts.treeReduce if size > _TREE_REDUCE_BYTES else parts.reduce
-            return merge(WordStatistics.merge)
+            return parts.treeReduce(
+                WordStatistics.merge, reduce_depth(parts.getNumPartitions(), centers.matrix.size * 8)
+            )
         finally:
             shared.destroy()
 
@@ -271,6 +272,25 @@ class SampledDescriptors:
     def release(self) -> None:
         """Remove the descriptors from Spark's cache."""
         self._blocks.unpersist()
+
+
+def reduce_depth(parts: int, size: int) -> int:
+    """Return the depth of a tree reduction, so that the driver does not receive too much at once.
+
+    Parameters
+    ----------
+    parts : int
+        Number of partial results.
+    size : int
+        Bytes of each.
+
+    Returns
+    -------
+    int
+        1 if the driver may receive them all.
+    """
+    at_once = max(2, _DRIVER_BYTES // size)
+    return max(1, math.ceil(math.log(parts, at_once))) if parts else 1
 
 
 def _sample_partition(rate: float, seed: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -32,6 +32,7 @@ _NO_MARKER_FILE = "mapreduce.fileoutputcommitter.marksuccessfuljobs"
 _COMPRESS = "mapreduce.output.fileoutputformat.compress"
 _PATHS = "mapreduce.input.fileinputformat.inputdir"
 _SPLIT_BYTES = "mapreduce.input.fileinputformat.split.maxsize"
+_LEAST_SPLIT_BYTES = "mapreduce.input.fileinputformat.split.minsize"  # else a block is the most
 
 _PART_BYTES = 256 << 20
 _SYNC_EVERY_BYTES = 100_000
@@ -145,7 +146,8 @@ def read_table(spark: SparkSession, uri: str, partitions: int) -> DataFrame:
     uri : str
         A file, or a folder of part files: a local path or a Hadoop URI.
     partitions : int
-        About how many. A part is cut at its sync marks, 100 kB apart, so a small file may give fewer.
+        About how many, at least one per file. A part is cut at its sync marks, 100 kB apart, so a small file
+        may give fewer.
 
     Returns
     -------
@@ -156,7 +158,9 @@ def read_table(spark: SparkSession, uri: str, partitions: int) -> DataFrame:
     files, path = hadoop_path(spark, uri)
     conf = jvm.org.apache.hadoop.conf.Configuration(spark.sparkContext._jsc.hadoopConfiguration())
     conf.set(_PATHS, escape_path(uri))
-    conf.set(_SPLIT_BYTES, str(max(1, -(-files.getContentSummary(path).getLength() // partitions))))
+    size = max(1, -(-files.getContentSummary(path).getLength() // partitions))
+    conf.set(_SPLIT_BYTES, str(size))
+    conf.set(_LEAST_SPLIT_BYTES, str(size))
     text, data = jvm.java.lang.Class.forName(_TEXT), jvm.java.lang.Class.forName(_BYTES)
     pairs = spark.sparkContext._jsc.newAPIHadoopRDD(conf, jvm.java.lang.Class.forName(_INPUT), text, data)
     # As beans both writables have `bytes`, a buffer longer than its content, and `length`.

@@ -21,9 +21,13 @@ _COMPILE_LATE = (
     "-XX:Tier4InvocationThreshold=100000 -XX:Tier4MinInvocationThreshold=20000 "
     "-XX:Tier4CompileThreshold=300000 -XX:Tier4BackEdgeThreshold=800000"
 )
+# Batches of 16 MB are humongous to G1, which runs a cycle for every few of them.
+_COLLECTOR = "-XX:+UseParallelGC"
+_OTHER_JAVA_OPTIONS = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 PARTITIONS_PER_CORE = 16  # so that progress shows and the last tasks do not wait for one long one
 SILENT_ARCHIVE = "-Xlog:cds*=off"
 """Java option: else a JVM that cannot use a class archive says so amid the output of a command."""
+_DEFAULT_JAVA_OPTIONS = "spark.driver.defaultJavaOptions"
 _JVM_NOTICE = b"WARNING: Using incubator modules: jdk.incubator.vector"
 
 
@@ -66,6 +70,10 @@ def spark_config() -> dict[str, str]:
         java_options.append(f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}")
     if master.startswith("local"):
         java_options += [_COMPILE_LATE, *_class_archive_options()]
+        # A JVM that is told of two collectors does not start.
+        others = [os.environ.get(name, "") for name in _OTHER_JAVA_OPTIONS]
+        if not any("GC" in options for options in (*others, configured.get(_DEFAULT_JAVA_OPTIONS, ""))):
+            java_options.append(_COLLECTOR)
         # Nothing listens on the network, and Spark need not guess this machine's address.
         ours |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     if java_options:

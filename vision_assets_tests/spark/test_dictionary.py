@@ -9,7 +9,7 @@ from pyspark.ml.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.errors import UserError
-from vision_assets.spark.dictionary import KMeansOptions, dictionary_table, load_centers, train
+from vision_assets.spark.dictionary import KMeansOptions, dictionary_table, load_centers, reduce_depth, train
 from vision_assets.spark.tables import KMEANS_DICTIONARY, summarize
 from vision_assets.vision.kmeans import initial_centers, lloyd
 from vision_assets.vision.sampling import descriptor_hashes, lowest_distinct, sample_indices
@@ -39,6 +39,19 @@ def table(spark: SparkSession) -> Features:
         return spark.createDataFrame(rows, schema).repartition(partitions)
 
     return make
+
+
+@pytest.mark.parametrize("parts", [0, 1, 2, 16, 391, 10_000])
+@pytest.mark.parametrize("words", [8, 1000, 50_000])
+def test_the_driver_adds_up_less_than_sparks_largest_result(parts: int, words: int) -> None:
+    size = words * 128 * 8
+    depth = reduce_depth(parts, size)
+    scale = max(math.ceil(parts ** (1 / depth)), 2)
+    left = parts
+    while left > scale + math.ceil(left / scale):  # as Spark's treeAggregate does
+        left = left // scale
+    assert left * size < 2**30
+    assert depth == 1 or parts * size > 2**28
 
 
 def test_it_is_lloyds_algorithm_on_the_sample(

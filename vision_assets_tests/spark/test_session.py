@@ -20,6 +20,14 @@ def test_all_cores_of_this_machine_by_default(monkeypatch: pytest.MonkeyPatch) -
     assert spark_config()["spark.master"] == "local[*]"
 
 
+@pytest.mark.parametrize("variable", ["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"])
+def test_a_collector_that_the_user_has_chosen_stays(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.SPARK_MASTER, "local[2]")
+    assert "-XX:+UseParallelGC" in spark_config()["spark.driver.extraJavaOptions"]
+    monkeypatch.setenv(variable, "-XX:+UseSerialGC")
+    assert "UseParallelGC" not in spark_config()["spark.driver.extraJavaOptions"]
+
+
 def test_sparks_own_configuration_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [
         "# comment",
