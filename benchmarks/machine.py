@@ -25,7 +25,7 @@ def available_memory() -> float:
     with suppress(OSError):
         found = re.search(r"^MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text(), re.MULTILINE)
         if found:
-            return int(found[1]) / 1024
+            return int(found[1]) * 1024 / 1e6
     return float("inf")
 
 

@@ -116,7 +116,7 @@ def _megabytes(number: int, file: str, field: str) -> float:
         size = re.search(rf"{field}\s+(\d+)", Path("/proc", str(number), file).read_text(), re.MULTILINE)
     except OSError:
         return 0.0
-    return int(size[1]) / 1024 if size else 0.0
+    return int(size[1]) * 1024 / 1e6 if size else 0.0
 
 
 def main() -> int:

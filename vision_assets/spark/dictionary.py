@@ -32,8 +32,9 @@ from vision_assets.vision.sampling import descriptor_hashes, lowest_distinct, sa
 
 BLOCK_ROWS = 2**15
 _BLOCKS_PER_TASK = 16
-_LEAST_ROWS = 2**12  # of a task: with fewer its partial sums are more than what it adds up
+_LEAST_ROWS = 2**12  # of a task
 _PIECE_ROWS = 2**9  # so small that the shares of the cores differ little
+_CANDIDATE_BYTES = 2**8  # at most about: a descriptor and what it is ranked by
 _DRIVER_BYTES = 2**28  # partial sums beyond this are added up by the workers first
 
 
@@ -124,7 +125,9 @@ def train(
         )
     wanted = total if options.descriptors_per_word is None else options.k * options.descriptors_per_word
     rate = min(1.0, wanted / total)
-    sample = SampledDescriptors(features, rate, options.seed, block_rows, rows=math.ceil(rate * total))
+    sample = SampledDescriptors(
+        features, rate, options.seed, block_rows, rows=math.ceil(rate * total), words=options.k
+    )
     try:
         return _train_on(sample, options, total, log)
     finally:
@@ -221,9 +224,13 @@ class SampledDescriptors:
         Descriptors that a worker handles at once.
     rows : int
         About how many descriptors the sample has.
+    words : int
+        Number of centres that they will be compared with.
     """
 
-    def __init__(self, features: DataFrame, rate: float, seed: int, block_rows: int, rows: int) -> None:
+    def __init__(
+        self, features: DataFrame, rate: float, seed: int, block_rows: int, *, rows: int, words: int
+    ) -> None:
         self._seed = seed
         self._context = features.sparkSession.sparkContext
         cores = self._context.defaultParallelism
@@ -235,7 +242,8 @@ class SampledDescriptors:
         pieces = images.mapInArrow(partial(_sample_partition, rate, seed), "length int, block binary")
         if tasks <= cores:
             # Each core gets an equal share of a small sample, whatever the files of the features are like.
-            pieces = pieces.repartition(min(cores, -(-rows // _LEAST_ROWS)))
+            # With fewer descriptors than words its partial sums would be more than what it adds up.
+            pieces = pieces.repartition(min(cores, -(-rows // max(words, _LEAST_ROWS))))
         blocks = pieces.rdd.mapPartitions(partial(_join_pieces, block_rows))
         self._blocks: RDD[NDArray[np.uint8]] = blocks.persist(StorageLevel.MEMORY_AND_DISK)
 
@@ -267,7 +275,9 @@ class SampledDescriptors:
         return self._lowest(partial(_distinct_of_block, count, self._seed), count)
 
     def _lowest(self, choose: Callable[[NDArray[np.uint8]], tuple[NDArray, NDArray]], count: int) -> NDArray:
-        return self._blocks.map(choose).treeReduce(partial(_merge_lowest, self._seed, count))[0]
+        chosen = self._blocks.map(choose)
+        depth = reduce_depth(chosen.getNumPartitions(), count * _CANDIDATE_BYTES)
+        return chosen.treeReduce(partial(_merge_lowest, self._seed, count), depth)[0]
 
     def release(self) -> None:
         """Remove the descriptors from Spark's cache."""

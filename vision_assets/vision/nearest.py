@@ -62,9 +62,9 @@ class Centers:
         return self.scaled_square_norms / (2.0 * CENTER_SCALE**2)
 
     @cached_property
-    def transposed32(self) -> NDArray[np.float32]:
-        """The centres as columns: shape (d, k), dtype float32."""
-        return np.ascontiguousarray(self.matrix.T, np.float32)
+    def scoring32(self) -> NDArray[np.float32]:
+        """Columns that give the scores of a descriptor with a 1 after it: shape (d + 1, k), dtype float32."""
+        return np.vstack([-self.matrix.T, self.half_square_norms], dtype=np.float32, casting="same_kind")
 
 
 def nearest_centers(descriptors: NDArray[np.uint8], centers: Centers) -> NDArray[np.int64]:
@@ -93,8 +93,9 @@ def nearest_centers(descriptors: NDArray[np.uint8], centers: Centers) -> NDArray
     Notes
     -----
     ``‖x - c‖² / 2 = ‖x‖² / 2 + (‖c‖² / 2 - x·c)``; the bracket is the score that is minimised. Summing d
-    products in float32 in any order has an error of at most ``d · 2⁻²⁴ · x·c`` in first order for
-    non-negative x and c (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., eq. 3.5).
+    products in float32 in any order has an error of at most ``d · 2⁻²⁴ · |x|·|c|`` in first order (Higham,
+    Accuracy and Stability of Numerical Algorithms, 2nd ed., eq. 3.5). Here ``‖c‖² / 2``, rounded, is one
+    more product, with 1.
     """
     length = centers.matrix.shape[1]
     if descriptors.dtype != np.uint8 or descriptors.ndim != 2 or descriptors.shape[1] != length:
@@ -110,17 +111,18 @@ def nearest_centers(descriptors: NDArray[np.uint8], centers: Centers) -> NDArray
 
 
 def _nearest_of_tile(descriptors: NDArray[np.uint8], centers: Centers) -> NDArray[np.int64]:
-    x = descriptors.astype(np.float32)
+    x = np.ones((len(descriptors), descriptors.shape[1] + 1), np.float32)
+    x[:, :-1] = descriptors
     best, second, words = _two_lowest_scores(x, centers)
-    longest = np.sqrt(2 * centers.half_square_norms.max())
+    largest = centers.half_square_norms.max()
     norms = np.sqrt(np.einsum("ij,ij->i", x, x))
     # 1.01 covers the second-order terms of the bound and the rounding of the norms themselves.
-    bound = 1.01 * _HALF_ULP * ((x.shape[1] + 1) * norms * longest + longest**2)
+    bound = 1.01 * _HALF_ULP * (x.shape[1] * (norms * np.sqrt(2 * largest) + largest) + largest)
     undecided = np.flatnonzero(second.astype(np.float64) - best <= 2 * bound)
     step = max(1, _EXACT_SCORES // len(centers))
     for start in range(0, len(undecided), step):
         rows = undecided[start : start + step]
-        scores = centers.half_square_norms - x[rows].astype(np.float64) @ centers.matrix.T
+        scores = centers.half_square_norms - descriptors[rows].astype(np.float64) @ centers.matrix.T
         words[rows] = scores.argmin(axis=1)
     return words
 
@@ -128,16 +130,14 @@ def _nearest_of_tile(descriptors: NDArray[np.uint8], centers: Centers) -> NDArra
 def _two_lowest_scores(
     x: NDArray[np.float32], centers: Centers
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-    """Lowest score, second lowest score and index of the lowest, for each row of x."""
+    """Lowest score, second lowest score and index of the lowest, for each row of x, a descriptor and 1."""
     rows = np.arange(len(x))
     best = np.full(len(x), np.inf, np.float32)
     second = best.copy()
     words = np.zeros(len(x), np.int64)
-    half32 = centers.half_square_norms.astype(np.float32)
     for start in range(0, len(centers), _COLUMNS):
         columns = slice(start, start + _COLUMNS)
-        scores = x @ centers.transposed32[:, columns]
-        np.subtract(half32[columns], scores, out=scores)
+        scores = x @ centers.scoring32[:, columns]
         index = scores.argmin(axis=1)
         lowest = scores[rows, index]
         scores[rows, index] = np.inf

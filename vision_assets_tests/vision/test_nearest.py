@@ -42,7 +42,7 @@ def test_near_ties_are_decided_exactly(rng: np.random.Generator) -> None:
     expected = np.array([row.tolist().index(min(row)) for row in exact])
     np.testing.assert_array_equal(nearest_centers(descriptors[:60], centers), expected)
     x32 = descriptors.astype(np.float32)
-    scores32 = centers.half_square_norms.astype(np.float32) - x32 @ centers.transposed32
+    scores32 = np.column_stack([x32, np.ones(len(x32), np.float32)]) @ centers.scoring32
     assert (scores32.argmin(axis=1)[:60] != expected).any(), "the float32 product alone would have been right"
 
 
