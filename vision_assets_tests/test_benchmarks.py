@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pytest
@@ -231,6 +231,27 @@ def test_what_is_not_installed_is_named(tmp_path: Path, bench: Bench) -> None:
     results.measure(row, bench)
     assert not results.failed
     assert "| kmeans_faiss |  |  |  |  |  | not measured: faiss is not installed |" in results.text("images")
+
+
+def test_an_interrupt_ends_all_that_a_command_has_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    opened: list[TextIO] = []
+
+    def interrupted(*_: object, **__: object) -> None:
+        opened.append(pipe.open())
+        assert opened[0].readline() == "started\n"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmarks.commands._wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Commands(tmp_path / "commands").run(
+            "sh", "-c", f"(echo started; sleep 20; echo left) >'{pipe}' & wait"
+        )
+    with opened[0] as reader:
+        assert reader.read() == ""
 
 
 def test_what_was_measured_before_a_failure_stays(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,8 +22,4 @@ def plain_session() -> SparkSession:
     config["spark.driver.memory"] = "6g"
     # No other option: those that the project sets for its own short tasks may slow down MLlib's long loops.
     config["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}"
-    session.start_jvm(config)
-    builder = SparkSession.builder
-    for name, value in config.items():
-        builder = builder.config(name, value)
-    return builder.getOrCreate()
+    return session.plain_session(config)

@@ -111,7 +111,7 @@ def _sklearn(bench: Bench) -> Called:
 def _report_kmeans(rounds: Sequence[Figures], against: str, target: str, *, faster: bool) -> Report:
     last = rounds[-1]
     data = f"{last['words']:,} words of {last['descriptors']:,} descriptors"
-    inertia = f"inertia {last['inertia']:.6g}, theirs {last['their_inertia']:.6g}"
+    inertia = f"inertia {last['inertia']:,.0f}, theirs {last['their_inertia']:,.0f}"
     return Report(
         [
             compare(

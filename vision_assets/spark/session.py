@@ -24,10 +24,10 @@ _COMPILE_LATE = (
 # Batches of 16 MB are humongous to G1, which runs a cycle for every few of them.
 _COLLECTOR = "-XX:+UseParallelGC"
 _OTHER_JAVA_OPTIONS = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
+_DEFAULT_JAVA_OPTIONS = "spark.driver.defaultJavaOptions"
 PARTITIONS_PER_CORE = 16  # so that progress shows and the last tasks do not wait for one long one
 SILENT_ARCHIVE = "-Xlog:cds*=off"
 """Java option: else a JVM that cannot use a class archive says so amid the output of a command."""
-_DEFAULT_JAVA_OPTIONS = "spark.driver.defaultJavaOptions"
 _JVM_NOTICE = b"WARNING: Using incubator modules: jdk.incubator.vector"
 
 
@@ -130,6 +130,25 @@ def _forward(stream: IO[bytes]) -> None:
             os.write(2, line)
 
 
+def plain_session(config: dict[str, str]) -> SparkSession:
+    """Return the Spark session of this process, started with these properties alone if there is none.
+
+    Parameters
+    ----------
+    config : dict
+        Spark properties.
+
+    Returns
+    -------
+    SparkSession
+    """
+    start_jvm(config)
+    builder = SparkSession.builder
+    for name, value in config.items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()
+
+
 def start_session(config: dict[str, str] | None = None) -> SparkSession:
     """Return the Spark session of this process, started if there is none.
 
@@ -143,11 +162,7 @@ def start_session(config: dict[str, str] | None = None) -> SparkSession:
     SparkSession
     """
     config = spark_config() if config is None else config
-    start_jvm(config)
-    builder = SparkSession.builder
-    for name, value in config.items():
-        builder = builder.config(name, value)
-    session = builder.getOrCreate()
+    session = plain_session(config)
     if config["spark.master"].startswith("local"):
         cores = session.sparkContext.defaultParallelism
         # As many as can run at once: each of Spark's 200 costs milliseconds, whatever is in it.

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.assets.image_seqfile import image_seqfile
 from vision_assets.resources import make_resources
@@ -149,19 +150,32 @@ def broken_features(image_seqfile: StoredImages) -> DataFrame:
     return extract(images, SiftOptions())
 
 
-def test_a_task_that_fails_in_the_middle_of_a_write_harms_nothing(
-    pipeline: Pipeline, image_folder: Path
+@dg.asset(name="sift_features", io_manager_key="parquet")
+def miscounted_features(image_seqfile: StoredImages) -> DataFrame:
+    """In some rows the descriptors are fewer than the count says."""
+    features = extract(image_seqfile.table(), SiftOptions())
+    return features.withColumn("keypointCount", F.expr("keypointCount + int(fileName like '%1.%')"))
+
+
+@pytest.mark.parametrize(
+    ("asset", "reason"),
+    [(broken_features, "this task fails"), (miscounted_features, "not stored, since it breaks sizes_match.")],
+)
+def test_a_write_that_fails_harms_nothing(
+    pipeline: Pipeline, image_folder: Path, asset: dg.AssetsDefinition, reason: str
 ) -> None:
     pipeline.run(image_folder)
     before = pipeline.current("sift_features")
     rows = pipeline.table("sift_features")
     result = dg.materialize(
-        [image_seqfile, broken_features],
+        [image_seqfile, asset],
         selection=dg.AssetSelection.assets("sift_features"),
         resources=make_resources(str(pipeline.data)),
         raise_on_error=False,
     )
     assert not result.success
+    (failure,) = result.get_step_failure_events()
+    assert reason in str(failure.event_specific_data)
     assert pipeline.current("sift_features") == before
     pd.testing.assert_frame_equal(read_table(Path(before.uri)), rows)
     left = {path.name for path in (pipeline.data / "sift_features").iterdir()}

@@ -28,6 +28,15 @@ def test_a_collector_that_the_user_has_chosen_stays(variable: str, monkeypatch: 
     assert "UseParallelGC" not in spark_config()["spark.driver.extraJavaOptions"]
 
 
+def test_a_collector_in_sparks_own_configuration_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "spark-defaults.conf").write_text("spark.driver.defaultJavaOptions -XX:+UseG1GC")
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
+    monkeypatch.setenv(settings.SPARK_MASTER, "local[2]")
+    assert "UseParallelGC" not in spark_config()["spark.driver.extraJavaOptions"]
+
+
 def test_sparks_own_configuration_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [
         "# comment",
@@ -57,10 +66,11 @@ os.environ.pop("PYSPARK_PYTHON", None)
 from vision_assets.spark.session import start_session
 spark = start_session()
 def look(_):
-    import os, sys
-    return sys.executable, os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"]
+    import gc, os, sys
+    forked_ready = gc.get_freeze_count() > 10_000 and "cv2" in sys.modules
+    return sys.executable, os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"], forked_ready
 print(spark.sparkContext.parallelize([0], 1).map(look).first())
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout == f"{(sys.executable, '1', '1')}\n"
+    assert result.stdout == f"{(sys.executable, '1', '1', True)}\n"
     assert result.stderr == ""
