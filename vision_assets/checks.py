@@ -28,6 +28,9 @@ _DESCRIPTIONS = {
     "no_empty_word": "Every word has descriptors.",
     "finite_and_non_negative": "No value is negative, infinite or not a number.",
     "one_length": "All vectors are equally long.",
+    "finite_weights": "No weight or intercept is infinite or not a number.",
+    "shares_in_range": "Precision, recall and F1 are between 0 and 1.",
+    "confusion_adds_up": "Each row of the confusion matrix adds up to the images of its class.",
 }
 
 

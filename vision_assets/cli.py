@@ -1,18 +1,15 @@
-"""The console command ``vision-assets``: what lies in the data folder, and sample images."""
+"""The console command ``vision-assets``: what lies in the data folder, new images, sample images."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vision_assets import settings
 from vision_assets.errors import UserError
-from vision_assets.storage.files import open_files
-from vision_assets.storage.snapshots import AssetPath, Snapshot, SnapshotStore
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+from vision_assets.storage.snapshots import AssetPath, Snapshot, SnapshotStore, open_store
+from vision_assets.vision.formats import DEFAULT_PATTERNS
 
 _ROWS = {
     "image_seqfile": "images",
@@ -20,6 +17,8 @@ _ROWS = {
     "kmeans_dictionary": "words",
     "bow_encodings": "images",
 }
+_CLASSIFIER_ROWS = {"image_classifier": "rows", "classification_report": "rows"}
+"""Of what images without labels do not have."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,6 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     snapshots.set_defaults(run=_snapshots)
     summary = commands.add_parser("summary", help="print what the pipeline has made")
     summary.set_defaults(run=_summary)
+    predict = commands.add_parser("predict", help="classify images with the current classifier")
+    predict.add_argument(
+        "images", nargs="+", type=Path, metavar="IMAGE", help="image file, or folder of them"
+    )
+    predict.add_argument("--top", type=int, default=1, metavar="N", help="name the N most probable classes")
+    predict.add_argument("--json", action="store_true", help="print one JSON object per image and line")
+    predict.set_defaults(run=_predict)
     sample = commands.add_parser("sample", help="make a folder of sample images")
     sample.add_argument("folder", type=Path)
     sample.add_argument("--seed", type=int, default=0)
@@ -81,9 +87,10 @@ def _snapshots(options: argparse.Namespace) -> None:
 def _summary(_: argparse.Namespace) -> None:
     store = _store()
     snapshots = {asset: store.require_current((asset,)) for asset in _ROWS}
+    snapshots |= {asset: s for asset in _CLASSIFIER_ROWS if (s := store.current((asset,)))}
     features, words = snapshots["sift_features"].counts, snapshots["kmeans_dictionary"].counts
     rows = [
-        (s.asset, f"{s.rows:,} {_ROWS[s.asset]}", f"{s.seconds:,.1f} s", _megabytes(s))
+        (s.asset, f"{s.rows:,} {(_ROWS | _CLASSIFIER_ROWS)[s.asset]}", f"{s.seconds:,.1f} s", _megabytes(s))
         for s in snapshots.values()
     ]
     _print_table(("asset", "rows", "took", "size"), rows)
@@ -91,8 +98,18 @@ def _summary(_: argparse.Namespace) -> None:
         f"\n{features['images']:,} images, {features['failures']:,} of which could not be read; "
         f"{features['descriptors']:,} descriptors; {words['words']:,} words, "
         f"of {words['smallest_word_size']:,} to {words['largest_word_size']:,} descriptors of "
-        f"{words['training_descriptors']:,} trained on.\n\nThe tables lie in:"
+        f"{words['training_descriptors']:,} trained on."
     )
+    if "classification_report" in snapshots:
+        report = snapshots["classification_report"].counts
+        _print(
+            f"Accuracy {report['accuracy']:.1%}, mean of the classes {report['mean_per_class_accuracy']:.1%} "
+            "(by "
+            f"chance {1 / report['classes']:.1%}): {report['test_images']:,} test images of "
+            f"{report['classes']:,} "
+            f"classes in {report['splits']:,} splits."
+        )
+    _print("\nThe tables lie in:")
     for snapshot in snapshots.values():
         _print(f"  {snapshot.uri}")
 
@@ -109,14 +126,42 @@ def _sample(options: argparse.Namespace) -> None:
     _print(f"{options.folder}: {f'{made} sample images made' if made else 'the sample images are there'}")
 
 
+def _predict(options: argparse.Namespace) -> None:
+    from vision_assets.prediction import predict  # noqa: PLC0415 - OpenCV only when needed
+
+    images = [image for path in options.images for image in _image_files(path)]
+    failed = 0
+    for image, prediction in zip(images, predict(images, top=options.top), strict=True):
+        failed += prediction.error is not None
+        top = list(zip(prediction.labels, prediction.scores, strict=True))
+        if options.json:
+            _print(_as_json(image, top, prediction.error))
+        else:
+            classes = "  ".join(f"{label} {score:.3f}" for label, score in top)
+            _print(f"{image}: {prediction.error or classes}")
+    if failed:
+        raise UserError(f"{failed:,} of {len(images):,} images could not be read.")
+
+
+def _as_json(image: Path, top: Sequence[tuple[str, float]], error: str | None) -> str:
+    label, score = top[0] if top else (None, None)
+    found = [{"label": label, "score": score} for label, score in top]
+    return json.dumps({"image": str(image), "label": label, "score": score, "top": found, "error": error})
+
+
+def _image_files(path: Path) -> list[Path]:
+    """Return the image files in a folder, at any depth; of a file itself."""
+    if not path.is_dir():
+        return [path]
+    suffixes = {pattern.removeprefix("*") for pattern in DEFAULT_PATTERNS}
+    found = [file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.name[0] != "."]
+    if not found:
+        raise UserError(f"{path} holds no image: no file in it has a name such as *.jpg or *.png.")
+    return sorted(found)
+
+
 def _store() -> SnapshotStore:
-    return SnapshotStore(open_files(settings.data_folder(), _start_spark))
-
-
-def _start_spark() -> "SparkSession":
-    from vision_assets.spark.session import start_session  # noqa: PLC0415 - Spark only when needed
-
-    return start_session()
+    return open_store(settings.data_folder())
 
 
 def _asset(key: str) -> AssetPath:

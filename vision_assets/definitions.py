@@ -3,6 +3,8 @@
 import dagster as dg
 
 from vision_assets.assets.bow_encodings import bow_encodings
+from vision_assets.assets.classification_report import classification_report
+from vision_assets.assets.image_classifier import image_classifier
 from vision_assets.assets.image_seqfile import image_seqfile
 from vision_assets.assets.kmeans_dictionary import kmeans_dictionary
 from vision_assets.assets.sift_features import sift_features
@@ -11,7 +13,14 @@ from vision_assets.jobs import bovw_pipeline
 from vision_assets.resources import make_resources
 
 defs = dg.Definitions(
-    assets=[image_seqfile, sift_features, kmeans_dictionary, bow_encodings],
+    assets=[
+        image_seqfile,
+        sift_features,
+        kmeans_dictionary,
+        bow_encodings,
+        image_classifier,
+        classification_report,
+    ],
     asset_checks=checks,
     jobs=[bovw_pipeline],
     resources=make_resources(),

@@ -8,7 +8,12 @@ from dagster_spark.utils import flatten_dict
 
 from vision_assets import settings
 from vision_assets.spark.session import spark_config, start_session
-from vision_assets.storage.io_managers import DataFolder, ParquetIOManager, SequenceFileIOManager
+from vision_assets.storage.io_managers import (
+    ClassifierIOManager,
+    DataFolder,
+    ParquetIOManager,
+    SequenceFileIOManager,
+)
 
 
 class SparkResource(LazyPySparkResource):
@@ -48,5 +53,6 @@ def make_resources(data: str | None = None, keep_snapshots: int | None = None) -
         "pyspark": pyspark,
         "data_folder": data_folder,
         "parquet": ParquetIOManager(pyspark=pyspark, data_folder=data_folder),
+        "classifier": ClassifierIOManager(pyspark=pyspark, data_folder=data_folder),
         "sequence_file": SequenceFileIOManager(pyspark=pyspark, data_folder=data_folder),
     }

@@ -10,8 +10,9 @@ from vision_assets.assets.columns import definition_metadata
 from vision_assets.errors import UserError
 from vision_assets.failures import failures
 from vision_assets.resources import SparkResource
-from vision_assets.spark.sources import DEFAULT_PATTERNS, ImageFiles, open_source
+from vision_assets.spark.sources import ImageFiles, open_source
 from vision_assets.spark.tables import SEQUENCE_FILE
+from vision_assets.vision.formats import DEFAULT_PATTERNS
 
 
 class ImageSeqfileConfig(dg.Config):

@@ -4,6 +4,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from vision_assets.vision.nearest import Centers
+
 
 def binary_values(cells: pa.BinaryArray) -> NDArray[np.uint8]:
     """View the bytes of all cells of a column, one cell after the other, without copying.
@@ -23,3 +25,21 @@ def binary_values(cells: pa.BinaryArray) -> NDArray[np.uint8]:
     width = np.int64 if pa.types.is_large_binary(cells.type) else np.int32
     offsets = np.frombuffer(offsets_buffer, width)[cells.offset : cells.offset + len(cells) + 1]
     return np.frombuffer(values_buffer, np.uint8)[offsets[0] : offsets[-1]]
+
+
+def centers_of(dictionary: pa.Table) -> Centers:
+    """Return the centres of a dictionary.
+
+    Parameters
+    ----------
+    dictionary : pyarrow.Table
+        Columns ``wordId``, ``center``.
+
+    Returns
+    -------
+    Centers
+        In the order of the words.
+    """
+    column = dictionary.sort_by("wordId").column("center")
+    values = column.combine_chunks().flatten().to_numpy().astype(np.float64)
+    return Centers(values.reshape(len(column), -1))

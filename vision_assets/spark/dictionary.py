@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.errors import UserError
-from vision_assets.spark.batches import binary_values
+from vision_assets.spark.batches import binary_values, centers_of
 from vision_assets.spark.tables import KMEANS_DICTIONARY
 from vision_assets.vision.cells import descriptor_matrix
 from vision_assets.vision.kmeans import (
@@ -205,9 +205,7 @@ def load_centers(dictionary: DataFrame) -> Centers:
     Centers
         In the order of the words.
     """
-    column = dictionary.select("wordId", "center").toArrow().sort_by("wordId").column("center")
-    values = column.combine_chunks().flatten().to_numpy().astype(np.float64)
-    return Centers(values.reshape(len(column), -1))
+    return centers_of(dictionary.select("wordId", "center").toArrow())
 
 
 class SampledDescriptors:

@@ -12,13 +12,6 @@ from pyspark import RDD, SparkContext
 
 from vision_assets.errors import UserError
 
-DEFAULT_PATTERNS: tuple[str, ...] = (
-    *("*.jpg", "*.jpeg", "*.jpe", "*.png", "*.apng", "*.gif", "*.webp", "*.avif", "*.tif", "*.tiff"),
-    *("*.bmp", "*.dib", "*.jp2", "*.j2k", "*.jxl", "*.pbm", "*.pgm", "*.ppm", "*.pnm", "*.pxm"),
-    *("*.pfm", "*.sr", "*.ras", "*.hdr", "*.pic", "*.exr"),
-)
-"""Names of the image formats that OpenCV 5 reads. A few of them depend on how OpenCV was built."""
-
 MAX_IMAGE_BYTES = 1 << 30
 """A JVM array, which has to hold a whole value and its copies, ends at 2 GiB."""
 

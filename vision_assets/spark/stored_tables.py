@@ -1,12 +1,17 @@
-"""Tables as the pipeline has stored them: Parquet, and the images in a SequenceFile."""
+"""Tables as the pipeline has stored them: Parquet, a SequenceFile of images, a classifier for NumPy."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
+from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
 from vision_assets.spark.session import PARTITIONS_PER_CORE
-from vision_assets.spark.tables import IMAGE_SEQFILE, Table
+from vision_assets.spark.tables import IMAGE_CLASSIFIER, IMAGE_SEQFILE, Table
+from vision_assets.vision.classifier import CLASSIFIER_FILE, Classifier, classifier_from_npz
 
 _LARGEST_PARTITION = 2**25  # bytes
 _SMALLEST_PARTITION = 2**20  # bytes: about a second of SIFT
@@ -68,7 +73,62 @@ def stored_rows(spark: SparkSession, table: Table, uri: str) -> DataFrame:
     DataFrame
         Not yet computed; of images the sizes in place of the bytes, although every byte is read for it.
     """
-    return StoredImages(spark, uri).lengths() if table is IMAGE_SEQFILE else read_parquet(spark, uri)
+    if table is IMAGE_SEQFILE:
+        return StoredImages(spark, uri).lengths()
+    if table is IMAGE_CLASSIFIER:
+        return classifier_rows(spark, read_classifier(spark, uri))
+    return read_parquet(spark, uri)
+
+
+def read_classifier(spark: SparkSession, uri: str) -> Classifier:
+    """Read the classifier in the folder of a snapshot.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    uri : str
+        Folder of a snapshot.
+
+    Returns
+    -------
+    Classifier
+
+    Raises
+    ------
+    UserError
+        If the file is damaged.
+    """
+    file = f"{uri}/{CLASSIFIER_FILE}"
+    row: Any = spark.read.format("binaryFile").load(sequence_file.escape_glob(file)).head()
+    try:
+        return classifier_from_npz(row.content)
+    except ValueError as error:
+        raise UserError(f"{file} is damaged ({error}). Materialize image_classifier again.") from error
+
+
+def classifier_rows(spark: SparkSession, classifier: Classifier) -> DataFrame:
+    """Show a classifier as a table.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    classifier : Classifier
+
+    Returns
+    -------
+    DataFrame
+        Of the schema of `vision_assets.spark.tables.IMAGE_CLASSIFIER`, one row per split and class.
+    """
+    splits, classes, _ = classifier.weights.shape
+    rows = pd.DataFrame(
+        {
+            "split": np.repeat(np.arange(splits, dtype=np.int32), classes),
+            "label": list(classifier.labels) * splits,
+            "intercept": classifier.intercepts.reshape(-1),
+            "weights": list(classifier.weights.reshape(splits * classes, -1)),
+        }
+    )
+    return spark.createDataFrame(rows, IMAGE_CLASSIFIER.schema)
 
 
 def read_parquet(spark: SparkSession, uri: str) -> DataFrame:

@@ -31,7 +31,7 @@ class Table:
     ----------
     schema : StructType
     key : str
-        Column without duplicates.
+        SQL of what no two rows have in common: a column, or a struct of several.
     rows_are : str
         What a row stands for, in the plural.
     counts : mapping
@@ -127,7 +127,7 @@ def summarize(
     -------
     Summary
     """
-    key = F.col(table.key)
+    key = F.expr(table.key)
     values = {} if observed is not None else {**table.counts, **table.invariants}
     result: Any = rows.agg(
         F.count("*"),
@@ -150,7 +150,9 @@ def summarize(
 
 def duplicate_keys(table: Table, rows: DataFrame, limit: int = 3) -> list[str]:
     """Return some keys that stand in more than one row."""
-    duplicates = rows.groupBy(table.key).count().where("count > 1").orderBy(table.key).limit(limit)
+    duplicates = (
+        rows.groupBy(F.expr(table.key).alias("key")).count().where("count > 1").orderBy("key").limit(limit)
+    )
     return [str(row[0]) for row in duplicates.collect()]
 
 
@@ -267,10 +269,71 @@ BOW_ENCODINGS = Table(
     same_keys_as=("sift_features",),
 )
 
+IMAGE_CLASSIFIER = Table(
+    schema=StructType(
+        [
+            _column("split", IntegerType(), "0 to splits - 1: one model for each random split"),
+            _column("label", StringType(), "the class that these weights speak for"),
+            _column("intercept", DoubleType(), "added to the weighted features"),
+            _column("weights", ArrayType(FloatType(), containsNull=False), "one per feature"),
+        ]
+    ),
+    key="struct(split, label)",
+    rows_are="rows",
+    counts={
+        "classes": "count_if(split = 0)",
+        "splits": "max(split) + 1",
+        "features": "max(size(weights))",
+    },
+    invariants={
+        "one_length": "min(size(weights)) = max(size(weights))",
+        "finite_weights": "bool_and(abs(intercept) < double('infinity')"
+        " and array_max(weights) < float('infinity') and array_min(weights) > -float('infinity'))",
+    },
+)
+
+CLASSIFICATION_REPORT = Table(
+    schema=StructType(
+        [
+            _column("split", IntegerType(), "0 to splits - 1"),
+            _column("label", StringType(), "the class"),
+            _column("trainCount", IntegerType(), "images that were trained on"),
+            _column("support", IntegerType(), "images that were tested"),
+            _column("precision", DoubleType(), "share of those classified so that are right", nullable=True),
+            _column("recall", DoubleType(), "share of the class's images that are right", nullable=True),
+            _column("f1", DoubleType(), "harmonic mean of precision and recall", nullable=True),
+            _column(
+                "predicted",
+                ArrayType(IntegerType(), containsNull=False),
+                "row of the confusion matrix: how many images went to each class, in the order of the labels",
+            ),
+            _column("confusedWith", StringType(), "the wrong class that got most of them", nullable=True),
+            _column("confusedCount", IntegerType(), "how many it got"),
+        ]
+    ),
+    key="struct(split, label)",
+    rows_are="rows",
+    counts={
+        "classes": "count_if(split = 0)",
+        "splits": "max(split) + 1",
+        "test_images": "sum(support)",
+        "accuracy": "sum(recall * support) / sum(support)",
+        "mean_per_class_accuracy": "avg(recall)",
+    },
+    invariants={
+        "shares_in_range": "bool_and(coalesce(precision, 0) between 0 and 1 and coalesce(recall, 0) between "
+        "0 and 1"
+        " and coalesce(f1, 0) between 0 and 1)",
+        "confusion_adds_up": "bool_and(aggregate(predicted, 0, (a, x) -> a + x) = support)",
+    },
+)
+
 TABLES: Mapping[tuple[str, ...], Table] = {
     ("image_seqfile",): IMAGE_SEQFILE,
     ("sift_features",): SIFT_FEATURES,
     ("kmeans_dictionary",): KMEANS_DICTIONARY,
     ("bow_encodings",): BOW_ENCODINGS,
+    ("image_classifier",): IMAGE_CLASSIFIER,
+    ("classification_report",): CLASSIFICATION_REPORT,
 }
 """Asset key to table."""

@@ -3,6 +3,7 @@
 import time
 from abc import abstractmethod
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
 import dagster as dg
@@ -14,9 +15,18 @@ from vision_assets.errors import UserError
 from vision_assets.failures import failures
 from vision_assets.spark import progress, sequence_file, tables
 from vision_assets.spark.sources import ImageFiles
-from vision_assets.spark.stored_tables import StoredImages, read_parquet, stored_rows
+from vision_assets.spark.stored_tables import (
+    StoredImages,
+    read_classifier,
+    read_parquet,
+    stored_rows,
+)
 from vision_assets.storage.files import hadoop_uri, open_files
 from vision_assets.storage.snapshots import Snapshot, SnapshotStore, Staged
+from vision_assets.vision.classifier import CLASSIFIER_FILE, Classifier, classifier_to_npz
+
+LINEAGE_OF = "lineage_of"
+"""Metadata of an asset's input: read the snapshot from which the current one of this other input was made."""
 
 
 class DataFolder(dg.ConfigurableResource):
@@ -60,8 +70,8 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
     _holds: list[Staged] = PrivateAttr(default_factory=list)
 
     @abstractmethod
-    def write(self, value: Any, uri: str, table: tables.Table) -> Written:
-        """Write a table to a folder that does not exist yet."""
+    def write(self, value: Any, staged: Staged, table: tables.Table) -> Written:
+        """Write a table to the folder of a snapshot, which does not exist yet."""
 
     @abstractmethod
     def read(self, uri: str) -> Any:
@@ -71,12 +81,14 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         """Return how many rows a table will have, if that is known before it is written."""
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """Return an upstream table: the snapshot that this run made, else the current one."""
+        """Return an upstream table: the snapshot that this run made, else the current one.
+
+        With ``LINEAGE_OF`` in the input's metadata it is the one that another upstream table was made from.
+        """
         store = self.data_folder.store
-        asset = tuple(context.asset_key.path)
         run_id, step = _run_and_step(context)
         with failures():
-            snapshot = store.of_run(asset, run_id) or store.require_current(asset)
+            snapshot = _upstream(store, context, run_id)
             self._reads.setdefault((run_id, step), {})[snapshot.asset] = snapshot.name
             self._holds.append(store.hold(snapshot, run_id))
             context.log.info(f"reading {snapshot.uri}")
@@ -120,7 +132,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         expected = upstream.rows if upstream else self.expected_rows(value)
         session = self.pyspark.spark_session
         with progress.reporting(session, table.rows_are, expected, context.log.info):
-            written = self.write(value, hadoop_uri(staged.uri), table)
+            written = self.write(value, staged, table)
         context.add_output_metadata(written.metadata)
         rows = stored_rows(session, table, hadoop_uri(staged.uri))
         summary = tables.summarize(
@@ -143,10 +155,10 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
 class ParquetIOManager(SnapshotIOManager):
     """Snapshots in Parquet, for assets that are DataFrames."""
 
-    def write(self, value: DataFrame, uri: str, table: tables.Table) -> Written:
+    def write(self, value: DataFrame, staged: Staged, table: tables.Table) -> Written:
         """Write a DataFrame."""
         rows, observation = tables.observe(table, value)
-        rows.write.parquet(uri)
+        rows.write.parquet(hadoop_uri(staged.uri))
         return Written({}, observation.get)
 
     def read(self, uri: str) -> DataFrame:
@@ -157,10 +169,10 @@ class ParquetIOManager(SnapshotIOManager):
 class SequenceFileIOManager(SnapshotIOManager):
     """Snapshots in SequenceFiles of file names and bytes, for the images."""
 
-    def write(self, value: ImageFiles, uri: str, table: tables.Table) -> Written:
+    def write(self, value: ImageFiles, staged: Staged, table: tables.Table) -> Written:
         """Write the images of a source and list what was skipped."""
         with value:
-            skipped = sequence_file.write(self.pyspark.spark_session, value, uri).skipped
+            skipped = sequence_file.write(self.pyspark.spark_session, value, hadoop_uri(staged.uri)).skipped
         records = [dg.TableRecord({"name": name, "reason": reason}) for name, reason in skipped.examples]
         metadata: dict[str, Any] = {"skipped": skipped.total, **_per_reason(skipped.counts)}
         return Written(metadata | ({"skipped_first": dg.MetadataValue.table(records)} if records else {}))
@@ -172,6 +184,34 @@ class SequenceFileIOManager(SnapshotIOManager):
     def expected_rows(self, value: ImageFiles) -> int | None:
         """Return the number of images in the source."""
         return value.count
+
+
+class ClassifierIOManager(SnapshotIOManager):
+    """Snapshots of one ``.npz`` file, for classifiers."""
+
+    def write(self, value: Classifier, staged: Staged, table: tables.Table) -> Written:
+        """Write a classifier, with the name of the dictionary that its encodings were made with."""
+        dictionary = self.data_folder.store.lineage(staged)["kmeans_dictionary"].name
+        data = classifier_to_npz(replace(value, dictionary=dictionary))
+        open_files(staged.uri, lambda: self.pyspark.spark_session).create(CLASSIFIER_FILE, data)
+        return Written({})
+
+    def read(self, uri: str) -> Classifier:
+        """Return the classifier of a snapshot."""
+        return read_classifier(self.pyspark.spark_session, uri)
+
+
+def _upstream(store: SnapshotStore, context: dg.InputContext, run_id: str) -> Snapshot:
+    asset = tuple(context.asset_key.path)
+    if not (maker := (context.definition_metadata or {}).get(LINEAGE_OF)):
+        return store.of_run(asset, run_id) or store.require_current(asset)
+    made = store.of_run((maker,), run_id) or store.require_current((maker,))
+    snapshot = store.lineage(made).get("/".join(asset))
+    if snapshot is None:
+        raise UserError(
+            f"The {'/'.join(asset)} that {maker} was made from is gone. Materialize {maker} again first."
+        )
+    return snapshot
 
 
 def _per_reason(counts: dict[str, int]) -> dict[str, int]:

@@ -17,10 +17,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vision_assets.errors import UserError
-from vision_assets.storage.files import Files
+from vision_assets.storage.files import Files, open_files
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 _MANIFESTS = "_snapshots"
 _PENDING = ".pending"
@@ -188,6 +191,38 @@ class SnapshotStore:
         name = made.inputs.get("/".join(asset))
         return next(iter(self._matching(asset, f"-{name}.")), None) if name else None
 
+    def lineage(self, made: "Staged | Snapshot") -> dict[str, Snapshot]:
+        """Return the snapshots that another was made from, directly or not.
+
+        Parameters
+        ----------
+        made : Staged or Snapshot
+
+        Returns
+        -------
+        dict
+            Asset to snapshot: the nearer one, if two of an asset took part. What is not stored any more is
+            left out.
+        """
+        found: dict[str, Snapshot] = {}
+        todo = [made]
+        while todo:
+            step = todo.pop(0)
+            for asset in step.inputs.keys() - found.keys():
+                if snapshot := self.input_of(step, tuple(asset.split("/"))):
+                    found[asset] = snapshot
+                    todo.append(snapshot)
+        return found
+
+    def read(self, snapshot: Snapshot, file: str) -> bytes:
+        """Return the content of a file in a snapshot's folder."""
+        return self._files.read(_join(snapshot.asset.split("/"), snapshot.name, file))
+
+    def files(self, snapshot: Snapshot) -> list[str]:
+        """Return the names of the visible files in a snapshot's folder."""
+        names = self._files.names(_join(snapshot.asset.split("/"), snapshot.name))
+        return [name for name in names if name[0] not in "._"]
+
     def measure(self, staged: Staged) -> tuple[int, int]:
         """Return number and total size in bytes of the files that were written."""
         sizes = self._files.sizes(_join(staged.asset, staged.name))
@@ -329,6 +364,27 @@ class SnapshotStore:
                 named.add(reference)
                 todo += known[reference].inputs.items() if reference in known else ()
         return named
+
+
+def open_store(data_folder: str) -> SnapshotStore:
+    """Open the snapshots in a data folder; Spark is started only for one that Hadoop's client must read.
+
+    Parameters
+    ----------
+    data_folder : str
+        A local path or any Hadoop URI.
+
+    Returns
+    -------
+    SnapshotStore
+    """
+    return SnapshotStore(open_files(data_folder, _start_spark))
+
+
+def _start_spark() -> "SparkSession":
+    from vision_assets.spark.session import start_session  # noqa: PLC0415 - Spark only when needed
+
+    return start_session()
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,24 @@ class SiftExtractor:
         ImageError
             If the image cannot be decoded, is too large, or SIFT fails on it.
         """
-        gray = decode_gray(data, max_pixels=self.options.max_pixels)
+        return self.extract_gray(decode_gray(data, max_pixels=self.options.max_pixels))
+
+    def extract_gray(self, gray: npt.NDArray[np.uint8]) -> ImageFeatures:
+        """Extract the features of a decoded image.
+
+        Parameters
+        ----------
+        gray : ndarray of shape (height, width), dtype uint8
+
+        Returns
+        -------
+        ImageFeatures
+
+        Raises
+        ------
+        ImageError
+            If SIFT fails on it.
+        """
         height, width = gray.shape
         try:
             shrunk = _shrink(gray, self.options.max_side)

@@ -20,7 +20,6 @@ from pyspark.sql import SparkSession
 from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
 from vision_assets.spark.image_files import (
-    DEFAULT_PATTERNS,
     ImageFiles,
     Pair,
     Patterns,
@@ -32,8 +31,9 @@ from vision_assets.spark.sources.hadoop import copy_to_local, list_status, open_
 from vision_assets.spark.sources.hadoop_tar import can_read, open_tar_blocks
 from vision_assets.spark.sources.tar import BLOCK, TarSplit, list_tar, open_tar
 from vision_assets.spark.sources.zip import ZipSplit, list_zip
+from vision_assets.vision.formats import DEFAULT_PATTERNS
 
-__all__ = ["DEFAULT_PATTERNS", "ImageFiles", "Reader", "Skipped", "open_source"]
+__all__ = ["ImageFiles", "Reader", "Skipped", "open_source"]
 
 Reader = Literal["auto", "workers", "driver"]
 Kind = Literal["sequence file", "zip", "gzip", "tar"]

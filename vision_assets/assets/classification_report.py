@@ -1,0 +1,103 @@
+"""How good the classifier is."""
+
+from typing import Any
+
+import dagster as dg
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+
+from vision_assets.assets.columns import definition_metadata
+from vision_assets.assets.image_classifier import ImageClassifierConfig
+from vision_assets.errors import UserError
+from vision_assets.failures import failures
+from vision_assets.spark.classification import predict
+from vision_assets.spark.report import confusion_matrices, report_table
+from vision_assets.spark.splits import TEST, count_sides, split_images, usable_images
+from vision_assets.spark.tables import CLASSIFICATION_REPORT
+from vision_assets.storage.io_managers import LINEAGE_OF
+from vision_assets.vision.classifier import Classifier
+from vision_assets.vision.evaluation import accuracy, class_figures, most_confused
+
+_OF_CLASSIFIER = dg.AssetIn(metadata={LINEAGE_OF: "image_classifier"})
+_NAMED_CLASSES = 10
+_NAMED_PAIRS = 20
+
+
+@dg.asset(
+    io_manager_key="parquet",
+    group_name="bovw",
+    kinds={"pyspark", "numpy", "parquet"},
+    code_version="1",
+    metadata=definition_metadata(CLASSIFICATION_REPORT.schema),
+    ins={"bow_encodings": _OF_CLASSIFIER, "sift_features": _OF_CLASSIFIER},
+)
+def classification_report(
+    context: dg.AssetExecutionContext,
+    image_classifier: Classifier,
+    bow_encodings: DataFrame,
+    sift_features: DataFrame,
+) -> DataFrame:
+    """Precision, recall, F1, support and confusions of each class and split, on images not trained on."""
+    classifier, labels = image_classifier, image_classifier.labels
+    options = ImageClassifierConfig(**classifier.settings).split_options()
+    sides = split_images(usable_images(sift_features, options), options)
+    with failures():
+        counts = count_sides(sides)
+        predictions = predict(bow_encodings, sides.where(f"side = '{TEST}'"), classifier).persist()
+        try:
+            confusions = confusion_matrices(predictions, classifier.splits, len(labels))
+        finally:
+            predictions.unpersist()
+        if not confusions.any(axis=(1, 2)).all():
+            raise UserError(
+                "There is no image to test on. Lower `train_per_class` of image_classifier, or with `split: "
+                "folder` put "
+                "images of the same classes into the folder `test`."
+            )
+    unknown = sum(n for (_, label, side), n in counts.items() if side == TEST and label not in labels)
+    if unknown:
+        context.log.warning(
+            f"{unknown:,} images to test are of classes without any image to train on; they are left out."
+        )
+    context.add_output_metadata(_metadata(labels, confusions) | {"test_images_of_unknown_classes": unknown})
+    return report_table(bow_encodings.sparkSession, labels, confusions, counts)
+
+
+def _metadata(labels: tuple[str, ...], confusions: NDArray[np.int64]) -> dict[str, Any]:
+    figures = accuracy(confusions)
+    total = confusions.sum(axis=0)
+    pairs = [
+        dg.TableRecord({"class": labels[true], "classified as": labels[predicted], "images": count})
+        for true, predicted, count in most_confused(total, _NAMED_PAIRS)
+    ]
+    return {
+        "std_of_mean_per_class_accuracy": figures.std_per_class,
+        "macro_f1": figures.macro_f1,
+        "chance_level": figures.chance,
+        "majority_class_accuracy": figures.majority,
+        "majority_class": labels[figures.majority_class],
+        "worst_and_best_classes": dg.MetadataValue.table(_worst_and_best(labels, total)),
+        **({"most_confused_pairs": dg.MetadataValue.table(pairs)} if pairs else {}),
+    }
+
+
+def _worst_and_best(labels: tuple[str, ...], confusion: NDArray[np.int64]) -> list[dg.TableRecord]:
+    """List the classes in the order of their recall; of many the first and the last."""
+    figures = class_figures(confusion)
+    tested = np.flatnonzero(figures.support)
+    order = tested[np.lexsort((figures.f1[tested], figures.recall[tested]))]
+    if len(order) > 2 * _NAMED_CLASSES:
+        order = np.concatenate([order[:_NAMED_CLASSES], order[-_NAMED_CLASSES:]])
+    return [
+        dg.TableRecord(
+            {
+                "class": labels[index],
+                "recall": round(float(figures.recall[index]), 3),
+                "precision": "" if np.isnan(figures.precision[index]) else f"{figures.precision[index]:.3f}",
+                "f1": round(float(figures.f1[index]), 3),
+                "test images, all splits": int(figures.support[index]),
+            }
+        )
+        for index in order
+    ]

@@ -1,0 +1,163 @@
+"""A linear classifier on the encodings."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Literal
+
+import dagster as dg
+from pydantic import Field
+from pyspark.sql import DataFrame
+
+from vision_assets.assets.columns import definition_metadata
+from vision_assets.errors import UserError
+from vision_assets.failures import failures
+from vision_assets.spark.classification import TrainingOptions, train_classifier
+from vision_assets.spark.splits import (
+    COPY,
+    SPARE,
+    TEST,
+    TRAIN,
+    SplitOptions,
+    count_parts,
+    count_sides,
+    split_images,
+    usable_images,
+)
+from vision_assets.spark.tables import IMAGE_CLASSIFIER
+from vision_assets.storage.io_managers import LINEAGE_OF
+from vision_assets.vision.feature_maps import FeatureMap
+
+
+class ImageClassifierConfig(dg.Config):
+    """How images are split and how the classifier is trained."""
+
+    split: Literal["random", "folder"] = Field(
+        default="random",
+        description="`random` chooses by the seed; `folder` takes the folders `train` and `test` at the top "
+        "of the "
+        "source, all that is in them.",
+    )
+    train_per_class: int = Field(
+        default=30,
+        ge=1,
+        description="Images of each class to train on; a class that has no more trains on two thirds of "
+        "them.",
+    )
+    test_per_class: int | None = Field(
+        default=50, ge=1, description="Images of each class to test on at most; null takes all the rest."
+    )
+    exclude_labels: list[str] = Field(
+        default=[],
+        description="Classes that take no part, such as Caltech's BACKGROUND_Google or 257.clutter.",
+    )
+    seed: int = Field(default=0, ge=0, le=2**63 - 1, description="Random seed of the splits.")
+    splits: int = Field(
+        default=3,
+        ge=1,
+        le=100,
+        description="Number of random splits. The report gives means over them; `predict` uses the first "
+        "one's model.",
+    )
+    feature_map: FeatureMap = Field(
+        default="hellinger",
+        description="Applied to each encoding first: `none`, `l2` (length 1), `hellinger` (square root of "
+        "shares) or "
+        "`chi2` (explicit map of the chi-square kernel, three values per word).",
+    )
+    reg_param: float = Field(
+        default=1e-4,
+        ge=0,
+        allow_inf_nan=False,
+        description="Regularisation: larger fits the training images less.",
+    )
+    max_iter: int = Field(
+        default=50, ge=1, le=10_000, description="Largest number of iterations of the training."
+    )
+
+    def split_options(self) -> SplitOptions:
+        """Return the options of the split alone."""
+        return SplitOptions(
+            split=self.split,
+            train_per_class=self.train_per_class,
+            test_per_class=self.test_per_class,
+            exclude_labels=tuple(self.exclude_labels),
+            seed=self.seed,
+            splits=self.splits,
+        )
+
+    def training_options(self) -> TrainingOptions:
+        """Return the options of the training alone."""
+        return TrainingOptions(self.feature_map, self.reg_param, self.max_iter)
+
+
+@dg.asset(
+    io_manager_key="classifier",
+    group_name="bovw",
+    kinds={"pyspark", "numpy"},
+    code_version="1",
+    metadata=definition_metadata(IMAGE_CLASSIFIER.schema),
+    ins={"sift_features": dg.AssetIn(metadata={LINEAGE_OF: "bow_encodings"})},
+    output_required=False,
+)
+def image_classifier(
+    context: dg.AssetExecutionContext,
+    config: ImageClassifierConfig,
+    bow_encodings: DataFrame,
+    sift_features: DataFrame,
+) -> Iterator[dg.Output]:
+    """Linear models of the labels on the encodings, one for each split; the label is the folder.
+
+    It is skipped where there is nothing to classify: fewer than two labels.
+    """
+    options = config.split_options()
+    with failures():
+        parts = count_parts(sift_features, options)
+        if parts["labels"] < 2 and not options.exclude_labels:
+            context.log.warning(
+                f"Nothing to classify: {parts['usable_images']:,} readable images have a label, of "
+                f"{parts['labels']} "
+                "different ones. The label is the folder that an image is in."
+            )
+            return
+        sides = split_images(usable_images(sift_features, options), options)
+        counts = count_sides(sides)
+        labels = tuple(sorted({label for _, label, side in counts if side == TRAIN}))
+        _require_two(labels, config, parts)
+        context.log.info(
+            f"{len(labels):,} classes, {_per_split(counts, TRAIN):,.0f} images to train on in each split"
+        )
+        classifier = train_classifier(
+            bow_encodings, sides, labels, options.rounds, config.training_options(), context.log.info
+        )
+    context.add_output_metadata(
+        {
+            **{name: count for name, count in parts.items() if name != "labels"},
+            "train_images": _per_split(counts, TRAIN),
+            "test_images": _per_split(counts, TEST),
+            "copies_left_out": _per_split(counts, COPY),
+            "spare_images": _per_split(counts, SPARE),
+        }
+    )
+    yield dg.Output(replace(classifier, settings=config.model_dump()))
+
+
+def _per_split(counts: Mapping[tuple[int, str, str], int], wanted: str) -> float:
+    """Images on a side, mean of the splits."""
+    splits = {split for split, _, _ in counts}
+    return sum(count for (_, _, side), count in counts.items() if side == wanted) / len(splits)
+
+
+def _require_two(labels: tuple[str, ...], config: ImageClassifierConfig, parts: Mapping[str, int]) -> None:
+    if len(labels) >= 2:
+        return
+    if config.split == "folder":
+        raise UserError(
+            f"There are {len(labels)} classes in the folder `train`, and two are needed. With `split: "
+            "folder` the source "
+            "must have the folders train/<class> and test/<class> at its top; else set `split: random`."
+        )
+    raise UserError(
+        f"There are {len(labels)} classes of two images or more among the {parts['usable_images']:,} usable "
+        "images, and "
+        f"two are needed. {parts['excluded_images']:,} images are excluded by `exclude_labels`."
+    )

@@ -1,0 +1,174 @@
+"""Classify new images with what the pipeline has stored, without Spark and without Dagster."""
+
+import io
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from vision_assets import settings
+from vision_assets.errors import UserError
+from vision_assets.spark.batches import centers_of
+from vision_assets.storage.snapshots import Snapshot, SnapshotStore, open_store
+from vision_assets.vision.classifier import CLASSIFIER_FILE, Classifier, classifier_from_npz
+from vision_assets.vision.decoding import ImageError
+from vision_assets.vision.encoding import Normalization, Pooling, encode
+from vision_assets.vision.nearest import Centers
+from vision_assets.vision.sift import SiftExtractor, SiftOptions
+
+Image: TypeAlias = str | os.PathLike[str] | bytes | NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What an image shows.
+
+    Parameters
+    ----------
+    labels : tuple of str
+        The most probable classes, the first one first; none if the image could not be used.
+    scores : tuple of float
+        Their probabilities; those of all classes add up to 1.
+    error : str, optional
+        Why the image could not be used; None when fine.
+    """
+
+    labels: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
+    error: str | None = None
+
+
+def predict(
+    images: Image | Iterable[Image], *, top: int = 1, data_folder: str | None = None
+) -> Iterator[Prediction]:
+    """Classify images with the current classifier.
+
+    Each image goes the way of the pipeline, with the settings that the classifier was made with: SIFT, the
+    classifier's own dictionary, the model of the first split. The result equals the pipeline's, to the bit.
+
+    Parameters
+    ----------
+    images : path, bytes, ndarray or iterable of them
+        Paths of image files, the content of image files, or decoded images: ndarray of shape (height, width)
+        or (height, width, 3), dtype uint8, colours in OpenCV's order blue, green, red.
+    top : int
+        How many classes to name, the most probable ones.
+    data_folder : str, optional
+        Path or Hadoop URI of the pipeline's tables. None takes the environment variable VISION_ASSETS_DATA,
+        or ``data``. Only for a Hadoop URI Spark is started.
+
+    Yields
+    ------
+    Prediction
+        One per image, in their order. An image that cannot be read has an error.
+
+    Raises
+    ------
+    UserError
+        If there is no classifier yet, or what is stored is damaged.
+
+    Examples
+    --------
+    >>> for prediction in predict(["beaver.jpg"], top=3):  # doctest: +SKIP
+    ...     print(prediction.labels, prediction.scores)
+    """
+    if top < 1:
+        raise UserError(f"top={top}: ask for 1 class or more")
+    model = _load(open_store(data_folder or settings.data_folder()))
+    if isinstance(images, str | os.PathLike | bytes | np.ndarray):
+        images = [images]
+    return (model.predict(image, top) for image in images)
+
+
+@dataclass(frozen=True)
+class _Model:
+    extractor: SiftExtractor
+    centers: Centers
+    pooling: Pooling
+    normalization: Normalization
+    classifier: Classifier
+
+    def predict(self, image: Image, top: int) -> Prediction:
+        try:
+            descriptors = self._descriptors(image)
+        except ImageError as error:
+            return Prediction(error=str(error))
+        except OSError as error:
+            return Prediction(error=f"the file cannot be read: {error.strerror}")
+        bow = encode(
+            descriptors, np.array([len(descriptors)]), self.centers, self.pooling, self.normalization
+        )
+        probabilities = self.classifier.probabilities(bow)[0]
+        best = np.argsort(-probabilities, kind="stable")[:top]
+        return Prediction(
+            tuple(self.classifier.labels[index] for index in best), tuple(probabilities[best].tolist())
+        )
+
+    def _descriptors(self, image: Image) -> NDArray[np.uint8]:
+        if isinstance(image, np.ndarray):
+            return self.extractor.extract_gray(_gray(image)).descriptors
+        data = image if isinstance(image, bytes) else Path(image).read_bytes()
+        return self.extractor.extract(data).descriptors
+
+
+def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if (
+        image.dtype != np.uint8
+        or not image.size
+        or image.ndim not in {2, 3}
+        or image.shape[2:] not in {(), (3,)}
+    ):
+        raise ImageError(
+            f"an array of shape {image.shape} and dtype {image.dtype} is no image: (height, width) or "
+            "(height, width, 3) and uint8 are needed"
+        )
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)  # type: ignore[return-value]
+
+
+def _load(store: SnapshotStore) -> _Model:
+    snapshot = store.require_current(("image_classifier",))
+    made_from = store.lineage(snapshot)
+    missing = {"bow_encodings", "kmeans_dictionary", "sift_features"} - made_from.keys()
+    if missing:
+        raise UserError(
+            f"What the classifier {snapshot.uri} was made from is gone: {', '.join(sorted(missing))}. "
+            "Materialize image_classifier again."
+        )
+    encoding = made_from["bow_encodings"].config
+    return _Model(
+        SiftExtractor(_sift_options(made_from["sift_features"])),
+        centers_of(_read_table(store, made_from["kmeans_dictionary"])),
+        encoding["pooling"],
+        encoding["normalization"],
+        _read_classifier(store, snapshot),
+    )
+
+
+def _sift_options(features: Snapshot) -> SiftOptions:
+    return SiftOptions(**{field.name: features.config[field.name] for field in fields(SiftOptions)})
+
+
+def _read_table(store: SnapshotStore, snapshot: Snapshot) -> pa.Table:
+    try:
+        parts = [pq.read_table(io.BytesIO(store.read(snapshot, file))) for file in store.files(snapshot)]
+        return pa.concat_tables(parts)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(snapshot, error) from error
+
+
+def _read_classifier(store: SnapshotStore, snapshot: Snapshot) -> Classifier:
+    try:
+        return classifier_from_npz(store.read(snapshot, CLASSIFIER_FILE))
+    except (OSError, ValueError) as error:
+        raise _damaged(snapshot, error) from error
+
+
+def _damaged(snapshot: Snapshot, error: Exception) -> UserError:
+    return UserError(f"{snapshot.uri} cannot be read ({error}). Materialize {snapshot.asset} again.")

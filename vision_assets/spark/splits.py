@@ -1,0 +1,183 @@
+"""Which images a classifier is trained on and which it is tested on."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F  # noqa: N812
+
+TRAIN, TEST, COPY, SPARE = "train", "test", "copy", "spare"
+_NO_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """How images are split into those to train on and those to test on.
+
+    Parameters
+    ----------
+    split : {"random", "folder"}
+        `folder` takes the folders ``train`` and ``test`` at the top of the source.
+    train_per_class : int
+        Images of each class to train on; a class that has no more of them trains on two thirds. Not for
+        `folder`.
+    test_per_class : int, optional
+        Images of each class to test on, at most; None takes all the rest. Not for `folder`.
+    exclude_labels : tuple of str
+        Classes that take no part.
+    seed : int
+    splits : int
+        How many random splits; one for `folder`.
+    """
+
+    split: Literal["random", "folder"] = "random"
+    train_per_class: int = 30
+    test_per_class: int | None = 50
+    exclude_labels: tuple[str, ...] = ()
+    seed: int = 0
+    splits: int = 3
+
+    @property
+    def rounds(self) -> int:
+        """Number of splits."""
+        return 1 if self.split == "folder" else self.splits
+
+
+def usable_images(features: DataFrame, options: SplitOptions) -> DataFrame:
+    """Choose the images that can take part: readable ones with a label that is not excluded.
+
+    Parameters
+    ----------
+    features : DataFrame
+        Columns ``fileName``, ``label``, ``digest``, ``error``.
+    options : SplitOptions
+
+    Returns
+    -------
+    DataFrame
+        Columns ``fileName``, ``label``, ``digest``.
+    """
+    wanted = F.col("error").isNull() & F.col("label").isNotNull()
+    if options.exclude_labels:
+        wanted &= ~F.col("label").isin(*options.exclude_labels)
+    return features.where(wanted).select("fileName", "label", "digest")
+
+
+def split_images(images: DataFrame, options: SplitOptions) -> DataFrame:
+    """Say of each image on which side of each split it is.
+
+    Which it is depends on the seed, the number of the split and the names of the images of a class alone.
+    Identical images count as one when they are put in order, and none is tested whose copy is trained on.
+
+    Parameters
+    ----------
+    images : DataFrame
+        From `usable_images`.
+    options : SplitOptions
+
+    Returns
+    -------
+    DataFrame
+        Columns ``split``, ``fileName``, ``label``, ``side``: ``train``, ``test``, ``copy`` (of an image that
+        is trained on) or ``spare`` (beyond what is asked for; the only image of a class; in neither of the
+        two folders).
+    """
+    chosen = _by_folder(images) if options.split == "folder" else _by_chance(images, options)
+    trained_on = F.max(F.col("train")).over(Window.partitionBy("split", "digest"))
+    candidate = ~F.col("train") & F.col("test") & ~F.col("trained_on")
+    place = F.count_if("candidate").over(Window.partitionBy("split", "label").orderBy("order", "fileName"))
+    limit = _NO_LIMIT if options.split == "folder" else options.test_per_class or _NO_LIMIT
+    return (
+        chosen.withColumn("trained_on", trained_on)
+        .withColumn("candidate", candidate)
+        .withColumn("place", place)
+        .select(
+            "split",
+            "fileName",
+            "label",
+            F.when(F.col("train"), TRAIN)
+            .when(F.col("test") & F.col("trained_on"), COPY)
+            .when(F.col("candidate") & (F.col("place") <= limit), TEST)
+            .otherwise(SPARE)
+            .alias("side"),
+        )
+    )
+
+
+def _by_chance(images: DataFrame, options: SplitOptions) -> DataFrame:
+    splits = images.sparkSession.range(options.splits).select(F.col("id").cast("int").alias("split"))
+    first_copy = F.min("fileName").over(Window.partitionBy("digest"))
+    ordered = (
+        images.withColumn("first_copy", first_copy)
+        .crossJoin(F.broadcast(splits))
+        .withColumn("order", F.xxhash64(F.lit(options.seed), "split", "first_copy"))
+    )
+    of_class = Window.partitionBy("split", "label")
+    size = F.count("*").over(of_class)
+    wanted = F.when(size > options.train_per_class, options.train_per_class).otherwise(
+        F.greatest(F.lit(1), F.floor(size * 2 / 3))
+    )
+    return (
+        ordered.withColumn("size", size)
+        .withColumn("wanted", wanted)
+        .withColumn("rank", F.row_number().over(of_class.orderBy("order", "first_copy", "fileName")))
+        .withColumn("train", (F.col("rank") <= F.col("wanted")) & (F.col("size") > 1))
+        .withColumn("test", ~F.col("train") & (F.col("size") > 1))
+    )
+
+
+def _by_folder(images: DataFrame) -> DataFrame:
+    parts = F.split("fileName", "/")
+    # A file directly in one of the two folders has no folder of its own to be labelled by.
+    top = F.when(F.size(parts) > 2, parts[0])
+    return (
+        images.withColumn("split", F.lit(0))
+        .withColumn("order", F.lit(0))
+        .withColumn("train", F.coalesce(top == TRAIN, F.lit(False)))
+        .withColumn("test", F.coalesce(top == TEST, F.lit(False)))
+    )
+
+
+def count_parts(features: DataFrame, options: SplitOptions) -> dict[str, int]:
+    """Count the images that cannot take part, by the reason, and those that can.
+
+    Parameters
+    ----------
+    features : DataFrame
+        Columns ``label``, ``error``.
+    options : SplitOptions
+
+    Returns
+    -------
+    dict
+        ``usable_images``, ``images_with_an_error``, ``images_without_label``, ``excluded_images``;
+        ``labels``: the number of classes among the first.
+    """
+    excluded = F.col("label").isin(*options.exclude_labels)
+    usable = F.col("error").isNull() & F.col("label").isNotNull() & ~excluded
+    found: Any = features.agg(
+        F.count_if(usable),
+        F.count_if(F.col("error").isNotNull()),
+        F.count_if(F.col("error").isNull() & F.col("label").isNull()),
+        F.count_if(F.col("error").isNull() & excluded),
+        F.count_distinct(F.when(usable, F.col("label"))),
+    ).head()
+    names = ("usable_images", "images_with_an_error", "images_without_label", "excluded_images", "labels")
+    return dict(zip(names, found, strict=True))
+
+
+def count_sides(sides: DataFrame) -> dict[tuple[int, str, str], int]:
+    """Count the images of each split, label and side.
+
+    Parameters
+    ----------
+    sides : DataFrame
+        From `split_images`.
+
+    Returns
+    -------
+    dict
+        (split, label, side) to number of images, where there are any.
+    """
+    rows = sides.groupBy("split", "label", "side").count().collect()
+    return {(row["split"], row["label"], row["side"]): row["count"] for row in rows}
