@@ -132,18 +132,14 @@ class Commands:
     def materialize(
         self, data: Path, *assets: str, config: Config | None = None, watched: bool = False
     ) -> Materialized:
-        """Materialize assets as a user does, all of them by default."""
+        """Materialize assets as a user does; by default all up to the encodings."""
         wanted = assets or ASSETS
         ops = {name: {"config": fields} for name, fields in (config or {}).items() if name in wanted}
         file = self._folder / "run.yaml"
         file.write_text(json.dumps({"ops": ops}))  # which is YAML as well
-        chosen = (
-            ("asset", "materialize", "--select", ",".join(assets))
-            if assets
-            else ("job", "execute", "-j", "bovw_pipeline")
-        )
         finished = self.run(
-            *(sys.executable, "-m", "dagster", *chosen, "-m", "vision_assets.definitions", "-c", file),
+            *(sys.executable, "-m", "dagster", "asset", "materialize", "--select", ",".join(wanted)),
+            *("-m", "vision_assets.definitions", "-c", file),
             environment={settings.DATA: str(data)},
             watched=watched,
         )

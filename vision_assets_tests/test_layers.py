@@ -16,7 +16,7 @@ BELOW = {
     "storage": {"spark", "vision"},
 }
 EXTERNAL = {
-    "vision": {"cv2", "numpy", "scipy", "PIL"},
+    "vision": {"cv2", "matplotlib", "numpy", "scipy", "PIL"},
     "spark": {"numpy", "pandas", "pyarrow", "pyspark", "py4j"},
     "storage": {"pyspark"},
 }

@@ -12,11 +12,15 @@ from vision_assets.assets.image_classifier import ImageClassifierConfig
 from vision_assets.errors import UserError
 from vision_assets.failures import failures
 from vision_assets.spark.classification import predict
-from vision_assets.spark.report import confusion_matrices, report_table
+from vision_assets.spark.gallery import Gallery
+from vision_assets.spark.pictures import picture_of_examples
+from vision_assets.spark.report import confusion_matrices, report_table, surest_predictions
 from vision_assets.spark.splits import TEST, count_sides, split_images, usable_images
+from vision_assets.spark.stored_tables import StoredImages
 from vision_assets.spark.tables import CLASSIFICATION_REPORT
-from vision_assets.storage.io_managers import LINEAGE_OF
+from vision_assets.storage.io_managers import LINEAGE_OF, as_metadata
 from vision_assets.vision.classifier import Classifier
+from vision_assets.vision.drawing import confusion_matrix
 from vision_assets.vision.evaluation import accuracy, class_figures, most_confused
 
 _OF_CLASSIFIER = dg.AssetIn(metadata={LINEAGE_OF: "image_classifier"})
@@ -30,11 +34,12 @@ _NAMED_PAIRS = 20
     kinds={"pyspark", "numpy", "parquet"},
     code_version="1",
     metadata=definition_metadata(CLASSIFICATION_REPORT.schema),
-    ins={"bow_encodings": _OF_CLASSIFIER, "sift_features": _OF_CLASSIFIER},
+    ins=dict.fromkeys(("image_seqfile", "sift_features", "bow_encodings"), _OF_CLASSIFIER),
 )
 def classification_report(
     context: dg.AssetExecutionContext,
     image_classifier: Classifier,
+    image_seqfile: StoredImages,
     bow_encodings: DataFrame,
     sift_features: DataFrame,
 ) -> DataFrame:
@@ -47,21 +52,33 @@ def classification_report(
         predictions = predict(bow_encodings, sides.where(f"side = '{TEST}'"), classifier).persist()
         try:
             confusions = confusion_matrices(predictions, classifier.splits, len(labels))
+            _require_test_images(confusions)
+            gallery = Gallery(image_seqfile)
+            examples = picture_of_examples(gallery, surest_predictions(predictions, gallery.names), labels)
         finally:
             predictions.unpersist()
-        if not confusions.any(axis=(1, 2)).all():
-            raise UserError(
-                "There is no image to test on. Lower `train_per_class` of image_classifier, or with `split: "
-                "folder` put "
-                "images of the same classes into the folder `test`."
-            )
     unknown = sum(n for (_, label, side), n in counts.items() if side == TEST and label not in labels)
     if unknown:
         context.log.warning(
             f"{unknown:,} images to test are of classes without any image to train on; they are left out."
         )
-    context.add_output_metadata(_metadata(labels, confusions) | {"test_images_of_unknown_classes": unknown})
+    pictures = {
+        "confusion_matrix": confusion_matrix(confusions.sum(axis=0), labels),
+        "surest_images": examples,
+    }
+    context.add_output_metadata(
+        _metadata(labels, confusions) | {"test_images_of_unknown_classes": unknown} | as_metadata(pictures)
+    )
     return report_table(bow_encodings.sparkSession, labels, confusions, counts)
+
+
+def _require_test_images(confusions: NDArray[np.int64]) -> None:
+    if not confusions.any(axis=(1, 2)).all():
+        raise UserError(
+            "There is no image to test on. Lower `train_per_class` of image_classifier, or with `split: "
+            "folder` put "
+            "images of the same classes into the folder `test`."
+        )
 
 
 def _metadata(labels: tuple[str, ...], confusions: NDArray[np.int64]) -> dict[str, Any]:

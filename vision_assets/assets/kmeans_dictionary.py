@@ -10,6 +10,8 @@ from vision_assets.assets.columns import definition_metadata
 from vision_assets.failures import failures
 from vision_assets.spark.dictionary import KMeansOptions, dictionary_table, train
 from vision_assets.spark.tables import KMEANS_DICTIONARY
+from vision_assets.storage.io_managers import as_metadata
+from vision_assets.vision.drawing import training_charts
 
 
 class KMeansDictionaryConfig(dg.Config):
@@ -69,6 +71,7 @@ def kmeans_dictionary(
             "descriptors": training.total,
             "seconds_per_iteration": round(sum(training.seconds) / len(training.seconds), 3),
             "inertia_of_every_iteration": dg.MetadataValue.table(iterations),
+            **as_metadata({"training": training_charts(training.inertia, training.final.statistics.counts)}),
         }
     )
     return dictionary_table(sift_features.sparkSession, training.final)

@@ -1,11 +1,11 @@
 """The report on a classifier: predictions in, the table `classification_report` out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.spark.splits import TRAIN
@@ -88,24 +88,25 @@ def _or_none(figures: NDArray[np.float64]) -> list[float | None]:
     return [None if np.isnan(figure) else float(figure) for figure in figures]
 
 
-def surest_predictions(predictions: DataFrame, images: DataFrame) -> pd.DataFrame:
+def surest_predictions(predictions: DataFrame, names: Sequence[str]) -> list[Row]:
     """Find, for each class, the surest right and the surest wrong prediction of the first split.
 
     Parameters
     ----------
     predictions : DataFrame
         From `vision_assets.spark.classification.predict`.
-    images : DataFrame
-        Column ``fileName``: the images to choose from.
+    names : sequence of str
+        File names of the images to choose from.
 
     Returns
     -------
-    pandas.DataFrame
-        Columns ``target``, ``right`` (whether it is), ``fileName``, ``predicted``, ``probability``; in the
-        order of the first two.
+    list of Row
+        Fields ``target``, ``right`` (whether it is), ``probability``, ``fileName``, ``predicted``.
     """
+    images = predictions.sparkSession.createDataFrame([(name,) for name in names], "fileName string")
     chosen = predictions.where("split = 0").join(F.broadcast(images), "fileName")
+    right = (F.col("target") == F.col("predicted")).alias("right")
     # The name decides between equal ones.
     surest = F.max(F.struct("probability", "fileName", "predicted")).alias("surest")
-    rows = chosen.groupBy("target", (F.col("target") == F.col("predicted")).alias("right")).agg(surest)
-    return rows.select("target", "right", "surest.*").orderBy("target", "right").toPandas()
+    rows = chosen.groupBy("target", right).agg(surest).select("target", "right", "surest.*")
+    return rows.orderBy("target", "right").collect()

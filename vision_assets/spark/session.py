@@ -28,7 +28,10 @@ _DEFAULT_JAVA_OPTIONS = "spark.driver.defaultJavaOptions"
 PARTITIONS_PER_CORE = 16  # so that progress shows and the last tasks do not wait for one long one
 SILENT_ARCHIVE = "-Xlog:cds*=off"
 """Java option: else a JVM that cannot use a class archive says so amid the output of a command."""
-_JVM_NOTICE = b"WARNING: Using incubator modules: jdk.incubator.vector"
+_JVM_NOTICES = (
+    b"WARNING: Using incubator modules: jdk.incubator.vector",
+    b"netlib-blas: JNI_OnLoad: dlopen(libblas.so.3) failed",  # MLlib goes on with Java code
+)
 
 
 def spark_config() -> dict[str, str]:
@@ -102,7 +105,7 @@ def _configured_properties() -> dict[str, str]:
 
 
 def start_jvm(config: dict[str, str]) -> None:
-    """Start Spark's JVM, if none runs, without the one line on its error stream that nobody can act on.
+    """Start Spark's JVM, if none runs, without those lines on its error stream that nobody can act on.
 
     Parameters
     ----------
@@ -126,7 +129,7 @@ def start_jvm(config: dict[str, str]) -> None:
 
 def _forward(stream: IO[bytes]) -> None:
     for line in stream:
-        if line.rstrip() != _JVM_NOTICE:
+        if not line.startswith(_JVM_NOTICES):
             os.write(2, line)
 
 

@@ -50,9 +50,13 @@ class StoredImages:
         """Read file names and sizes in bytes, as `vision_assets.spark.tables.IMAGE_SEQFILE` describes."""
         return self.table().selectExpr("fileName", "cast(octet_length(content) as bigint) as length")
 
-    def _default_partitions(self) -> int:
+    def size(self) -> int:
+        """Return the size of all parts in bytes."""
         files, path = sequence_file.hadoop_path(self.spark, self.uri)
-        size = files.getContentSummary(path).getLength()
+        return int(files.getContentSummary(path).getLength())
+
+    def _default_partitions(self) -> int:
+        size = self.size()
         cores = self.spark.sparkContext.defaultParallelism
         enough = min(PARTITIONS_PER_CORE * cores, -(-size // _SMALLEST_PARTITION))
         return max(cores, enough, -(-size // _LARGEST_PARTITION))

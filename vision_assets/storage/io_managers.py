@@ -2,6 +2,7 @@
 
 import time
 from abc import abstractmethod
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
@@ -22,8 +23,10 @@ from vision_assets.spark.stored_tables import (
     stored_rows,
 )
 from vision_assets.storage.files import hadoop_uri, open_files
+from vision_assets.storage.pictures import pictures_of
 from vision_assets.storage.snapshots import Snapshot, SnapshotStore, Staged
 from vision_assets.vision.classifier import CLASSIFIER_FILE, Classifier, classifier_to_npz
+from vision_assets.vision.drawing import Picture
 
 LINEAGE_OF = "lineage_of"
 """Metadata of an asset's input: read the snapshot from which the current one of this other input was made."""
@@ -110,6 +113,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             f"{snapshot.seconds:.1f} s: {snapshot.uri}"
         )
         context.add_output_metadata(_metadata(snapshot))
+        self._show(context, store, snapshot)
         try:
             removed = store.prune(asset, self.data_folder.keep_snapshots)
         except Exception as error:  # noqa: BLE001 - the table is stored, whatever the clean-up meets
@@ -117,6 +121,14 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         else:
             if removed:
                 context.log.info(f"removed old snapshots: {', '.join(removed)}")
+
+    def _show(self, context: dg.OutputContext, store: SnapshotStore, snapshot: Snapshot) -> None:
+        try:
+            pictures = pictures_of(self.pyspark.spark_session, store, snapshot)
+        except Exception as error:  # noqa: BLE001 - the table is stored, whether it can be drawn or not
+            context.log.warning(f"no pictures of {snapshot.asset} could be drawn: {error}")
+        else:
+            context.add_output_metadata(as_metadata(pictures))
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """Let go of the snapshots that this run has read, however it ended."""
@@ -199,6 +211,11 @@ class ClassifierIOManager(SnapshotIOManager):
     def read(self, uri: str) -> Classifier:
         """Return the classifier of a snapshot."""
         return read_classifier(self.pyspark.spark_session, uri)
+
+
+def as_metadata(pictures: Mapping[str, Picture]) -> dict[str, dg.MetadataValue]:
+    """Return pictures as metadata that Dagster's page shows."""
+    return {f"picture_{name}": dg.MetadataValue.md(pic.markdown()) for name, pic in pictures.items()}
 
 
 def _upstream(store: SnapshotStore, context: dg.InputContext, run_id: str) -> Snapshot:

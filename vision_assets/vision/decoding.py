@@ -33,6 +33,12 @@ _PAM_HEIGHT = re.compile(rb"^HEIGHT\s+(\d{1,9})\s*$", re.MULTILINE)
 _HDR_SIZE = re.compile(rb"^-Y (\d{1,9}) \+X (\d{1,9})", re.MULTILINE)
 _TEXT_HEADER_BYTES = 4096
 
+_REDUCED_MODES = (
+    (8, cv2.IMREAD_REDUCED_COLOR_8),
+    (4, cv2.IMREAD_REDUCED_COLOR_4),
+    (2, cv2.IMREAD_REDUCED_COLOR_2),
+)
+
 
 class ImageError(Exception):
     """An image that cannot be used. The message says in one line what is wrong with it.
@@ -95,6 +101,49 @@ def decode_gray(data: bytes, *, max_pixels: int) -> npt.NDArray[np.uint8]:
     A JPEG is taken as whole if an end-of-image marker follows its first scan. One that lost data before an
     intact end decodes, with grey in place of what is lost, as everywhere else where libjpeg is at work.
     """
+    return _decode(data, max_pixels, lambda _: cv2.IMREAD_GRAYSCALE)
+
+
+def decode_preview(data: bytes, *, side: int, max_pixels: int) -> npt.NDArray[np.uint8]:
+    """Decode an image file to a small picture in colour.
+
+    Parameters
+    ----------
+    data : bytes
+        The content of the file, in any format that OpenCV knows.
+    side : int
+        The longer side of the picture in pixels; a smaller image is not enlarged.
+    max_pixels : int
+        The largest width x height to decode, in pixels.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), dtype uint8
+        Blue, green, red.
+
+    Raises
+    ------
+    ImageError
+        As `decode_gray` does.
+    """
+    image = _decode(data, max_pixels, partial(_preview_mode, side))
+    scale = side / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+
+
+def _preview_mode(side: int, header: _Header) -> int:
+    """Have libjpeg decode at an eighth, a quarter or half of the size where that is enough."""
+    longer = max(header.width or 0, header.height or 0)
+    for factor, mode in _REDUCED_MODES:
+        if header.kind == "JPEG" and longer >= factor * side:
+            return mode
+    return cv2.IMREAD_COLOR_BGR
+
+
+def _decode(data: bytes, max_pixels: int, mode: Callable[[_Header], int]) -> npt.NDArray[np.uint8]:
     if not data:
         raise ImageError("the file is empty")
     header = _read_header(data)
@@ -106,7 +155,7 @@ def decode_gray(data: bytes, *, max_pixels: int) -> npt.NDArray[np.uint8]:
             width=header.width,
             height=header.height,
         )
-    image = _imdecode(data, header)
+    image = _imdecode(data, header, mode(header))
     # Again, because some headers cannot be read beforehand.
     _check_size(image.shape[1], image.shape[0], max_pixels)
     return image
@@ -138,17 +187,17 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def _imdecode(data: bytes, header: _Header) -> npt.NDArray[np.uint8]:
+def _imdecode(data: bytes, header: _Header, mode: int) -> npt.NDArray[np.uint8]:
     try:
         with _silent_opencv():
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     except cv2.error as error:
         raise ImageError(
             f"OpenCV cannot decode it: {opencv_reason(error)}", width=header.width, height=header.height
         ) from error
     if image is None:
         raise _undecodable(data, header)
-    return image  # type: ignore[return-value]  # IMREAD_GRAYSCALE gives uint8 always
+    return image  # type: ignore[return-value]  # without IMREAD_ANYDEPTH it is uint8 always
 
 
 def _undecodable(data: bytes, header: _Header) -> ImageError:

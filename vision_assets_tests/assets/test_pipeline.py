@@ -20,10 +20,9 @@ from vision_assets.spark.stored_tables import StoredImages
 from vision_assets.spark.tables import IMAGES
 from vision_assets.vision.cells import descriptor_matrix
 from vision_assets.vision.sift import SiftOptions
+from vision_assets_tests.pipeline import UP_TO_ENCODINGS as ASSETS
 from vision_assets_tests.pipeline import WORDS, Pipeline, read_table
 from vision_assets_tests.vision import images
-
-ASSETS = ("image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings")
 
 
 def test_the_whole_graph(filled: Pipeline, image_folder: Path) -> None:

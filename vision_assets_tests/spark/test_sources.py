@@ -19,10 +19,10 @@ from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
 from vision_assets.spark.image_files import Patterns
 from vision_assets.spark.sources import ImageFiles, Reader, open_source
-from vision_assets.vision.formats import DEFAULT_PATTERNS
 from vision_assets.spark.sources.folder import FolderSplit
 from vision_assets.spark.sources.tar import TarSplit, list_tar
 from vision_assets.spark.sources.zip import ZipSplit, list_zip
+from vision_assets.vision.formats import DEFAULT_PATTERNS
 
 Files = dict[str, bytes]
 

@@ -1,0 +1,100 @@
+"""A bounded choice of stored images for pictures: what it costs does not grow with the collection."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from itertools import chain, zip_longest
+from typing import TypeVar
+from urllib.parse import unquote
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F  # noqa: N812
+
+from vision_assets.spark.features import label_of
+from vision_assets.spark.sequence_file import escape_glob
+from vision_assets.spark.stored_tables import StoredImages
+
+_PART_BYTES = 2**23
+_PARTS = 16
+_FILES = 16
+_T = TypeVar("_T")
+
+
+class Gallery:
+    """Images of at most 16 evenly spaced parts, of about 8 MB each, of a stored SequenceFile.
+
+    Parameters
+    ----------
+    images : StoredImages
+    """
+
+    def __init__(self, images: StoredImages) -> None:
+        self._images = images
+
+    @cached_property
+    def _table(self) -> DataFrame:
+        return self._images.table(max(1, self._images.size() // _PART_BYTES))
+
+    @cached_property
+    def names(self) -> list[str]:
+        """File names in the order of the source."""
+        return [row.fileName for row in self.collect(lambda table: table.select("fileName"))]
+
+    def collect(self, chosen: Callable[[DataFrame], DataFrame]) -> list[Row]:
+        """Compute a table of the images, on the parts of the gallery alone.
+
+        Parameters
+        ----------
+        chosen : callable
+            Takes a DataFrame with the columns ``fileName`` and ``content``; returns one with as many
+            partitions.
+
+        Returns
+        -------
+        list of Row
+        """
+        rows = chosen(self._table).rdd
+        parts = spread(range(rows.getNumPartitions()), _PARTS)
+        return list(rows.context.runJob(rows, _all, parts))
+
+    def load(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Return the bytes of some of the images."""
+        rows = self.collect(lambda table: table.where(F.col("fileName").isin(*names)))
+        return {row.fileName: bytes(row.content) for row in rows}
+
+
+def _all(rows: Iterable[Row]) -> Iterable[Row]:
+    return rows
+
+
+def spread(values: Sequence[_T], count: int) -> list[_T]:
+    """Choose evenly spaced values, all of them if there are no more."""
+    wanted = min(count, len(values))
+    return [values[(2 * index + 1) * len(values) // (2 * wanted)] for index in range(wanted)]
+
+
+def spread_over_labels(names: Iterable[str], count: int) -> list[str]:
+    """Choose file names of as many labels as possible, in the order of the labels.
+
+    Parameters
+    ----------
+    names : iterable of str
+    count : int
+
+    Returns
+    -------
+    list of str
+    """
+    by_label: dict[str, list[str]] = {}
+    for name in names:
+        by_label.setdefault(label_of(name) or "", []).append(name)
+    labels = spread(sorted(by_label), count)
+    # The first image of each label, then the second of each, ...
+    turns = chain.from_iterable(zip_longest(*(by_label[label] for label in labels)))
+    chosen = [name for name in turns if name is not None][:count]
+    return sorted(chosen, key=lambda name: (label_of(name) or "", name))
+
+
+def some_rows(table: DataFrame) -> DataFrame:
+    """Return the rows in at most 16 evenly spaced files of a stored table."""
+    files = [escape_glob(unquote(file)) for file in spread(sorted(table.inputFiles()), _FILES)]
+    return table.sparkSession.read.schema(table.schema).parquet(*files)

@@ -1,0 +1,354 @@
+"""Pictures of stored tables: a bounded number of rows in, small pictures out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark import Broadcast
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F  # noqa: N812
+
+from vision_assets.spark.dictionary import load_centers
+from vision_assets.spark.gallery import Gallery, some_rows, spread, spread_over_labels
+from vision_assets.vision.cells import descriptor_matrix, keypoint_matrix
+from vision_assets.vision.decoding import ImageError, decode_gray, decode_preview
+from vision_assets.vision.drawing import (
+    Example,
+    Image,
+    Picture,
+    WordPatches,
+    contact_sheet,
+    count_histogram,
+    cut_patch,
+    keypoint_sheet,
+    strongest_words_sheet,
+    surest_sheet,
+    word_sheet,
+)
+from vision_assets.vision.nearest import Centers, nearest_centers, squared_distances
+
+_SHEET = 30
+_SIDE = 320  # of a preview in pixels
+_LARGEST = 10**8  # pixels of an image that is shown: all that was extracted from, by default
+_KEYPOINT_IMAGES = 6
+_WORD_IMAGES = 64
+_WORDS = 6
+_PATCHES = 10
+_ENCODED_IMAGES = 5
+_EXAMPLE_CLASSES = 8
+
+
+def pictures_of_images(gallery: Gallery) -> dict[str, Picture]:
+    """Draw a contact sheet over the classes.
+
+    Parameters
+    ----------
+    gallery : Gallery
+
+    Returns
+    -------
+    dict
+        Name to picture.
+    """
+    names = spread_over_labels(gallery.names, _SHEET)
+    previews = load_previews(gallery, names)
+    captions = [(name.rpartition("/")[0].rpartition("/")[2] or name, name) for name in names]
+    return {"contact_sheet": contact_sheet([(c, previews[name]) for c, name in captions if name in previews])}
+
+
+def pictures_of_features(gallery: Gallery, features: DataFrame) -> dict[str, Picture]:
+    """Draw the keypoints of some images, and how many the images have.
+
+    Parameters
+    ----------
+    gallery : Gallery
+    features : DataFrame
+        Of the schema of `vision_assets.spark.tables.SIFT_FEATURES`.
+
+    Returns
+    -------
+    dict
+        Name to picture.
+    """
+    names = spread_over_labels(gallery.names, _SHEET)
+    columns = ("fileName", "width", "keypointCount", "keypoints")
+    found = features.where(F.col("fileName").isin(*names) & (F.col("keypointCount") > 0)).select(*columns)
+    rows = spread(found.orderBy("fileName").collect(), _KEYPOINT_IMAGES)
+    previews = load_previews(gallery, [row.fileName for row in rows])
+    counts = some_rows(features).where("error is null").select("keypointCount").toArrow()
+    return {
+        "keypoints": keypoint_sheet(
+            [
+                (row.fileName, previews[row.fileName], _shrunk(row, previews[row.fileName].shape[1]))
+                for row in rows
+                if row.fileName in previews
+            ]
+        ),
+        "keypoints_per_image": count_histogram(
+            counts["keypointCount"].to_numpy(),
+            title=f"Keypoints per image, {counts.num_rows:,} images",
+            x_label="keypoints",
+            y_label="images",
+        ),
+    }
+
+
+def _shrunk(row: Row, width: int) -> NDArray[np.float32]:
+    """Return keypoints in pixels of a preview of this width."""
+    keypoints = keypoint_matrix(bytes(row.keypoints)).copy()
+    scale = width / row.width
+    keypoints[:, :2] = (keypoints[:, :2] + 0.5) * scale - 0.5
+    keypoints[:, 2] *= scale
+    return keypoints
+
+
+class _Patch(NamedTuple):
+    """Where a descriptor looks, and how far it is from the centre of its word."""
+
+    distance: float
+    file_name: str
+    keypoint: bytes
+
+
+def pictures_of_dictionary(
+    gallery: Gallery, features: DataFrame, dictionary: DataFrame
+) -> dict[str, Picture]:
+    """Draw the largest and the most specific words by what lies nearest to their centres.
+
+    Parameters
+    ----------
+    gallery : Gallery
+    features, dictionary : DataFrame
+        Of the schemas in `vision_assets.spark.tables`.
+
+    Returns
+    -------
+    dict
+        Name to picture.
+    """
+    words = dictionary.select("wordId", "descriptorCount", "inertia").orderBy("wordId").toArrow()
+    sizes, inertia = words["descriptorCount"].to_numpy(), words["inertia"].to_numpy()
+    spreads = np.sqrt(inertia / sizes)
+    # Words of very few descriptors are specific by nature.
+    common = np.flatnonzero(sizes >= np.median(sizes) / 2)
+    largest = np.argsort(-sizes, kind="stable")[:_WORDS]
+    specific = common[np.argsort(spreads[common], kind="stable")][:_WORDS]
+    chosen = np.unique(np.concatenate([largest, specific]))
+    patches = _patches_of_words(gallery, features, Centers(load_centers(dictionary).matrix[chosen]))
+    by_word = dict(zip(chosen.tolist(), patches, strict=True))
+
+    def rows(words: NDArray[np.int64], note: str, values: NDArray) -> list[WordPatches]:
+        return [WordPatches(word, note.format(values[word]), by_word[word]) for word in words.tolist()]
+
+    return {
+        "visual_words": word_sheet(
+            [
+                ("The largest words", rows(largest, "{:,} descriptors", sizes)),
+                ("The most specific words", rows(specific, "{:.0f} mean distance", spreads)),
+            ]
+        )
+    }
+
+
+def _patches_of_words(
+    gallery: Gallery, features: DataFrame, centers: Centers
+) -> list[list[NDArray[np.uint8]]]:
+    """Find the patches nearest to each centre, of an image one at most."""
+    names = spread(gallery.names, _WORD_IMAGES)
+    described = features.where(F.col("fileName").isin(*names)).where("keypointCount > 0")
+    shared = features.sparkSession.sparkContext.broadcast(centers)
+    nearest = described.select("fileName", "keypointCount", "keypoints", "descriptors").mapInArrow(
+        partial(_nearest_of_images, shared), "word int, distance double, fileName string, keypoint binary"
+    )
+    found: list[list[_Patch]] = [[] for _ in range(len(centers))]
+    for row in nearest.collect():
+        found[row.word].append(_Patch(row.distance, row.fileName, bytes(row.keypoint)))
+    best = [sorted(patches)[:_PATCHES] for patches in found]
+    cut = _cut_patches(gallery, [patch for patches in best for patch in patches])
+    return [[cut[patch] for patch in patches if patch in cut] for patches in best]
+
+
+def _nearest_of_images(
+    shared: "Broadcast[Centers]", batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Find of each image the descriptor nearest to each centre."""
+    centers = shared.value
+    words = np.arange(len(centers))
+    for batch in batches:
+        for row in batch.to_pylist():
+            descriptors = descriptor_matrix(row["descriptors"], centers.matrix.shape[1])
+            products = descriptors.astype(np.float64) @ centers.matrix.T
+            nearest = (centers.half_square_norms - products + _half_square_norms(descriptors)).argmin(axis=0)
+            keypoints = keypoint_matrix(row["keypoints"])[nearest]
+            yield pa.record_batch(
+                {
+                    "word": pa.array(words, pa.int32()),
+                    "distance": np.sqrt(squared_distances(descriptors[nearest], centers, words)),
+                    "fileName": [row["fileName"]] * len(words),
+                    "keypoint": [keypoint.tobytes() for keypoint in keypoints],
+                }
+            )
+
+
+def _half_square_norms(descriptors: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return halves of the squared lengths, as a column."""
+    return np.square(descriptors, dtype=np.float64).sum(axis=1, keepdims=True) / 2
+
+
+def _cut_patches(gallery: Gallery, wanted: Sequence[_Patch]) -> dict[_Patch, NDArray[np.uint8]]:
+    by_image: dict[str, list[_Patch]] = {}
+    for patch in wanted:
+        by_image.setdefault(patch.file_name, []).append(patch)
+    rows = gallery.collect(
+        lambda table: table.where(F.col("fileName").isin(*by_image)).mapInArrow(
+            partial(_cut_of_images, by_image), "fileName string, number int, side int, pixels binary"
+        )
+    )
+    return {
+        by_image[row.fileName][row.number]: np.frombuffer(bytes(row.pixels), np.uint8).reshape(
+            row.side, row.side
+        )
+        for row in rows
+    }
+
+
+def _cut_of_images(
+    wanted: Mapping[str, Sequence[_Patch]], batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        for name, data in zip(batch["fileName"].to_pylist(), batch["content"], strict=True):
+            gray = decode_gray(data.as_py(), max_pixels=_LARGEST)
+            patches = [cut_patch(gray, keypoint_matrix(patch.keypoint)[0]) for patch in wanted[name]]
+            yield pa.record_batch(
+                {
+                    "fileName": [name] * len(patches),
+                    "number": pa.array(range(len(patches)), pa.int32()),
+                    "side": pa.array([len(patch) for patch in patches], pa.int32()),
+                    "pixels": [patch.tobytes() for patch in patches],
+                }
+            )
+
+
+def pictures_of_encodings(
+    gallery: Gallery, features: DataFrame, dictionary: DataFrame, encodings: DataFrame
+) -> dict[str, Picture]:
+    """Draw the strongest words of some images, and how many words the images use.
+
+    Parameters
+    ----------
+    gallery : Gallery
+    features, dictionary, encodings : DataFrame
+        Of the schemas in `vision_assets.spark.tables`.
+
+    Returns
+    -------
+    dict
+        Name to picture.
+    """
+    names = spread_over_labels(gallery.names, _SHEET)
+    described = features.where(F.col("fileName").isin(*names)).where("keypointCount > 0")
+    columns = ("fileName", "keypoints", "descriptors", "bow")
+    found = described.join(encodings.select("fileName", "bow"), "fileName").select(*columns)
+    rows = spread(found.orderBy("fileName").collect(), _ENCODED_IMAGES)
+    images = gallery.load([row.fileName for row in rows])
+    centers = load_centers(dictionary)
+    used = some_rows(encodings).select("bow").mapInArrow(_count_words, "words int").toArrow()
+    return {
+        "strongest_words": strongest_words_sheet(
+            [
+                (row.fileName, _preview(images[row.fileName]), _strongest(row, images[row.fileName], centers))
+                for row in rows
+            ]
+        ),
+        "words_per_image": count_histogram(
+            used["words"].to_numpy(),
+            title=f"Words used per image, {used.num_rows:,} images",
+            x_label=f"words of {len(centers):,}",
+            y_label="images",
+        ),
+    }
+
+
+def _strongest(row: Row, data: bytes, centers: Centers) -> list[WordPatches]:
+    """Return the words of the highest values, each with what lies nearest to its centre in the image."""
+    bow = np.array(row.bow)
+    keypoints = keypoint_matrix(bytes(row.keypoints))
+    descriptors = descriptor_matrix(bytes(row.descriptors), centers.matrix.shape[1])
+    words = nearest_centers(descriptors, centers)
+    distances = squared_distances(descriptors, centers, words)
+    gray = decode_gray(data, max_pixels=_LARGEST)
+    strongest = [word for word in np.argsort(-bow, kind="stable")[:_WORDS].tolist() if bow[word] > 0]
+    patches = []
+    for word in strongest:
+        members = np.flatnonzero(words == word)
+        nearest = members[np.argsort(distances[members], kind="stable")]
+        patches.append(
+            WordPatches(
+                word, f"{bow[word]:.3g}", [cut_patch(gray, keypoints[index]) for index in nearest[:4]]
+            )
+        )
+    return patches
+
+
+def _count_words(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Count the words that each image uses."""
+    for batch in batches:
+        bow = batch["bow"].flatten().to_numpy().reshape(len(batch), -1)
+        yield pa.record_batch({"words": np.count_nonzero(bow, axis=1).astype(np.int32)})
+
+
+def picture_of_examples(gallery: Gallery, surest: Sequence[Row], labels: Sequence[str]) -> Picture:
+    """Draw the surest right and the surest wrong images of some classes.
+
+    Parameters
+    ----------
+    gallery : Gallery
+    surest : sequence of Row
+        From `vision_assets.spark.report.surest_predictions`, on images of the gallery.
+    labels : sequence of str
+        The classes in order.
+
+    Returns
+    -------
+    Picture
+    """
+    by_class: dict[int, dict[bool, Row]] = {}
+    for row in surest:
+        by_class.setdefault(row.target, {})[row.right] = row
+    # Classes that have both say more.
+    both = [target for target, rows in by_class.items() if len(rows) == 2]
+    others = [target for target, rows in by_class.items() if len(rows) < 2]
+    shown = spread(sorted(both), _EXAMPLE_CLASSES)
+    shown += spread(sorted(others), _EXAMPLE_CLASSES - len(shown))
+    previews = load_previews(gallery, [row.fileName for target in shown for row in by_class[target].values()])
+
+    def example(target: int, *, right: bool) -> Example | None:
+        row = by_class[target].get(right)
+        if row is None or row.fileName not in previews:
+            return None
+        said = "" if right else f"said {labels[row.predicted]}, "
+        return Example(previews[row.fileName], f"{said}{row.probability:.2f}")
+
+    return surest_sheet(
+        [
+            (labels[target], example(target, right=True), example(target, right=False))
+            for target in sorted(shown)
+        ]
+    )
+
+
+def load_previews(gallery: Gallery, names: Sequence[str]) -> dict[str, Image]:
+    """Return small versions of some images of a gallery; those that cannot be decoded are left out."""
+    previews = {}
+    for name, data in gallery.load(names).items():
+        with suppress(ImageError):
+            previews[name] = _preview(data)
+    return previews
+
+
+def _preview(data: bytes) -> Image:
+    return decode_preview(data, side=_SIDE, max_pixels=_LARGEST)

@@ -1,0 +1,59 @@
+"""Which pictures show a snapshot."""
+
+from collections.abc import Callable, Mapping
+
+from pyspark.sql import DataFrame, SparkSession
+
+from vision_assets.spark import pictures
+from vision_assets.spark.gallery import Gallery
+from vision_assets.spark.stored_tables import StoredImages, read_parquet
+from vision_assets.storage.files import hadoop_uri
+from vision_assets.storage.snapshots import Snapshot, SnapshotStore
+from vision_assets.vision.drawing import Picture
+
+
+class _Tables:
+    """A snapshot and those that it was made from, opened when they are asked for."""
+
+    def __init__(self, spark: SparkSession, snapshots: Mapping[str, Snapshot]) -> None:
+        self._spark = spark
+        self._snapshots = snapshots
+
+    @property
+    def gallery(self) -> Gallery:
+        return Gallery(StoredImages(self._spark, hadoop_uri(self._snapshots["image_seqfile"].uri)))
+
+    def __getitem__(self, asset: str) -> DataFrame:
+        return read_parquet(self._spark, hadoop_uri(self._snapshots[asset].uri))
+
+
+_DRAW: Mapping[str, Callable[[_Tables], dict[str, Picture]]] = {
+    "image_seqfile": lambda tables: pictures.pictures_of_images(tables.gallery),
+    "sift_features": lambda tables: pictures.pictures_of_features(tables.gallery, tables["sift_features"]),
+    "kmeans_dictionary": lambda tables: pictures.pictures_of_dictionary(
+        tables.gallery, tables["sift_features"], tables["kmeans_dictionary"]
+    ),
+    "bow_encodings": lambda tables: pictures.pictures_of_encodings(
+        tables.gallery, tables["sift_features"], tables["kmeans_dictionary"], tables["bow_encodings"]
+    ),
+}
+
+
+def pictures_of(spark: SparkSession, store: SnapshotStore, snapshot: Snapshot) -> dict[str, Picture]:
+    """Draw the pictures of a snapshot.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    store : SnapshotStore
+    snapshot : Snapshot
+
+    Returns
+    -------
+    dict
+        Name to picture; empty if there is nothing to be drawn of its asset.
+    """
+    draw = _DRAW.get(snapshot.asset)
+    if draw is None:
+        return {}
+    return draw(_Tables(spark, store.lineage(snapshot) | {snapshot.asset: snapshot}))
