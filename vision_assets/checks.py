@@ -103,4 +103,23 @@ def readable_images(pyspark: SparkResource, data_folder: DataFolder) -> dg.Asset
     )
 
 
-checks = [*(_invariant_checks(asset, table) for asset, table in tables.TABLES.items()), readable_images]
+@dg.asset_check(
+    asset="classification_report",
+    description="The mean accuracy of the classes is above the chance level, 1 / number of classes.",
+)
+def better_than_chance(data_folder: DataFolder) -> dg.AssetCheckResult:
+    """Warn when a classifier has learnt nothing."""
+    counts = _current(data_folder, ("classification_report",)).counts
+    reached, chance = counts["mean_per_class_accuracy"], 1 / counts["classes"]
+    return dg.AssetCheckResult(
+        passed=reached > chance,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"mean_per_class_accuracy": reached, "chance_level": chance},
+    )
+
+
+checks = [
+    *(_invariant_checks(asset, table) for asset, table in tables.TABLES.items()),
+    readable_images,
+    better_than_chance,
+]

@@ -10,17 +10,17 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.spark.features import label_of
-from vision_assets.spark.sequence_file import escape_glob
+from vision_assets.spark.sequence_file import escape_glob, part_files, read_table, size_of
 from vision_assets.spark.stored_tables import StoredImages
 
-_PART_BYTES = 2**23
-_PARTS = 16
 _FILES = 16
+_PIECES = 16
+_PIECE_BYTES = 2**23
 _T = TypeVar("_T")
 
 
 class Gallery:
-    """Images of at most 16 evenly spaced parts, of about 8 MB each, of a stored SequenceFile.
+    """Images of at most 16 evenly spaced pieces, of about 8 MB each, of a stored SequenceFile.
 
     Parameters
     ----------
@@ -32,7 +32,10 @@ class Gallery:
 
     @cached_property
     def _table(self) -> DataFrame:
-        return self._images.table(max(1, self._images.size() // _PART_BYTES))
+        spark = self._images.spark
+        files = spread(part_files(spark, self._images.uri), _FILES)
+        size = sum(size_of(spark, file) for file in files)
+        return read_table(spark, files, max(1, size // _PIECE_BYTES))
 
     @cached_property
     def names(self) -> list[str]:
@@ -40,7 +43,7 @@ class Gallery:
         return [row.fileName for row in self.collect(lambda table: table.select("fileName"))]
 
     def collect(self, chosen: Callable[[DataFrame], DataFrame]) -> list[Row]:
-        """Compute a table of the images, on the parts of the gallery alone.
+        """Compute a table of the images, on the pieces of the gallery alone.
 
         Parameters
         ----------
@@ -53,8 +56,8 @@ class Gallery:
         list of Row
         """
         rows = chosen(self._table).rdd
-        parts = spread(range(rows.getNumPartitions()), _PARTS)
-        return list(rows.context.runJob(rows, _all, parts))
+        pieces = spread(range(rows.getNumPartitions()), _PIECES)
+        return list(rows.context.runJob(rows, _all, pieces))
 
     def load(self, names: Sequence[str]) -> dict[str, bytes]:
         """Return the bytes of some of the images."""

@@ -148,7 +148,7 @@ def pictures_of_dictionary(
         "visual_words": word_sheet(
             [
                 ("The largest words", rows(largest, "{:,} descriptors", sizes)),
-                ("The most specific words", rows(specific, "{:.0f} mean distance", spreads)),
+                ("The most specific words", rows(specific, "mean distance {:.0f}", spreads)),
             ]
         )
     }

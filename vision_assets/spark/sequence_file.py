@@ -136,15 +136,15 @@ def read(spark: SparkSession, uri: str) -> "RDD[Pair]":
     return records.map(_as_pair)
 
 
-def read_table(spark: SparkSession, uri: str, partitions: int) -> DataFrame:
+def read_table(spark: SparkSession, uris: Sequence[str], partitions: int) -> DataFrame:
     """Read a SequenceFile as a table, lazily, without a detour through Python.
 
     Parameters
     ----------
     spark : SparkSession
         The session.
-    uri : str
-        A file, or a folder of part files: a local path or a Hadoop URI.
+    uris : sequence of str
+        Files, or folders of part files: local paths or Hadoop URIs of one file system.
     partitions : int
         About how many, at least one per file. A part is cut at its sync marks, 100 kB apart, so a small file
         may give fewer.
@@ -155,10 +155,9 @@ def read_table(spark: SparkSession, uri: str, partitions: int) -> DataFrame:
         Of the schema of `vision_assets.spark.tables.IMAGES`.
     """
     jvm = _jvm(spark)
-    files, path = hadoop_path(spark, uri)
     conf = jvm.org.apache.hadoop.conf.Configuration(spark.sparkContext._jsc.hadoopConfiguration())
-    conf.set(_PATHS, escape_path(uri))
-    size = max(1, -(-files.getContentSummary(path).getLength() // partitions))
+    conf.set(_PATHS, ",".join(map(escape_path, uris)))
+    size = max(1, -(-sum(size_of(spark, uri) for uri in uris) // partitions))
     conf.set(_SPLIT_BYTES, str(size))
     conf.set(_LEAST_SPLIT_BYTES, str(size))
     text, data = jvm.java.lang.Class.forName(_TEXT), jvm.java.lang.Class.forName(_BYTES)
@@ -229,6 +228,19 @@ def hadoop_path(spark: SparkSession, uri: str) -> tuple[Any, Any]:
     """Return the JVM's `FileSystem` and `Path` for a URI."""
     path = _jvm(spark).org.apache.hadoop.fs.Path(uri)
     return path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()), path
+
+
+def size_of(spark: SparkSession, uri: str) -> int:
+    """Return the size in bytes of a file, or of all files in a folder."""
+    files, path = hadoop_path(spark, uri)
+    return int(files.getContentSummary(path).getLength())
+
+
+def part_files(spark: SparkSession, uri: str) -> list[str]:
+    """Return the URIs of the part files in a folder, sorted."""
+    files, path = hadoop_path(spark, uri)
+    parts = [status.getPath() for status in files.listStatus(path) if status.isFile()]
+    return sorted(part.toString() for part in parts if part.getName()[0] not in "._")
 
 
 def escape_glob(uri: str) -> str:

@@ -44,19 +44,14 @@ class StoredImages:
         DataFrame
             Of the schema of `vision_assets.spark.tables.IMAGES`.
         """
-        return sequence_file.read_table(self.spark, self.uri, partitions or self._default_partitions())
+        return sequence_file.read_table(self.spark, [self.uri], partitions or self._default_partitions())
 
     def lengths(self) -> DataFrame:
         """Read file names and sizes in bytes, as `vision_assets.spark.tables.IMAGE_SEQFILE` describes."""
         return self.table().selectExpr("fileName", "cast(octet_length(content) as bigint) as length")
 
-    def size(self) -> int:
-        """Return the size of all parts in bytes."""
-        files, path = sequence_file.hadoop_path(self.spark, self.uri)
-        return int(files.getContentSummary(path).getLength())
-
     def _default_partitions(self) -> int:
-        size = self.size()
+        size = sequence_file.size_of(self.spark, self.uri)
         cores = self.spark.sparkContext.defaultParallelism
         enough = min(PARTITIONS_PER_CORE * cores, -(-size // _SMALLEST_PARTITION))
         return max(cores, enough, -(-size // _LARGEST_PARTITION))

@@ -61,7 +61,7 @@ def test_parts_of_the_driver_are_bounded_and_can_be_split(spark: SparkSession, t
     assert len(sizes) == 3
     assert max(sizes) < 600_000 + 30_100
     assert sorted(sequence_file.read(spark, str(tmp_path / "out")).collect()) == sorted(pairs)
-    cut = sequence_file.read_table(spark, str(tmp_path / "out"), 9)
+    cut = sequence_file.read_table(spark, [str(tmp_path / "out")], 9)
     assert cut.rdd.getNumPartitions() >= 9
     assert sorted(cut.collect()) == sorted(pairs)
 
@@ -85,7 +85,7 @@ def test_a_path_with_special_characters(spark: SparkSession, tmp_path: Path) -> 
     uri = str(tmp_path / "a b,{c}[d]*?é%20\\x")
     sequence_file.write(spark, in_workers([("a", b"1")]), uri)
     assert sequence_file.read(spark, uri).collect() == [("a", b"1")]
-    assert sequence_file.read_table(spark, uri, 2).collect() == [("a", b"1")]
+    assert sequence_file.read_table(spark, [uri], 2).collect() == [("a", b"1")]
 
 
 def test_an_existing_folder_is_not_touched(spark: SparkSession, tmp_path: Path) -> None:
