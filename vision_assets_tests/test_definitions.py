@@ -65,8 +65,7 @@ def test_every_setting_has_a_description_and_a_default() -> None:
     job = defs.resolve_job_def(bovw_pipeline.name)
     for name in graph():
         schema: Any = job.get_node_named(name).definition.config_schema
-        fields = schema.config_type.fields
-        assert fields
+        fields = getattr(schema.config_type, "fields", {})  # of the report, which has no settings
         for field_name, field in fields.items():
             assert field.description, f"{name}.{field_name} has no description"
             assert not field.is_required, f"{name}.{field_name} has no default"
