@@ -3,11 +3,11 @@
 # As typed, even with a $ in it.
 export SOURCE_AS_GIVEN := $(value SOURCE)
 
-.PHONY: help run test bench lint ui sample lock clean
+.PHONY: help run test bench lint ui sample screenshots lock clean
 .NOTPARALLEL:
 
 help: ## Print this.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  SOURCE=path      images of your own: a folder, a tar file or a URI"
 	@echo "  CONFIG=file      another run config than run_configs/default.yaml (the sample's: run_configs/sample.yaml)"
@@ -38,6 +38,9 @@ ui: ## Set up and start Dagster's page on this machine, until Ctrl-C.
 
 sample: ## Make the sample images.
 	@sh scripts/sample.sh
+
+screenshots: ## Take the pictures of docs/images anew, in a browser.
+	@sh scripts/screenshots.sh
 
 lock: ## Write the lock files anew from setup.cfg and pyproject.toml.
 	@sh scripts/lock.sh
