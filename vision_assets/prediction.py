@@ -23,7 +23,7 @@ from vision_assets.vision.encoding import Normalization, Pooling, encode
 from vision_assets.vision.nearest import Centers
 from vision_assets.vision.sift import SiftExtractor, SiftOptions
 
-Image: TypeAlias = str | os.PathLike[str] | bytes | NDArray[np.uint8]
+Image: TypeAlias = str | os.PathLike[str] | bytes | bytearray | NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def predict(
     if top < 1:
         raise UserError(f"top={top}: ask for 1 class or more")
     model = _load(open_store(data_folder or settings.data_folder()))
-    if isinstance(images, str | os.PathLike | bytes | np.ndarray):
+    if isinstance(images, str | os.PathLike | bytes | bytearray | np.ndarray):
         images = [images]
     return (model.predict(image, top) for image in images)
 
@@ -102,6 +102,8 @@ class _Model:
             return Prediction(error=str(error))
         except OSError as error:
             return Prediction(error=f"the file cannot be read: {error.strerror}")
+        except ValueError as error:  # a path with a null character
+            return Prediction(error=f"the file cannot be read: {error}")
         bow = encode(
             descriptors, np.array([len(descriptors)]), self.centers, self.pooling, self.normalization
         )
@@ -114,7 +116,7 @@ class _Model:
     def _descriptors(self, image: Image) -> NDArray[np.uint8]:
         if isinstance(image, np.ndarray):
             return self.extractor.extract_gray(_gray(image)).descriptors
-        data = image if isinstance(image, bytes) else Path(image).read_bytes()
+        data = bytes(image) if isinstance(image, bytes | bytearray) else Path(image).read_bytes()
         return self.extractor.extract(data).descriptors
 
 

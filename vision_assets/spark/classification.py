@@ -3,13 +3,14 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark import Broadcast
+from pyspark import Broadcast, inheritable_thread_target
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame
@@ -21,7 +22,7 @@ from vision_assets.vision.feature_maps import FeatureMap, apply_feature_map, map
 
 _FEATURE_VALUES = 2**22  # float64 values of a batch of images: 32 MB
 _PARTITION_BYTES = 2**27
-_LEAST_PARTITIONS = 2
+_AT_ONCE = 4  # splits; each has the features of its images in memory
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def train_classifier(
     options: TrainingOptions,
     log: Callable[[str], None] = lambda _: None,
 ) -> Classifier:
-    """Train one multinomial logistic regression per split.
+    """Train one multinomial logistic regression per split, some of them side by side.
 
     Parameters
     ----------
@@ -70,22 +71,32 @@ def train_classifier(
     Returns
     -------
     Classifier
-        Of no dictionary and without settings. The same input gives the same bits as long as what is trained
-        on at a time fits into two partitions of 128 MB; of more the partial sums are added up in the order of
-        their arrival.
+        Of no dictionary and without settings. The same input gives the same bits as long as the features that
+        a split is trained on are no more than 128 MB; of more, partial sums are added up in the order of
+        arrival.
     """
     training = _with_label_index(sides.where(F.col("side") == TRAIN), labels)
-    examples = training.join(encodings.select("fileName", "bow"), "fileName")
+    examples = training.join(encodings.select("fileName", "bow"), "fileName").persist()
+    spark = encodings.sparkSession
     models: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     started = time.monotonic()
-    for split in range(rounds):
-        models.append(_train(examples.where(F.col("split") == split), options))
-        seconds = time.monotonic() - started
-        left = seconds / len(models) * (rounds - len(models))
-        log(
-            f"split {split + 1} of {rounds}: trained on {len(labels):,} classes, {seconds:.1f} s"
-            + (f", {left:.0f} s left" if left else "")
-        )
+
+    @inheritable_thread_target(spark)
+    def train(split: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return _train(examples.where(F.col("split") == split), options)
+
+    try:
+        with ThreadPoolExecutor(min(spark.sparkContext.defaultParallelism, _AT_ONCE)) as threads:
+            for model in threads.map(train, range(rounds)):
+                models.append(model)
+                seconds = time.monotonic() - started
+                left = seconds / len(models) * (rounds - len(models))
+                log(
+                    f"split {len(models)} of {rounds}: trained on {len(labels):,} classes, {seconds:.1f} s"
+                    + (f", about {left:.0f} s left" if left else "")
+                )
+    finally:
+        examples.unpersist()
     return Classifier(
         labels=labels,
         weights=np.stack([round_weights(weights) for weights, _ in models]),
@@ -107,8 +118,8 @@ def _train(examples: DataFrame, options: TrainingOptions) -> tuple[NDArray[np.fl
     # L-BFGS and the penalty want features of about the length 1. A power of two changes no bit of them.
     scale = 2.0 ** -round(math.log2(square or 1) / 2) if options.feature_map == "none" else 1.0
     bytes_in_all = count * mapped_length(length, options.feature_map) * 8
-    # In an order of its own, since the last bits of a sum depend on it.
-    ordered = examples.repartition(max(_LEAST_PARTITIONS, -(-bytes_in_all // _PARTITION_BYTES)), "fileName")
+    # In an order of its own and, if it is not too much, by one task: the last bits of a sum depend on both.
+    ordered = examples.repartition(max(1, -(-bytes_in_all // _PARTITION_BYTES)), "fileName")
     features = (
         ordered.sortWithinPartitions("fileName")
         .select("target", "bow")

@@ -66,8 +66,9 @@ def usable_images(features: DataFrame, options: SplitOptions) -> DataFrame:
 def split_images(images: DataFrame, options: SplitOptions) -> DataFrame:
     """Say of each image on which side of each split it is.
 
-    Which it is depends on the seed, the number of the split and the names of the images of a class alone.
-    Identical images count as one when they are put in order, and none is tested whose copy is trained on.
+    Which it is depends on the seed, the number of the split and the names of a class's images and their
+    copies. Identical images count as one when they are put in order, and none is tested whose copy is trained
+    on.
 
     Parameters
     ----------

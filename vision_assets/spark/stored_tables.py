@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.errors import UserError
@@ -98,11 +99,13 @@ def read_classifier(spark: SparkSession, uri: str) -> Classifier:
         If the file is damaged.
     """
     file = f"{uri}/{CLASSIFIER_FILE}"
-    row: Any = spark.read.format("binaryFile").load(sequence_file.escape_glob(file)).head()
     try:
+        row: Any = spark.read.format("binaryFile").load(sequence_file.escape_glob(file)).head()
         return classifier_from_npz(row.content)
-    except ValueError as error:
-        raise UserError(f"{file} is damaged ({error}). Materialize image_classifier again.") from error
+    except (ValueError, AnalysisException) as error:
+        raise UserError(
+            f"{file} is damaged or gone ({str(error).splitlines()[0]}). Materialize image_classifier again."
+        ) from error
 
 
 def classifier_rows(spark: SparkSession, classifier: Classifier) -> DataFrame:

@@ -181,7 +181,7 @@ def classifier_from_npz(data: bytes) -> Classifier:
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            return Classifier(
+            classifier = Classifier(
                 labels=tuple(stored["labels"].tolist()),
                 weights=stored["weights"],
                 intercepts=stored["intercepts"],
@@ -191,3 +191,7 @@ def classifier_from_npz(data: bytes) -> Classifier:
             )
     except Exception as error:
         raise ValueError(f"not a stored classifier: {error}") from error
+    shape = (*classifier.intercepts.shape, len(classifier.labels))
+    if classifier.weights.ndim != 3 or classifier.weights.shape[:2] != shape[:2] or shape[1:2] != shape[2:]:
+        raise ValueError("not a stored classifier: labels, weights and intercepts do not fit together")
+    return classifier

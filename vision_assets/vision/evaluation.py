@@ -33,19 +33,19 @@ class Accuracy(NamedTuple):
     Attributes
     ----------
     accuracy : float
-        Share of the images that are right, mean of the splits.
+        Share of the images that are right.
     mean_per_class : float
-        Mean of the classes' recalls, mean of the splits: the figure of the papers.
+        Mean of the classes' recalls over classes and splits: the figure of the papers.
     std_per_class : float
-        Standard deviation of that over the splits (with n - 1); 0 for one split.
+        Standard deviation over the splits (with n - 1) of the mean over the classes; 0 for one split.
     macro_f1 : float
-        Mean of the classes' F1, mean of the splits.
+        Mean of the classes' F1 over classes and splits.
     chance : float
         What guessing reaches on average: 1 / number of classes.
     majority : float
-        Accuracy of always naming the class with the most images, mean of the splits.
+        Accuracy of always naming the class with the most images.
     majority_class : int
-        That class, over all splits.
+        That class.
     """
 
     accuracy: float
@@ -92,17 +92,17 @@ def accuracy(confusions: NDArray[np.int64]) -> Accuracy:
     Accuracy
     """
     figures = [class_figures(confusion) for confusion in confusions]
-    per_class = np.array([np.nanmean(each.recall) for each in figures])
-    right = np.trace(confusions, axis1=1, axis2=2)
-    supports = np.array([each.support for each in figures])
+    recalls = np.array([each.recall for each in figures])
+    per_split = np.nanmean(recalls, axis=1)
+    supports = confusions.sum(axis=(0, 2))
     return Accuracy(
-        accuracy=float(np.mean(right / supports.sum(axis=1))),
-        mean_per_class=float(per_class.mean()),
-        std_per_class=float(per_class.std(ddof=1)) if len(per_class) > 1 else 0.0,
-        macro_f1=float(np.mean([np.nanmean(each.f1) for each in figures])),
+        accuracy=float(np.trace(confusions, axis1=1, axis2=2).sum() / supports.sum()),
+        mean_per_class=float(np.nanmean(recalls)),
+        std_per_class=float(per_split.std(ddof=1)) if len(per_split) > 1 else 0.0,
+        macro_f1=float(np.nanmean([each.f1 for each in figures])),
         chance=1 / confusions.shape[1],
-        majority=float(np.mean(supports.max(axis=1) / supports.sum(axis=1))),
-        majority_class=int(supports.sum(axis=0).argmax()),
+        majority=float(supports.max() / supports.sum()),
+        majority_class=int(supports.argmax()),
     )
 
 

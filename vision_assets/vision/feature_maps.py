@@ -45,7 +45,7 @@ def apply_feature_map(bow: NDArray[np.floating], feature_map: FeatureMap) -> NDA
         raise ValueError(
             f"unknown feature map {feature_map!r}; choose one of {', '.join(get_args(FeatureMap))}"
         )
-    vectors = bow.astype(np.float64)
+    vectors = bow.astype(np.float64, order="C")  # a sum in another order has other last bits
     if feature_map == "chi2":
         return _chi2(normalize(vectors, "l1"))
     return normalize(vectors, feature_map)

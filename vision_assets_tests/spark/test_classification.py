@@ -18,9 +18,9 @@ WORDS = 30
 
 
 class Images:
-    """Encodings of three classes that prefer words of their own; odd images are tested, the others trained on.
+    """Encodings of three classes, each of which prefers words of its own.
 
-    In the second of two splits it is the other way round.
+    Odd images are tested and the others trained on; in the second of two splits it is the other way round.
     """
 
     def __init__(self, scale: float = 1, per_class: int = 20) -> None:
@@ -133,7 +133,8 @@ def test_images_of_unknown_labels_are_not_trained_on(spark: SparkSession) -> Non
 
 
 def test_a_line_is_logged_after_each_split(spark: SparkSession) -> None:
-    images, lines = Images(), []
+    images = Images()
+    lines: list[str] = []
     options = TrainingOptions(max_iter=1)
     train_classifier(images.encodings(spark), images.sides(spark), LABELS, 2, options, lines.append)
     assert [line.split(":")[0] for line in lines] == ["split 1 of 2", "split 2 of 2"]
@@ -179,18 +180,16 @@ def test_predictions_are_those_of_numpy_alone(
 
 def test_partitions_do_not_change_a_prediction(spark: SparkSession, trained: Classifier) -> None:
     images = Images()
-    tables = [
+    first, second = (
         predictions(predict(images.encodings(spark, partitions, shuffled=True), images.sides(spark), trained))
         for partitions in (1, 5)
-    ]
-    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    )
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
 
 
 def test_images_of_unknown_labels_are_not_predicted(spark: SparkSession, trained: Classifier) -> None:
     images = Images()
-    fewer = Classifier(
-        LABELS[1:], trained.weights[:, 1:], trained.intercepts[:, 1:], trained.feature_map
-    )
+    fewer = Classifier(LABELS[1:], trained.weights[:, 1:], trained.intercepts[:, 1:], trained.feature_map)
     found = predictions(predict(images.encodings(spark), images.sides(spark, 1), fewer))
     assert set(found["fileName"]) == {name for name in images.names if not name.startswith("cats")}
     assert set(found["target"]) == {0, 1}

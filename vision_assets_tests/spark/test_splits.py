@@ -26,7 +26,9 @@ def features(spark: SparkSession, rows: list[Row], partitions: int = 1) -> DataF
     return spark.createDataFrame(rows, SCHEMA).repartition(partitions)
 
 
-def sides_of(spark: SparkSession, rows: list[Row], options: SplitOptions, partitions: int = 1) -> pd.DataFrame:
+def sides_of(
+    spark: SparkSession, rows: list[Row], options: SplitOptions, partitions: int = 1
+) -> pd.DataFrame:
     """Split, and return the table in order."""
     table = split_images(usable_images(features(spark, rows, partitions), options), options).toPandas()
     return table.sort_values(["split", "fileName"]).reset_index(drop=True)
@@ -35,7 +37,7 @@ def sides_of(spark: SparkSession, rows: list[Row], options: SplitOptions, partit
 def sizes(sides: pd.DataFrame, split: int = 0) -> dict[str, dict[str, int]]:
     """Label to side to number of images."""
     chosen = sides[sides["split"] == split]
-    return {label: dict(Counter(part["side"])) for label, part in chosen.groupby("label")}
+    return {str(label): dict(Counter(part["side"])) for label, part in chosen.groupby("label")}
 
 
 def names(sides: pd.DataFrame, side: str, split: int = 0, label: str | None = None) -> set[str]:
@@ -203,11 +205,15 @@ def test_identical_images_are_never_on_both_sides(spark: SparkSession, test_per_
         found = sizes(sides, split)
         assert found["same"] == {"train": 3, "copy": 2}
         assert found["triplets"]["train"] == 9
-        assert found["plain"] == {"train": 9, "test": 11} if test_per_class is None else {
-            "train": 9,
-            "test": 4,
-            "spare": 7,
-        }
+        assert (
+            found["plain"] == {"train": 9, "test": 11}
+            if test_per_class is None
+            else {
+                "train": 9,
+                "test": 4,
+                "spare": 7,
+            }
+        )
     across = sides[(sides["side"] == "copy") & sides["label"].isin(["left", "right"])]
     assert len(across), "copies are found across classes"
 
@@ -223,7 +229,10 @@ def test_copies_of_a_class_are_put_in_order_together(spark: SparkSession) -> Non
 
 def test_copies_do_not_count_as_images_to_test_on(spark: SparkSession) -> None:
     """The limit of the test images is reached although some of the images are copies."""
-    rows = [*of_class("cats", 10), *[row(f"cats/copy {index}.jpg", f"cats/{index:03}.jpg") for index in range(10)]]
+    rows = [
+        *of_class("cats", 10),
+        *[row(f"cats/copy {index}.jpg", f"cats/{index:03}.jpg") for index in range(10)],
+    ]
     sides = sides_of(spark, rows, SplitOptions(train_per_class=5, test_per_class=6, splits=5))
     for split in range(5):
         found = sizes(sides, split)["cats"]

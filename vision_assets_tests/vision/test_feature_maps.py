@@ -76,7 +76,7 @@ def test_inner_products_of_chi2_are_near_the_kernel(rng: np.random.Generator) ->
     share = (mapped @ mapped.T) / kernel
     assert 0.88 < share.min() < share.max() < 1.02
     assert share.std() < 0.02
-    # Scikit-learn's name for the same is the negative distance: 2xy / (x + y) = (x + y - (x - y)^2 / (x + y)) / 2
+    # Scikit-learn's kernel is the negative distance -(x - y)^2 / (x + y); x and y add up to 1 each.
     np.testing.assert_allclose(kernel, 1 + additive_chi2_kernel(parts) / 2, atol=1e-12)
 
 
@@ -109,7 +109,7 @@ def test_the_scale_of_an_encoding_has_no_meaning(rng: np.random.Generator, featu
 def test_hellinger_of_counts_is_what_the_encoding_of_that_name_holds(rng: np.random.Generator) -> None:
     descriptors, counts = rng.integers(0, 256, (90, 16), dtype=np.uint8), np.array([40, 50])
     words = Centers(np.round(rng.random((7, 16)) * 255))
-    plain, hellinger = (encode(descriptors, counts, words, "count", n) for n in ("none", "hellinger"))  # type: ignore[arg-type]
+    plain, hellinger = (encode(descriptors, counts, words, "count", n) for n in ("none", "hellinger"))
     np.testing.assert_array_equal(apply_feature_map(plain, "hellinger").astype(np.float32), hellinger)
 
 
