@@ -133,9 +133,9 @@ def pictures_of_dictionary(
     words = dictionary.select("wordId", "descriptorCount", "inertia").orderBy("wordId").toArrow()
     sizes, inertia = words["descriptorCount"].to_numpy(), words["inertia"].to_numpy()
     spreads = np.sqrt(inertia / sizes)
-    # Words of very few descriptors are specific by nature.
-    common = np.flatnonzero(sizes >= np.median(sizes) / 2)
     largest = np.argsort(-sizes, kind="stable")[:_WORDS]
+    # Words of very few descriptors are specific by nature, and the largest ones are shown already.
+    common = np.setdiff1d(np.flatnonzero(sizes >= np.median(sizes) / 2), largest)
     specific = common[np.argsort(spreads[common], kind="stable")][:_WORDS]
     chosen = np.unique(np.concatenate([largest, specific]))
     patches = _patches_of_words(gallery, features, Centers(load_centers(dictionary).matrix[chosen]))
@@ -144,14 +144,11 @@ def pictures_of_dictionary(
     def rows(words: NDArray[np.int64], note: str, values: NDArray) -> list[WordPatches]:
         return [WordPatches(word, note.format(values[word]), by_word[word]) for word in words.tolist()]
 
-    return {
-        "visual_words": word_sheet(
-            [
-                ("The largest words", rows(largest, "{:,} descriptors", sizes)),
-                ("The most specific words", rows(specific, "mean distance {:.0f}", spreads)),
-            ]
-        )
-    }
+    groups = [
+        ("The largest words", rows(largest, "{:,} descriptors", sizes)),
+        ("The most specific of the others", rows(specific, "mean distance {:.0f}", spreads)),
+    ]
+    return {"visual_words": word_sheet([(title, words) for title, words in groups if words])}
 
 
 def _patches_of_words(

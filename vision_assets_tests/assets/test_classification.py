@@ -11,6 +11,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
@@ -26,11 +27,8 @@ from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, Pipeline
 from vision_assets_tests.vision import images
 
 CLASSIFICATION = ("image_classifier", "classification_report")
-SAMPLE_CONFIG: dict[str, Any] = {
-    "kmeans_dictionary": {"k": 200, "seed": 1},
-    "bow_encodings": {"pooling": "count", "normalization": "hellinger"},
-    "image_classifier": {"train_per_class": 16, "test_per_class": None},
-}
+RUN_CONFIG = yaml.safe_load((Path(__file__).parents[2] / "run_configs" / "sample.yaml").read_text())
+SAMPLE_CONFIG: dict[str, Any] = {asset: ops["config"] for asset, ops in RUN_CONFIG["ops"].items()}
 
 
 def assert_clear(message: str, *parts: str) -> None:
