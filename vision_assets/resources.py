@@ -28,7 +28,9 @@ class SparkResource(LazyPySparkResource):
             log.info(f"Spark runs on {self._spark_session.sparkContext.defaultParallelism} cores")
 
 
-def make_resources(data: str | None = None, keep_snapshots: int | None = None) -> dict[str, Any]:
+def make_resources(
+    data: str | None = None, keep_snapshots: int | None = None, pictures: bool | None = None
+) -> dict[str, Any]:
     """Return the resources of all assets.
 
     Parameters
@@ -37,6 +39,8 @@ def make_resources(data: str | None = None, keep_snapshots: int | None = None) -
         Folder or URI of the tables; from the environment if None.
     keep_snapshots : int, optional
         How many snapshots of an asset are kept; from the environment if None.
+    pictures : bool, optional
+        Whether pictures of the tables are drawn; from the environment if None.
 
     Returns
     -------
@@ -48,6 +52,7 @@ def make_resources(data: str | None = None, keep_snapshots: int | None = None) -
         pyspark=pyspark,
         uri=data or settings.data_folder(),
         keep_snapshots=settings.keep_snapshots() if keep_snapshots is None else keep_snapshots,
+        pictures=settings.pictures() if pictures is None else pictures,
     )
     return {
         "pyspark": pyspark,

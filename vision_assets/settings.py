@@ -8,6 +8,7 @@ from vision_assets.errors import UserError
 DATA = "VISION_ASSETS_DATA"
 SOURCE = "VISION_ASSETS_SOURCE"
 KEEP_SNAPSHOTS = "VISION_ASSETS_KEEP_SNAPSHOTS"
+PICTURES = "VISION_ASSETS_PICTURES"
 SPARK_MASTER = "VISION_ASSETS_SPARK_MASTER"
 
 
@@ -33,3 +34,17 @@ def keep_snapshots() -> int:
     if not value.isdecimal() or int(value) < 1:
         raise UserError(f"{KEEP_SNAPSHOTS}={value!r} is no number of snapshots to keep: set it to 1 or more.")
     return int(value)
+
+
+def pictures() -> bool:
+    """Return whether pictures of the tables are drawn.
+
+    Raises
+    ------
+    UserError
+        If the variable is neither yes nor no.
+    """
+    value = os.environ.get(PICTURES) or "yes"
+    if value not in {"yes", "no"}:
+        raise UserError(f"{PICTURES}={value!r} is neither yes nor no: set it to one of them.")
+    return value == "yes"

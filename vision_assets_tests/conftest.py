@@ -12,7 +12,8 @@ from vision_assets.spark.session import start_session
 from vision_assets_tests.pipeline import Pipeline
 from vision_assets_tests.vision import images
 
-for name in (settings.DATA, settings.SOURCE, settings.KEEP_SNAPSHOTS, "SPARK_CONF_DIR", "DAGSTER_HOME"):
+OF_THE_USER = (settings.DATA, settings.SOURCE, settings.KEEP_SNAPSHOTS, settings.PICTURES)
+for name in (*OF_THE_USER, "SPARK_CONF_DIR", "DAGSTER_HOME"):
     os.environ.pop(name, None)
 os.environ[settings.SPARK_MASTER] = "local[2]"
 

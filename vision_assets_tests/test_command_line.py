@@ -37,7 +37,12 @@ def execute(folder: Path, **ops: dict[str, object]) -> subprocess.CompletedProce
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> tuple[Pipeline, str]:
     folder = tmp_path_factory.mktemp("command line")
-    result = execute(folder, image_seqfile={"source": str(image_folder)}, kmeans_dictionary={"k": 20})
+    result = execute(
+        folder,
+        image_seqfile={"source": str(image_folder)},
+        kmeans_dictionary={"k": 20},
+        image_classifier={"splits": 1},
+    )
     assert result.returncode == 0, result.stderr
     return Pipeline(folder / "data"), result.stdout + result.stderr
 

@@ -43,6 +43,7 @@ resources:
     config:
       uri: /data/bovw
       keep_snapshots: 5
+      pictures: false
 """
 HEAD = f"""\
 # Configuration

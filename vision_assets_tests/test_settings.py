@@ -30,3 +30,13 @@ def test_a_number_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, value: 
     monkeypatch.setenv(settings.KEEP_SNAPSHOTS, value)
     with pytest.raises(UserError, match=f"VISION_ASSETS_KEEP_SNAPSHOTS='{value}'"):
         settings.keep_snapshots()
+
+
+def test_pictures_are_drawn_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(settings.PICTURES, raising=False)
+    assert settings.pictures()
+    monkeypatch.setenv(settings.PICTURES, "no")
+    assert not settings.pictures()
+    monkeypatch.setenv(settings.PICTURES, "maybe")
+    with pytest.raises(UserError, match="VISION_ASSETS_PICTURES='maybe' is neither yes nor no"):
+        settings.pictures()

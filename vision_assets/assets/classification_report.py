@@ -14,11 +14,11 @@ from vision_assets.failures import failures
 from vision_assets.spark.classification import predict
 from vision_assets.spark.gallery import Gallery
 from vision_assets.spark.pictures import picture_of_examples
-from vision_assets.spark.report import confusion_matrices, report_table, surest_predictions
+from vision_assets.spark.report import confusion_matrices, report_table
 from vision_assets.spark.splits import TEST, count_sides, split_images, usable_images
 from vision_assets.spark.stored_tables import StoredImages
 from vision_assets.spark.tables import CLASSIFICATION_REPORT
-from vision_assets.storage.io_managers import LINEAGE_OF, as_metadata
+from vision_assets.storage.io_managers import LINEAGE_OF, DataFolder
 from vision_assets.vision.classifier import Classifier
 from vision_assets.vision.drawing import confusion_matrix
 from vision_assets.vision.evaluation import accuracy, class_figures, most_confused
@@ -38,6 +38,7 @@ _NAMED_PAIRS = 20
 )
 def classification_report(
     context: dg.AssetExecutionContext,
+    data_folder: DataFolder,
     image_classifier: Classifier,
     image_seqfile: StoredImages,
     bow_encodings: DataFrame,
@@ -53,8 +54,11 @@ def classification_report(
         try:
             confusions = confusion_matrices(predictions, classifier.splits, len(labels))
             _require_test_images(confusions)
-            gallery = Gallery(image_seqfile)
-            examples = picture_of_examples(gallery, surest_predictions(predictions, gallery.names), labels)
+            pictures = data_folder.drawn(
+                lambda: {"confusion_matrix": confusion_matrix(confusions.sum(axis=0), labels)}
+            ) | data_folder.drawn(
+                lambda: {"surest_images": picture_of_examples(Gallery(image_seqfile), predictions, labels)}
+            )
         finally:
             predictions.unpersist()
     unknown = sum(n for (_, label, side), n in counts.items() if side == TEST and label not in labels)
@@ -62,12 +66,8 @@ def classification_report(
         context.log.warning(
             f"{unknown:,} images to test are of classes without any image to train on; they are left out."
         )
-    pictures = {
-        "confusion_matrix": confusion_matrix(confusions.sum(axis=0), labels),
-        "surest_images": examples,
-    }
     context.add_output_metadata(
-        _metadata(labels, confusions) | {"test_images_of_unknown_classes": unknown} | as_metadata(pictures)
+        _metadata(labels, confusions) | {"test_images_of_unknown_classes": unknown} | pictures
     )
     return report_table(bow_encodings.sparkSession, labels, confusions, counts)
 
@@ -75,9 +75,8 @@ def classification_report(
 def _require_test_images(confusions: NDArray[np.int64]) -> None:
     if not confusions.any(axis=(1, 2)).all():
         raise UserError(
-            "There is no image to test on. Lower `train_per_class` of image_classifier, or with `split: "
-            "folder` put "
-            "images of the same classes into the folder `test`."
+            "There is no image to test on. Lower `train_per_class` of image_classifier, or with "
+            "`split: folder` put images of the same classes into the folder `test`."
         )
 
 

@@ -10,7 +10,7 @@ from vision_assets.assets.columns import definition_metadata
 from vision_assets.failures import failures
 from vision_assets.spark.dictionary import KMeansOptions, dictionary_table, train
 from vision_assets.spark.tables import KMEANS_DICTIONARY
-from vision_assets.storage.io_managers import as_metadata
+from vision_assets.storage.io_managers import DataFolder
 from vision_assets.vision.drawing import training_charts
 
 
@@ -54,7 +54,10 @@ class KMeansDictionaryConfig(dg.Config):
     metadata=definition_metadata(KMEANS_DICTIONARY.schema),
 )
 def kmeans_dictionary(
-    context: dg.AssetExecutionContext, config: KMeansDictionaryConfig, sift_features: DataFrame
+    context: dg.AssetExecutionContext,
+    config: KMeansDictionaryConfig,
+    data_folder: DataFolder,
+    sift_features: DataFrame,
 ) -> DataFrame:
     """Visual words: the centres of a k-means clustering of the descriptors, one row per word."""
     with failures():
@@ -71,7 +74,9 @@ def kmeans_dictionary(
             "descriptors": training.total,
             "seconds_per_iteration": round(sum(training.seconds) / len(training.seconds), 3),
             "inertia_of_every_iteration": dg.MetadataValue.table(iterations),
-            **as_metadata({"training": training_charts(training.inertia, training.final.statistics.counts)}),
+            **data_folder.drawn(
+                lambda: {"training": training_charts(training.inertia, training.final.statistics.counts)}
+            ),
         }
     )
     return dictionary_table(sift_features.sparkSession, training.final)

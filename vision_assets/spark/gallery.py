@@ -16,6 +16,7 @@ from vision_assets.spark.stored_tables import StoredImages
 _FILES = 16
 _PIECES = 16
 _PIECE_BYTES = 2**23
+_NAMES: dict[str, list[str]] = {}
 _T = TypeVar("_T")
 
 
@@ -37,10 +38,15 @@ class Gallery:
         size = sum(size_of(spark, file) for file in files)
         return read_table(spark, files, max(1, size // _PIECE_BYTES))
 
-    @cached_property
+    @property
     def names(self) -> list[str]:
-        """File names in the order of the source."""
-        return [row.fileName for row in self.collect(lambda table: table.select("fileName"))]
+        """File names, in the order of the pieces."""
+        # Those of a snapshot never change, and every asset of a run asks for them.
+        if self._images.uri not in _NAMES:
+            rows = self.collect(lambda table: table.select("fileName"))
+            _NAMES.clear()
+            _NAMES[self._images.uri] = [row.fileName for row in rows]
+        return _NAMES[self._images.uri]
 
     def collect(self, chosen: Callable[[DataFrame], DataFrame]) -> list[Row]:
         """Compute a table of the images, on the pieces of the gallery alone.

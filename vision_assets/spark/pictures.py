@@ -14,6 +14,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.spark.dictionary import load_centers
 from vision_assets.spark.gallery import Gallery, some_rows, spread, spread_over_labels
+from vision_assets.spark.report import surest_predictions
 from vision_assets.vision.cells import descriptor_matrix, keypoint_matrix
 from vision_assets.vision.decoding import ImageError, decode_gray, decode_preview
 from vision_assets.vision.drawing import (
@@ -298,14 +299,14 @@ def _count_words(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.record_batch({"words": np.count_nonzero(bow, axis=1).astype(np.int32)})
 
 
-def picture_of_examples(gallery: Gallery, surest: Sequence[Row], labels: Sequence[str]) -> Picture:
+def picture_of_examples(gallery: Gallery, predictions: DataFrame, labels: Sequence[str]) -> Picture:
     """Draw the surest right and the surest wrong images of some classes.
 
     Parameters
     ----------
     gallery : Gallery
-    surest : sequence of Row
-        From `vision_assets.spark.report.surest_predictions`, on images of the gallery.
+    predictions : DataFrame
+        From `vision_assets.spark.classification.predict`.
     labels : sequence of str
         The classes in order.
 
@@ -314,7 +315,7 @@ def picture_of_examples(gallery: Gallery, surest: Sequence[Row], labels: Sequenc
     Picture
     """
     by_class: dict[int, dict[bool, Row]] = {}
-    for row in surest:
+    for row in surest_predictions(predictions, gallery.names):
         by_class.setdefault(row.target, {})[row.right] = row
     # Classes that have both say more.
     both = [target for target, rows in by_class.items() if len(rows) == 2]

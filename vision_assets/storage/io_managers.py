@@ -2,7 +2,7 @@
 
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
@@ -38,11 +38,27 @@ class DataFolder(dg.ConfigurableResource):
     pyspark: dg.ResourceDependency[LazyPySparkResource]
     uri: str
     keep_snapshots: int
+    pictures: bool
 
     @property
     def store(self) -> SnapshotStore:
         """The snapshots in this folder."""
         return SnapshotStore(open_files(self.uri, lambda: self.pyspark.spark_session))
+
+    def drawn(self, draw: Callable[[], Mapping[str, Picture]]) -> dict[str, dg.MetadataValue]:
+        """Return pictures as metadata; none if they are switched off, or cannot be drawn.
+
+        Parameters
+        ----------
+        draw : callable
+            Returns name to picture.
+        """
+        try:
+            pictures = draw() if self.pictures else {}
+        except Exception as error:  # noqa: BLE001 - the table is worth storing without pictures of it
+            dg.get_dagster_logger().warning(f"the pictures could not be drawn: {error}")
+            return {}
+        return {f"picture_{name}": dg.MetadataValue.md(pic.markdown()) for name, pic in pictures.items()}
 
 
 class Written(NamedTuple):
@@ -113,7 +129,9 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             f"{snapshot.seconds:.1f} s: {snapshot.uri}"
         )
         context.add_output_metadata(_metadata(snapshot))
-        self._show(context, store, snapshot)
+        context.add_output_metadata(
+            self.data_folder.drawn(lambda: pictures_of(self.pyspark.spark_session, store, snapshot))
+        )
         try:
             removed = store.prune(asset, self.data_folder.keep_snapshots)
         except Exception as error:  # noqa: BLE001 - the table is stored, whatever the clean-up meets
@@ -121,14 +139,6 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         else:
             if removed:
                 context.log.info(f"removed old snapshots: {', '.join(removed)}")
-
-    def _show(self, context: dg.OutputContext, store: SnapshotStore, snapshot: Snapshot) -> None:
-        try:
-            pictures = pictures_of(self.pyspark.spark_session, store, snapshot)
-        except Exception as error:  # noqa: BLE001 - the table is stored, whether it can be drawn or not
-            context.log.warning(f"no pictures of {snapshot.asset} could be drawn: {error}")
-        else:
-            context.add_output_metadata(as_metadata(pictures))
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """Let go of the snapshots that this run has read, however it ended."""
@@ -211,11 +221,6 @@ class ClassifierIOManager(SnapshotIOManager):
     def read(self, uri: str) -> Classifier:
         """Return the classifier of a snapshot."""
         return read_classifier(self.pyspark.spark_session, uri)
-
-
-def as_metadata(pictures: Mapping[str, Picture]) -> dict[str, dg.MetadataValue]:
-    """Return pictures as metadata that Dagster's page shows."""
-    return {f"picture_{name}": dg.MetadataValue.md(pic.markdown()) for name, pic in pictures.items()}
 
 
 def _upstream(store: SnapshotStore, context: dg.InputContext, run_id: str) -> Snapshot:

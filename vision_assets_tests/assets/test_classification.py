@@ -154,7 +154,7 @@ def test_the_file_names_its_dictionary_and_its_settings(sample: Sample) -> None:
         "seed": 0,
         "splits": 3,
         "feature_map": "hellinger",
-        "reg_param": 1e-4,
+        "reg_param": 1e-5,
         "max_iter": 50,
     }
     assert arrays["labels"].tolist() == sorted(set(sample.pipeline.table("sift_features")["label"]))

@@ -41,7 +41,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, spark: object) -> dict[str, 
     folder = tmp_path_factory.mktemp("drawn")
     write_sample_images(folder / "sample", images_per_class=6)
     pipeline = Pipeline(folder / "data")
-    result = pipeline.run(folder / "sample", *ALL_ASSETS, image_classifier={"splits": 1})
+    result = pipeline.run(folder / "sample", *ALL_ASSETS, pictures=True, image_classifier={"splits": 1})
     return {asset: pictures(pipeline.metadata(result, asset)) for asset in ALL_ASSETS}
 
 
@@ -59,7 +59,7 @@ def test_the_same_input_gives_the_same_pictures(
 ) -> None:
     write_sample_images(tmp_path / "sample", images_per_class=6)
     pipeline = Pipeline(tmp_path / "data")
-    result = pipeline.run(tmp_path / "sample", *ALL_ASSETS, image_classifier={"splits": 1})
+    result = pipeline.run(tmp_path / "sample", *ALL_ASSETS, pictures=True, image_classifier={"splits": 1})
     for asset in ALL_ASSETS:
         assert pictures(pipeline.metadata(result, asset)) == drawn[asset], asset
 
@@ -71,7 +71,7 @@ def test_images_that_are_broken_or_plain_are_no_obstacle(pipeline: Pipeline, tmp
     (source / "empty.png").write_bytes(b"")
     (source / "plain.png").write_bytes(images.encoded(images.flat(), "PNG"))
     (source / "good.jpg").write_bytes(images.jpeg(images.colored(seed=3)))
-    result = pipeline.run(source)
+    result = pipeline.run(source, pictures=True)
     for asset in UP_TO_ENCODINGS:
         assert pictures(pipeline.metadata(result, asset)).keys() == PICTURES[asset]
 
@@ -80,6 +80,11 @@ def test_without_the_images_there_are_no_pictures_but_the_table_is_stored(
     filled_copy: Pipeline, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(filled_copy.current("image_seqfile").uri)
-    result = filled_copy.run(None, "kmeans_dictionary")
+    result = filled_copy.run(None, "kmeans_dictionary", pictures=True)
     assert pictures(filled_copy.metadata(result, "kmeans_dictionary")).keys() == {"training"}
-    assert "no pictures of kmeans_dictionary could be drawn" in capfd.readouterr().err
+    assert "the pictures could not be drawn" in capfd.readouterr().err
+
+
+def test_pictures_can_be_switched_off(filled_copy: Pipeline) -> None:
+    result = filled_copy.run(None, "kmeans_dictionary", pictures=False)
+    assert not pictures(filled_copy.metadata(result, "kmeans_dictionary"))
