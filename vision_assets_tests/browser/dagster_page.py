@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from playwright.sync_api import Browser, ElementHandle, Locator, Page, expect, sync_playwright
 
 from vision_assets import settings
@@ -181,7 +182,7 @@ class Server(NamedTuple):
 
     def launch(self, job: str, config: dict[str, Any]) -> str:
         """Start a run of a job and return its id."""
-        result = self.graphql(_LAUNCH, job=job, config=json.dumps(config))["launchRun"]
+        result = self.graphql(_LAUNCH, job=job, config=yaml.safe_dump(config))["launchRun"]
         if result["__typename"] != "LaunchRunSuccess":
             raise RuntimeError(f"{job} was not started: {result}")
         return str(result["run"]["runId"])
