@@ -1,15 +1,21 @@
 """The console command ``vision-assets``: what lies in the data folder, new images, sample images."""
 
 import argparse
+import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vision_assets import settings
 from vision_assets.errors import UserError
 from vision_assets.storage.snapshots import AssetPath, Snapshot, SnapshotStore, open_store
 from vision_assets.vision.formats import DEFAULT_PATTERNS
+
+if TYPE_CHECKING:
+    from vision_assets.prediction import Prediction
 
 _ROWS = {
     "image_seqfile": "images",
@@ -35,8 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0 when fine, 1 when something the user can mend is wrong.
     """
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for file names that are no text
     try:
         options.run(options)
+    except BrokenPipeError:  # the reader, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
@@ -87,7 +97,7 @@ def _snapshots(options: argparse.Namespace) -> None:
 def _summary(_: argparse.Namespace) -> None:
     store = _store()
     snapshots = {asset: store.require_current((asset,)) for asset in _ROWS}
-    snapshots |= {asset: s for asset in _CLASSIFIER_ROWS if (s := store.current((asset,)))}
+    snapshots |= _classification(store, snapshots["bow_encodings"])
     features, words = snapshots["sift_features"].counts, snapshots["kmeans_dictionary"].counts
     rows = [
         (s.asset, f"{s.rows:,} {(_ROWS | _CLASSIFIER_ROWS)[s.asset]}", f"{s.seconds:,.1f} s", _megabytes(s))
@@ -105,13 +115,25 @@ def _summary(_: argparse.Namespace) -> None:
         _print(
             f"Accuracy {report['accuracy']:.1%}, mean of the classes {report['mean_per_class_accuracy']:.1%} "
             "(by "
-            f"chance {1 / report['classes']:.1%}): {report['test_images']:,} test images of "
-            f"{report['classes']:,} "
-            f"classes in {report['splits']:,} splits."
+            f"chance {1 / report['classes']:.1%}): {report['test_images'] / report['splits']:,.0f} test "
+            "images "
+            f"of {report['classes']:,} classes, mean of {report['splits']:,} split(s)."
         )
     _print("\nThe tables lie in:")
     for snapshot in snapshots.values():
         _print(f"  {snapshot.uri}")
+
+
+def _classification(store: SnapshotStore, encodings: Snapshot) -> dict[str, Snapshot]:
+    """Return classifier and report, if there are any and they are of these encodings."""
+    report = store.current(("classification_report",))
+    made_from = store.lineage(report) if report else {}
+    if report is None or "image_classifier" not in made_from:
+        return {}
+    if made_from.get("bow_encodings") != encodings:
+        _print("The classifier is of older encodings and not shown; materialize image_classifier again.\n")
+        return {}
+    return {"image_classifier": made_from["image_classifier"], "classification_report": report}
 
 
 def _sample(options: argparse.Namespace) -> None:
@@ -135,7 +157,7 @@ def _predict(options: argparse.Namespace) -> None:
         failed += prediction.error is not None
         top = list(zip(prediction.labels, prediction.scores, strict=True))
         if options.json:
-            _print(_as_json(image, top, prediction.error))
+            _print(_as_json(image, top, prediction))
         else:
             classes = "  ".join(f"{label} {score:.3f}" for label, score in top)
             _print(f"{image}: {prediction.error or classes}")
@@ -143,10 +165,11 @@ def _predict(options: argparse.Namespace) -> None:
         raise UserError(f"{failed:,} of {len(images):,} images could not be read.")
 
 
-def _as_json(image: Path, top: Sequence[tuple[str, float]], error: str | None) -> str:
+def _as_json(image: Path, top: Sequence[tuple[str, float]], prediction: "Prediction") -> str:
     label, score = top[0] if top else (None, None)
     found = [{"label": label, "score": score} for label, score in top]
-    return json.dumps({"image": str(image), "label": label, "score": score, "top": found, "error": error})
+    answer = {"image": str(image), "label": label, "score": score, "top": found}
+    return json.dumps(answer | {"keypoints": prediction.keypoints, "error": prediction.error})
 
 
 def _image_files(path: Path) -> list[Path]:
@@ -154,7 +177,8 @@ def _image_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     suffixes = {pattern.removeprefix("*") for pattern in DEFAULT_PATTERNS}
-    found = [file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.name[0] != "."]
+    named = [file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.name[0] != "."]
+    found = [file for file in named if not file.is_dir()]
     if not found:
         raise UserError(f"{path} holds no image: no file in it has a name such as *.jpg or *.png.")
     return sorted(found)

@@ -23,6 +23,9 @@ from vision_assets.vision.encoding import Normalization, Pooling, encode
 from vision_assets.vision.nearest import Centers
 from vision_assets.vision.sift import SiftExtractor, SiftOptions
 
+_TO_GRAY = {(): None, (1,): None, (3,): cv2.COLOR_BGR2GRAY, (4,): cv2.COLOR_BGRA2GRAY}
+"""Shape of a pixel to OpenCV's way of making it grey."""
+
 Image: TypeAlias = str | os.PathLike[str] | bytes | bytearray | NDArray[np.uint8]
 
 
@@ -36,31 +39,36 @@ class Prediction:
         The most probable classes, the first one first; none if the image could not be used.
     scores : tuple of float
         Their probabilities; those of all classes add up to 1.
+    keypoints : int
+        How many the image has. Without any the scores are those of no evidence.
     error : str, optional
         Why the image could not be used; None when fine.
     """
 
     labels: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
+    keypoints: int = 0
     error: str | None = None
 
 
 def predict(
-    images: Image | Iterable[Image], *, top: int = 1, data_folder: str | None = None
+    images: Image | Iterable[Image], *, top: int = 1, data_folder: str | os.PathLike[str] | None = None
 ) -> Iterator[Prediction]:
     """Classify images with the current classifier.
 
     Each image goes the way of the pipeline, with the settings that the classifier was made with: SIFT, the
-    classifier's own dictionary, the model of the first split. The result equals the pipeline's, to the bit.
+    classifier's own dictionary, the model of the first split. From paths, bytes and grey arrays the result
+    equals the pipeline's to the bit; the grey values of a colour array are those of OpenCV's ``cvtColor``,
+    which decoders of image files round in other ways.
 
     Parameters
     ----------
     images : path, bytes, ndarray or iterable of them
         Paths of image files, the content of image files, or decoded images: ndarray of shape (height, width)
-        or (height, width, 3), dtype uint8, colours in OpenCV's order blue, green, red.
+        or (height, width, 1, 3 or 4), dtype uint8, colours in OpenCV's order blue, green, red, alpha.
     top : int
         How many classes to name, the most probable ones.
-    data_folder : str, optional
+    data_folder : str or path, optional
         Path or Hadoop URI of the pipeline's tables. None takes the environment variable VISION_ASSETS_DATA,
         or ``data``. Only for a Hadoop URI Spark is started.
 
@@ -81,7 +89,7 @@ def predict(
     """
     if top < 1:
         raise UserError(f"top={top}: ask for 1 class or more")
-    model = _load(open_store(data_folder or settings.data_folder()))
+    model = _load(open_store(str(data_folder or settings.data_folder())))
     if isinstance(images, str | os.PathLike | bytes | bytearray | np.ndarray):
         images = [images]
     return (model.predict(image, top) for image in images)
@@ -110,32 +118,40 @@ class _Model:
         probabilities = self.classifier.probabilities(bow)[0]
         best = np.argsort(-probabilities, kind="stable")[:top]
         return Prediction(
-            tuple(self.classifier.labels[index] for index in best), tuple(probabilities[best].tolist())
+            tuple(self.classifier.labels[index] for index in best),
+            tuple(probabilities[best].tolist()),
+            len(descriptors),
         )
 
     def _descriptors(self, image: Image) -> NDArray[np.uint8]:
         if isinstance(image, np.ndarray):
             return self.extractor.extract_gray(_gray(image)).descriptors
+        if not isinstance(image, str | os.PathLike | bytes | bytearray):
+            raise ImageError(f"{type(image).__name__} is no image: a path, bytes or an array is needed")
         data = bytes(image) if isinstance(image, bytes | bytearray) else Path(image).read_bytes()
         return self.extractor.extract(data).descriptors
 
 
 def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if (
-        image.dtype != np.uint8
-        or not image.size
-        or image.ndim not in {2, 3}
-        or image.shape[2:] not in {(), (3,)}
-    ):
+    if image.dtype != np.uint8 or not image.size or image.ndim < 2 or image.shape[2:] not in _TO_GRAY:
         raise ImageError(
             f"an array of shape {image.shape} and dtype {image.dtype} is no image: (height, width) or "
-            "(height, width, 3) and uint8 are needed"
+            "(height, width, 1, 3 or 4) and uint8 are needed"
         )
-    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)  # type: ignore[return-value]
+    code = _TO_GRAY[image.shape[2:]]
+    if code is None:
+        return np.ascontiguousarray(image.reshape(image.shape[:2]))
+    return cv2.cvtColor(image, code)  # type: ignore[return-value]
 
 
 def _load(store: SnapshotStore) -> _Model:
-    snapshot = store.require_current(("image_classifier",))
+    snapshot = store.current(("image_classifier",))
+    if snapshot is None:
+        raise UserError(
+            "image_classifier has no snapshot in this data folder yet. Materialize image_classifier first; "
+            "where "
+            "images have fewer than two labels it is skipped."
+        )
     made_from = store.lineage(snapshot)
     missing = {"bow_encodings", "kmeans_dictionary", "sift_features"} - made_from.keys()
     if missing:
@@ -154,7 +170,8 @@ def _load(store: SnapshotStore) -> _Model:
 
 
 def _sift_options(features: Snapshot) -> SiftOptions:
-    return SiftOptions(**{field.name: features.config[field.name] for field in fields(SiftOptions)})
+    known = {field.name for field in fields(SiftOptions)}
+    return SiftOptions(**{name: value for name, value in features.config.items() if name in known})
 
 
 def _read_table(store: SnapshotStore, snapshot: Snapshot) -> pa.Table:

@@ -66,6 +66,9 @@ def classification_report(
         context.log.warning(
             f"{unknown:,} images to test are of classes without any image to train on; they are left out."
         )
+    untested = [label for label, row in zip(labels, confusions.sum(axis=0), strict=True) if not row.any()]
+    if untested:
+        context.log.warning(f"no image to test on is of the classes {', '.join(untested[:_NAMED_CLASSES])}")
     context.add_output_metadata(
         _metadata(labels, confusions) | {"test_images_of_unknown_classes": unknown} | pictures
     )
@@ -88,7 +91,8 @@ def _metadata(labels: tuple[str, ...], confusions: NDArray[np.int64]) -> dict[st
         for true, predicted, count in most_confused(total, _NAMED_PAIRS)
     ]
     return {
-        "std_of_mean_per_class_accuracy": figures.std_per_class,
+        # Of one split there is none, and 0 would say that it is sure.
+        **({"std_of_mean_per_class_accuracy": figures.std_per_class} if len(confusions) > 1 else {}),
         "macro_f1": figures.macro_f1,
         "chance_level": figures.chance,
         "majority_class_accuracy": figures.majority,

@@ -21,6 +21,7 @@ from vision_assets.spark.splits import (
     count_parts,
     count_sides,
     split_images,
+    unknown_labels,
     usable_images,
 )
 from vision_assets.spark.tables import IMAGE_CLASSIFIER
@@ -34,8 +35,8 @@ class ImageClassifierConfig(dg.Config):
     split: Literal["random", "folder"] = Field(
         default="random",
         description="`random` chooses by the seed; `folder` takes the folders `train` and `test` at the top "
-        "of the "
-        "source, all that is in them.",
+        "of "
+        "the source, whole: train_per_class, test_per_class, seed and splits have no meaning then.",
     )
     train_per_class: int = Field(
         default=30,
@@ -112,17 +113,18 @@ def image_classifier(
     options = config.split_options()
     with failures():
         parts = count_parts(sift_features, options)
-        if parts["labels"] < 2 and not options.exclude_labels:
-            context.log.warning(
-                f"Nothing to classify: {parts['usable_images']:,} readable images have a label, of "
-                f"{parts['labels']} "
-                "different ones. The label is the folder that an image is in."
-            )
-            return
+        if unknown := unknown_labels(sift_features, config.exclude_labels):
+            context.log.warning(f"exclude_labels names classes that no image has: {', '.join(unknown)}")
         sides = split_images(usable_images(sift_features, options), options)
         counts = count_sides(sides)
         labels = tuple(sorted({label for _, label, side in counts if side == TRAIN}))
-        _require_two(labels, config, parts)
+        if len(labels) < 2:
+            _require_no_setting_at_fault(len(labels), config, parts)
+            context.log.warning(
+                f"Nothing to classify: among {parts['usable_images']:,} readable images with a label there "
+                f"are {len(labels)} classes of two images or more. The label is the folder of the image."
+            )
+            return
         context.log.info(
             f"{len(labels):,} classes, {_per_split(counts, TRAIN):,.0f} images to train on in each split"
         )
@@ -131,11 +133,11 @@ def image_classifier(
         )
     context.add_output_metadata(
         {
-            **{name: count for name, count in parts.items() if name != "labels"},
-            "train_images": _per_split(counts, TRAIN),
-            "test_images": _per_split(counts, TEST),
-            "copies_left_out": _per_split(counts, COPY),
-            "spare_images": _per_split(counts, SPARE),
+            **parts,
+            "train_images_per_split": _per_split(counts, TRAIN),
+            "test_images_per_split": _per_split(counts, TEST),
+            "copies_left_out_per_split": _per_split(counts, COPY),
+            "unused_images_per_split": _per_split(counts, SPARE),
         }
     )
     yield dg.Output(replace(classifier, settings=config.model_dump()))
@@ -147,17 +149,16 @@ def _per_split(counts: Mapping[tuple[int, str, str], int], wanted: str) -> float
     return sum(count for (_, _, side), count in counts.items() if side == wanted) / len(splits)
 
 
-def _require_two(labels: tuple[str, ...], config: ImageClassifierConfig, parts: Mapping[str, int]) -> None:
-    if len(labels) >= 2:
-        return
+def _require_no_setting_at_fault(
+    classes: int, config: ImageClassifierConfig, parts: Mapping[str, int]
+) -> None:
     if config.split == "folder":
         raise UserError(
-            f"There are {len(labels)} classes in the folder `train`, and two are needed. With `split: "
-            "folder` the source "
+            f"The folder `train` has {classes} classes, and two are needed. With `split: folder` the source "
             "must have the folders train/<class> and test/<class> at its top; else set `split: random`."
         )
-    raise UserError(
-        f"There are {len(labels)} classes of two images or more among the {parts['usable_images']:,} usable "
-        "images, and "
-        f"two are needed. {parts['excluded_images']:,} images are excluded by `exclude_labels`."
-    )
+    if parts["excluded_images"]:
+        raise UserError(
+            f"`exclude_labels` leaves {classes} classes of two images or more, and two are needed: "
+            f"{parts['excluded_images']:,} images are excluded, {parts['usable_images']:,} are not."
+        )

@@ -86,11 +86,13 @@ def train_classifier(
         return _train(examples.where(F.col("split") == split), options)
 
     try:
-        with ThreadPoolExecutor(min(spark.sparkContext.defaultParallelism, _AT_ONCE)) as threads:
+        at_once = min(spark.sparkContext.defaultParallelism, _AT_ONCE)
+        with ThreadPoolExecutor(at_once) as threads:
             for model in threads.map(train, range(rounds)):
                 models.append(model)
                 seconds = time.monotonic() - started
-                left = seconds / len(models) * (rounds - len(models))
+                turns, all_turns = -(-len(models) // at_once), -(-rounds // at_once)
+                left = seconds / turns * (all_turns - turns)
                 log(
                     f"split {len(models)} of {rounds}: trained on {len(labels):,} classes, {seconds:.1f} s"
                     + (f", about {left:.0f} s left" if left else "")

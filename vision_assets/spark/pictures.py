@@ -139,7 +139,7 @@ def pictures_of_dictionary(
     common = np.setdiff1d(np.flatnonzero(sizes >= np.median(sizes) / 2), largest)
     specific = common[np.argsort(spreads[common], kind="stable")][:_WORDS]
     chosen = np.unique(np.concatenate([largest, specific]))
-    patches = _patches_of_words(gallery, features, Centers(load_centers(dictionary).matrix[chosen]))
+    patches = _patches_of_words(gallery, features, load_centers(dictionary), chosen)
     by_word = dict(zip(chosen.tolist(), patches, strict=True))
 
     def rows(words: NDArray[np.int64], note: str, values: NDArray) -> list[WordPatches]:
@@ -147,54 +147,53 @@ def pictures_of_dictionary(
 
     groups = [
         ("The largest words", rows(largest, "{:,} descriptors", sizes)),
-        ("The most specific of the others", rows(specific, "mean distance {:.0f}", spreads)),
+        ("The most specific of the others", rows(specific, "RMS distance {:.0f}", spreads)),
     ]
     return {"visual_words": word_sheet([(title, words) for title, words in groups if words])}
 
 
 def _patches_of_words(
-    gallery: Gallery, features: DataFrame, centers: Centers
+    gallery: Gallery, features: DataFrame, centers: Centers, chosen: NDArray[np.int64]
 ) -> list[list[NDArray[np.uint8]]]:
-    """Find the patches nearest to each centre, of an image one at most."""
+    """Find the patches of each chosen word that are nearest to its centre, of an image one at most."""
     names = spread(gallery.names, _WORD_IMAGES)
     described = features.where(F.col("fileName").isin(*names)).where("keypointCount > 0")
     shared = features.sparkSession.sparkContext.broadcast(centers)
     nearest = described.select("fileName", "keypointCount", "keypoints", "descriptors").mapInArrow(
-        partial(_nearest_of_images, shared), "word int, distance double, fileName string, keypoint binary"
+        partial(_nearest_of_images, shared, chosen),
+        "word int, distance double, fileName string, keypoint binary",
     )
-    found: list[list[_Patch]] = [[] for _ in range(len(centers))]
+    found: dict[int, list[_Patch]] = {word: [] for word in chosen.tolist()}
     for row in nearest.collect():
         found[row.word].append(_Patch(row.distance, row.fileName, bytes(row.keypoint)))
-    best = [sorted(patches)[:_PATCHES] for patches in found]
+    best = [sorted(patches)[:_PATCHES] for patches in found.values()]
     cut = _cut_patches(gallery, [patch for patches in best for patch in patches])
     return [[cut[patch] for patch in patches if patch in cut] for patches in best]
 
 
 def _nearest_of_images(
-    shared: "Broadcast[Centers]", batches: Iterator[pa.RecordBatch]
+    shared: "Broadcast[Centers]", chosen: NDArray[np.int64], batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """Find of each image the descriptor nearest to each centre."""
+    """Find, of each image and chosen word, the word's descriptor nearest to its centre."""
     centers = shared.value
-    words = np.arange(len(centers))
     for batch in batches:
         for row in batch.to_pylist():
             descriptors = descriptor_matrix(row["descriptors"], centers.matrix.shape[1])
-            products = descriptors.astype(np.float64) @ centers.matrix.T
-            nearest = (centers.half_square_norms - products + _half_square_norms(descriptors)).argmin(axis=0)
-            keypoints = keypoint_matrix(row["keypoints"])[nearest]
+            words = nearest_centers(descriptors, centers)
+            members = np.flatnonzero(np.isin(words, chosen))
+            distances = np.sqrt(squared_distances(descriptors[members], centers, words[members]))
+            order = np.lexsort((distances, words[members]))
+            present, first = np.unique(words[members][order], return_index=True)
+            nearest = order[first]
+            keypoints = keypoint_matrix(row["keypoints"])[members[nearest]]
             yield pa.record_batch(
                 {
-                    "word": pa.array(words, pa.int32()),
-                    "distance": np.sqrt(squared_distances(descriptors[nearest], centers, words)),
-                    "fileName": [row["fileName"]] * len(words),
-                    "keypoint": [keypoint.tobytes() for keypoint in keypoints],
+                    "word": present.astype(np.int32),
+                    "distance": distances[nearest],
+                    "fileName": pa.array([row["fileName"]] * len(present), pa.string()),
+                    "keypoint": pa.array([keypoint.tobytes() for keypoint in keypoints], pa.binary()),
                 }
             )
-
-
-def _half_square_norms(descriptors: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return halves of the squared lengths, as a column."""
-    return np.square(descriptors, dtype=np.float64).sum(axis=1, keepdims=True) / 2
 
 
 def _cut_patches(gallery: Gallery, wanted: Sequence[_Patch]) -> dict[_Patch, NDArray[np.uint8]]:

@@ -89,7 +89,7 @@ def _or_none(figures: NDArray[np.float64]) -> list[float | None]:
 
 
 def surest_predictions(predictions: DataFrame, names: Sequence[str]) -> list[Row]:
-    """Find, for each class, the surest right and the surest wrong prediction of the first split.
+    """Find, for each class, the surest right and the surest wrong prediction of all splits.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def surest_predictions(predictions: DataFrame, names: Sequence[str]) -> list[Row
         Fields ``target``, ``right`` (whether it is), ``probability``, ``fileName``, ``predicted``.
     """
     images = predictions.sparkSession.createDataFrame([(name,) for name in names], "fileName string")
-    chosen = predictions.where("split = 0").join(F.broadcast(images), "fileName")
+    chosen = predictions.join(F.broadcast(images), "fileName")
     right = (F.col("target") == F.col("predicted")).alias("right")
     # The name decides between equal ones.
     surest = F.max(F.struct("probability", "fileName", "predicted")).alias("surest")

@@ -63,6 +63,8 @@ def spark_config() -> dict[str, str]:
         # Snappy hardly shrinks descriptors; zstd's level 1 saves a quarter in the time of no compression.
         "spark.sql.parquet.compression.codec": "zstd",
         "spark.hadoop.parquet.compression.codec.zstd.level": "1",
+        # So that what has none of a few dozen names that are looked up is not read.
+        "spark.sql.parquet.pushdown.inFilterThreshold": "100",
         # A snapshot's folder holds the table alone, which every reader of Parquet understands.
         "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
         # In place of the checksum files beside each file, see `start_session`.

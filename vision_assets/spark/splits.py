@@ -1,5 +1,6 @@
 """Which images a classifier is trained on and which it is tested on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -151,8 +152,7 @@ def count_parts(features: DataFrame, options: SplitOptions) -> dict[str, int]:
     Returns
     -------
     dict
-        ``usable_images``, ``images_with_an_error``, ``images_without_label``, ``excluded_images``;
-        ``labels``: the number of classes among the first.
+        ``usable_images``, ``images_with_an_error``, ``images_without_label``, ``excluded_images``.
     """
     excluded = F.col("label").isin(*options.exclude_labels)
     usable = F.col("error").isNull() & F.col("label").isNotNull() & ~excluded
@@ -161,10 +161,15 @@ def count_parts(features: DataFrame, options: SplitOptions) -> dict[str, int]:
         F.count_if(F.col("error").isNotNull()),
         F.count_if(F.col("error").isNull() & F.col("label").isNull()),
         F.count_if(F.col("error").isNull() & excluded),
-        F.count_distinct(F.when(usable, F.col("label"))),
     ).head()
-    names = ("usable_images", "images_with_an_error", "images_without_label", "excluded_images", "labels")
+    names = ("usable_images", "images_with_an_error", "images_without_label", "excluded_images")
     return dict(zip(names, found, strict=True))
+
+
+def unknown_labels(features: DataFrame, labels: Sequence[str]) -> list[str]:
+    """Return those of some labels that no image has."""
+    known = features.where(F.col("label").isin(*labels)).select("label").distinct().collect()
+    return sorted(set(labels) - {row["label"] for row in known})
 
 
 def count_sides(sides: DataFrame) -> dict[tuple[int, str, str], int]:

@@ -16,7 +16,7 @@ class ClassFigures(NamedTuple):
     recall : ndarray of shape (n,), dtype float64
         Share of the class's images that are right: the class's accuracy.
     f1 : ndarray of shape (n,), dtype float64
-        Harmonic mean of the two; 0 if nothing is right.
+        Harmonic mean of the two; 0 if nothing is right, NaN without images.
     support : ndarray of shape (n,), dtype int64
         Images of the class.
     """
@@ -74,7 +74,7 @@ def class_figures(confusion: NDArray[np.int64]) -> ClassFigures:
     return ClassFigures(
         precision=_ratio(right, predicted),
         recall=_ratio(right, support),
-        f1=_ratio(2 * right, support + predicted),
+        f1=np.where(support > 0, _ratio(2 * right, support + predicted), np.nan),
         support=support,
     )
 

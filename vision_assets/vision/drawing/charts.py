@@ -311,7 +311,9 @@ def _draw_inertia(figure: "Figure", axes: "Axes", inertia: NDArray[np.float64]) 
 
 
 def _draw_sizes(figure: "Figure", axes: "Axes", sizes: NDArray[np.int64]) -> None:
-    _text(figure, "training descriptors of each word", (436, 280), 388, size=_TITLE_SIZE, bold=True)
+    _text(
+        figure, "training descriptors of each word (log scale)", (436, 280), 388, size=_TITLE_SIZE, bold=True
+    )
     empty = int((sizes == 0).sum())
     axes.set_xlabel("words, largest first" + (f" ({empty:,} without any)" if empty else ""))
     if not len(sizes):
@@ -324,7 +326,6 @@ def _draw_sizes(figure: "Figure", axes: "Axes", sizes: NDArray[np.int64]) -> Non
     heights = np.maximum(sizes, floor)
     ranks = np.arange(1, len(sizes) + 1)
     axes.set_yscale("log")
-    axes.fill_between(ranks, heights, floor, color=BLUE, alpha=0.2, linewidth=0, step="mid")
     axes.plot(ranks, heights, color=BLUE, linewidth=2, drawstyle="steps-mid")
     for name, rank, value, colour, marker in (
         ("largest", 1, sizes[0], BLUE, "^"),
