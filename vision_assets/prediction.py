@@ -145,13 +145,10 @@ def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _load(store: SnapshotStore) -> _Model:
-    snapshot = store.current(("image_classifier",))
-    if snapshot is None:
-        raise UserError(
-            "image_classifier has no snapshot in this data folder yet. Materialize image_classifier first; "
-            "where "
-            "images have fewer than two labels it is skipped."
-        )
+    try:
+        snapshot = store.require_current(("image_classifier",))
+    except UserError as error:
+        raise UserError(f"{error} It is skipped where images have fewer than two labels.") from error
     made_from = store.lineage(snapshot)
     missing = {"bow_encodings", "kmeans_dictionary", "sift_features"} - made_from.keys()
     if missing:

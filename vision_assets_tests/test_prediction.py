@@ -54,7 +54,13 @@ def by_the_pipeline(pipeline: Pipeline) -> dict[str, Prediction]:
     # The label is only carried along; any that the classifier knows will do.
     sides = encodings.select("fileName", F.lit(0).alias("split"), F.lit(classifier.labels[0]).alias("label"))
     rows = classification.predict(encodings, sides, classifier).collect()
-    return {row.fileName: Prediction((classifier.labels[row.predicted],), (row.probability,)) for row in rows}
+    keypoints = {row.fileName: row.descriptorCount for row in encodings.collect()}
+    return {
+        row.fileName: Prediction(
+            (classifier.labels[row.predicted],), (row.probability,), keypoints[row.fileName]
+        )
+        for row in rows
+    }
 
 
 def predict(pipeline: Pipeline, chosen: Any, **options: Any) -> list[Prediction]:
@@ -231,7 +237,7 @@ def test_an_image_that_cannot_be_read_is_an_error_of_its_own(
         images.textured()[0],
         images.colored()[None],
         images.colored()[:, :, :2],
-        np.dstack([images.colored(), images.textured()]),
+        np.dstack([images.colored(), images.colored()[:, :, :2]]),
         images.textured()[:0],
         images.textured()[:, :0],
         np.uint8(3) * np.ones((), np.uint8),
@@ -359,6 +365,7 @@ def test_the_command_prints_json(
         "label": None,
         "score": None,
         "top": [],
+        "keypoints": 0,
         "error": "the file cannot be read: No such file or directory",
     }
     assert found["image"] == str(file)

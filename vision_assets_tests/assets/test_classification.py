@@ -18,7 +18,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 from sklearn.metrics import precision_recall_fscore_support as class_scores
 from sklearn.svm import LinearSVC
 
-from vision_assets import prediction
+from vision_assets import prediction, settings
+from vision_assets.cli import main
 from vision_assets.errors import UserError
 from vision_assets.spark.splits import SplitOptions, split_images, usable_images
 from vision_assets.vision.feature_maps import apply_feature_map
@@ -125,10 +126,10 @@ def test_metadata_of_the_classifier(sample: Sample) -> None:
         "images_with_an_error": 0,
         "images_without_label": 0,
         "excluded_images": 0,
-        "train_images": 160,
-        "test_images": 80,
-        "copies_left_out": 0,
-        "spare_images": 0,
+        "train_images_per_split": 160,
+        "test_images_per_split": 80,
+        "copies_left_out_per_split": 0,
+        "unused_images_per_split": 0,
         "classes": 10,
         "splits": 3,
         "features": 200,
@@ -344,10 +345,10 @@ def test_the_folders_train_and_test(in_folders: tuple[Pipeline, dg.ExecuteInProc
     found = pipeline.metadata(result, "image_classifier")
     expected = {
         "usable_images": 26,
-        "train_images": 14,
-        "test_images": 9,
-        "copies_left_out": 1,
-        "spare_images": 2,
+        "train_images_per_split": 14,
+        "test_images_per_split": 9,
+        "copies_left_out_per_split": 1,
+        "unused_images_per_split": 2,
         "splits": 1,
         "classes": 4,
     }
@@ -457,3 +458,27 @@ def test_a_damaged_classifier_is_named(sample_copy: Pipeline) -> None:
     with pytest.raises(UserError, match="Materialize image_classifier again") as error:
         prediction.predict(images.textured(), data_folder=str(sample_copy.data))
     assert uri in str(error.value)
+
+
+def test_the_summary_shows_a_classifier_of_these_encodings_alone(
+    sample_copy: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(settings.DATA, str(sample_copy.data))
+    assert main(["summary"]) == 0
+    assert "80 test images of 10 classes, mean of 3 split(s)" in capsys.readouterr().out
+    sample_copy.run(None, "bow_encodings", bow_encodings={"pooling": "max"})
+    capsys.readouterr()
+    assert main(["summary"]) == 0
+    printed = capsys.readouterr().out
+    assert "of older encodings" in printed
+    assert "Accuracy" not in printed
+
+
+def test_labels_to_exclude_that_no_image_has_are_named(
+    filled_copy: Pipeline, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = {"exclude_labels": ["Cats", "clutter"], "splits": 1, "max_iter": 1}
+    result = filled_copy.run(None, *CLASSIFICATION, image_classifier=config)
+    assert "exclude_labels names classes that no image has: Cats, clutter" in capfd.readouterr().err
+    report = filled_copy.metadata(result, "classification_report")
+    assert "std_of_mean_per_class_accuracy" not in report, "of one split there is none"
