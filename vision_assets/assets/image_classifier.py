@@ -34,15 +34,14 @@ class ImageClassifierConfig(dg.Config):
 
     split: Literal["random", "folder"] = Field(
         default="random",
-        description="`random` chooses by the seed; `folder` takes the folders `train` and `test` at the top "
-        "of "
-        "the source, whole: train_per_class, test_per_class, seed and splits have no meaning then.",
+        description="`random` chooses by the seed; `folder` takes the folders `train` and `test` at the "
+        "top of the source, whole: train_per_class, test_per_class, seed and splits have no meaning then.",
     )
     train_per_class: int = Field(
         default=30,
         ge=1,
-        description="Images of each class to train on; a class that has no more trains on two thirds of "
-        "them.",
+        description="Images of each class to train on; a class that has no more "
+        "trains on two thirds of them.",
     )
     test_per_class: int | None = Field(
         default=50, ge=1, description="Images of each class to test on at most; null takes all the rest."
@@ -61,9 +60,8 @@ class ImageClassifierConfig(dg.Config):
     )
     feature_map: FeatureMap = Field(
         default="hellinger",
-        description="Applied to each encoding first: `none`, `l2` (length 1), `hellinger` (square root of "
-        "shares) or "
-        "`chi2` (explicit map of the chi-square kernel, three values per word).",
+        description="Applied to each encoding first: `none`, `l2` (length 1), `hellinger` (square root "
+        "of shares) or `chi2` (explicit map of the chi-square kernel, three values per word).",
     )
     reg_param: float = Field(
         default=1e-4,

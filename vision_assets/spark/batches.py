@@ -27,6 +27,38 @@ def binary_values(cells: pa.BinaryArray) -> NDArray[np.uint8]:
     return np.frombuffer(values_buffer, np.uint8)[offsets[0] : offsets[-1]]
 
 
+def list_column(matrix: NDArray[np.floating]) -> pa.ListArray:
+    """Make a column of lists from a matrix, without copying.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (M, k), any float dtype
+        In C order.
+
+    Returns
+    -------
+    pyarrow.ListArray
+        M lists of k values.
+    """
+    offsets = np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(matrix.reshape(-1)))
+
+
+def list_values(lists: pa.ListArray) -> NDArray[np.float32]:
+    """View a column of equally long lists as a matrix, without copying.
+
+    Parameters
+    ----------
+    lists : pyarrow.ListArray
+        M lists of k float32 values, without nulls.
+
+    Returns
+    -------
+    ndarray of shape (M, k), dtype float32
+    """
+    return lists.flatten().to_numpy().reshape(len(lists), -1)
+
+
 def centers_of(dictionary: pa.Table) -> Centers:
     """Return the centres of a dictionary.
 

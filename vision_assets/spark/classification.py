@@ -16,6 +16,7 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
+from vision_assets.spark.batches import list_column, list_values
 from vision_assets.spark.splits import TRAIN
 from vision_assets.vision.classifier import Classifier, round_weights
 from vision_assets.vision.feature_maps import FeatureMap, apply_feature_map, mapped_length
@@ -138,9 +139,7 @@ def _map_batches(
 ) -> Iterator[pa.RecordBatch]:
     for images, bow in _slices(batches, feature_map):
         features = apply_feature_map(bow, feature_map) * scale
-        offsets = np.arange(len(features) + 1, dtype=np.int32) * features.shape[1]
-        values = pa.ListArray.from_arrays(pa.array(offsets), pa.array(features.reshape(-1)))
-        yield pa.record_batch({"label": images["target"].cast(pa.float64()), "values": values})
+        yield pa.record_batch({"label": images["target"].cast(pa.float64()), "values": list_column(features)})
 
 
 def predict(encodings: DataFrame, sides: DataFrame, classifier: Classifier) -> DataFrame:
@@ -202,4 +201,4 @@ def _slices(
         step = max(1, _FEATURE_VALUES // mapped_length(length, feature_map))
         for start in range(0, len(batch), step):
             images = batch.slice(start, step)
-            yield images, images["bow"].flatten().to_numpy().reshape(-1, length)
+            yield images, list_values(images["bow"])

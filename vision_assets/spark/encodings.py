@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from functools import partial
 
-import numpy as np
 import pyarrow as pa
 from pyspark import Broadcast
 from pyspark.sql import DataFrame
 
 from vision_assets.errors import UserError
-from vision_assets.spark.batches import binary_values
+from vision_assets.spark.batches import binary_values, list_column
 from vision_assets.spark.dictionary import load_centers
 from vision_assets.spark.tables import BOW_ENCODINGS
 from vision_assets.vision.encoding import Normalization, Pooling, encode
@@ -89,13 +88,12 @@ def _encode_batch(
     counts = images.column("keypointCount").to_numpy()
     descriptors = binary_values(images.column("descriptors")).reshape(-1, centers.matrix.shape[1])
     bow = encode(descriptors, counts, centers, pooling, normalization)
-    offsets = np.arange(len(bow) + 1, dtype=np.int32) * len(centers)
     return pa.RecordBatch.from_arrays(
         [
             images.column("fileName"),
             images.column("label"),
             images.column("keypointCount"),
-            pa.ListArray.from_arrays(pa.array(offsets), pa.array(bow.reshape(-1))),
+            list_column(bow),
         ],
         names=BOW_ENCODINGS.schema.names,
     )

@@ -12,7 +12,9 @@ from pyspark import Broadcast
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812
 
+from vision_assets.spark.batches import list_values
 from vision_assets.spark.dictionary import load_centers
+from vision_assets.spark.features import label_of
 from vision_assets.spark.gallery import Gallery, some_rows, spread, spread_over_labels
 from vision_assets.spark.report import surest_predictions
 from vision_assets.vision.cells import descriptor_matrix, keypoint_matrix
@@ -31,6 +33,7 @@ from vision_assets.vision.drawing import (
     word_sheet,
 )
 from vision_assets.vision.nearest import Centers, nearest_centers, squared_distances
+from vision_assets.vision.sift import scale_keypoints
 
 _SHEET = 30
 _SIDE = 320  # of a preview in pixels
@@ -57,8 +60,8 @@ def pictures_of_images(gallery: Gallery) -> dict[str, Picture]:
     """
     names = spread_over_labels(gallery.names, _SHEET)
     previews = load_previews(gallery, names)
-    captions = [(name.rpartition("/")[0].rpartition("/")[2] or name, name) for name in names]
-    return {"contact_sheet": contact_sheet([(c, previews[name]) for c, name in captions if name in previews])}
+    shown = [(label_of(name) or name, previews[name]) for name in names if name in previews]
+    return {"contact_sheet": contact_sheet(shown)}
 
 
 def pictures_of_features(gallery: Gallery, features: DataFrame) -> dict[str, Picture]:
@@ -102,8 +105,7 @@ def _shrunk(row: Row, width: int) -> NDArray[np.float32]:
     """Return keypoints in pixels of a preview of this width."""
     keypoints = keypoint_matrix(bytes(row.keypoints)).copy()
     scale = width / row.width
-    keypoints[:, :2] = (keypoints[:, :2] + 0.5) * scale - 0.5
-    keypoints[:, 2] *= scale
+    scale_keypoints(keypoints, scale, scale)
     return keypoints
 
 
@@ -294,8 +296,8 @@ def _strongest(row: Row, data: bytes, centers: Centers) -> list[WordPatches]:
 def _count_words(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Count the words that each image uses."""
     for batch in batches:
-        bow = batch["bow"].flatten().to_numpy().reshape(len(batch), -1)
-        yield pa.record_batch({"words": np.count_nonzero(bow, axis=1).astype(np.int32)})
+        words = np.count_nonzero(list_values(batch["bow"]), axis=1)
+        yield pa.record_batch({"words": words.astype(np.int32)})
 
 
 def picture_of_examples(gallery: Gallery, predictions: DataFrame, labels: Sequence[str]) -> Picture:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812
 
 TRAIN, TEST, COPY, SPARE = "train", "test", "copy", "spare"
@@ -58,10 +58,12 @@ def usable_images(features: DataFrame, options: SplitOptions) -> DataFrame:
     DataFrame
         Columns ``fileName``, ``label``, ``digest``.
     """
-    wanted = F.col("error").isNull() & F.col("label").isNotNull()
-    if options.exclude_labels:
-        wanted &= ~F.col("label").isin(*options.exclude_labels)
-    return features.where(wanted).select("fileName", "label", "digest")
+    return features.where(_usable(options)).select("fileName", "label", "digest")
+
+
+def _usable(options: SplitOptions) -> Column:
+    labelled = F.col("error").isNull() & F.col("label").isNotNull()
+    return labelled & ~F.col("label").isin(*options.exclude_labels)
 
 
 def split_images(images: DataFrame, options: SplitOptions) -> DataFrame:
@@ -155,9 +157,8 @@ def count_parts(features: DataFrame, options: SplitOptions) -> dict[str, int]:
         ``usable_images``, ``images_with_an_error``, ``images_without_label``, ``excluded_images``.
     """
     excluded = F.col("label").isin(*options.exclude_labels)
-    usable = F.col("error").isNull() & F.col("label").isNotNull() & ~excluded
     found: Any = features.agg(
-        F.count_if(usable),
+        F.count_if(_usable(options)),
         F.count_if(F.col("error").isNotNull()),
         F.count_if(F.col("error").isNull() & F.col("label").isNull()),
         F.count_if(F.col("error").isNull() & excluded),

@@ -169,7 +169,7 @@ class SiftExtractor:
             raise ImageError(f"SIFT failed: {opencv_reason(error)}", width=width, height=height) from error
         keypoints = _keypoint_array(found)
         if shrunk.shape != gray.shape:
-            _map_back(keypoints, width / shrunk.shape[1], height / shrunk.shape[0])
+            scale_keypoints(keypoints, width / shrunk.shape[1], height / shrunk.shape[0])
         if descriptors is None:
             descriptors = np.empty((0, DESCRIPTOR_LENGTH), np.uint8)
         return ImageFeatures(width, height, keypoints, descriptors)
@@ -209,8 +209,16 @@ def _keypoint_array(found: Sequence[cv2.KeyPoint]) -> npt.NDArray[np.float32]:
     return keypoints
 
 
-def _map_back(keypoints: npt.NDArray[np.float32], scale_x: float, scale_y: float) -> None:
-    """Turn pixels of the shrunk image into pixels of the original one, in place."""
+def scale_keypoints(keypoints: npt.NDArray[np.float32], scale_x: float, scale_y: float) -> None:
+    """Turn keypoints of an image into those of the same image at another size, in place.
+
+    Parameters
+    ----------
+    keypoints : ndarray of shape (N, 5), dtype float32
+        x, y, size, angle, response.
+    scale_x, scale_y : float
+        New width and height divided by the old ones.
+    """
     # Pixel centres lie on whole numbers, so the image begins at -0.5.
     keypoints[:, 0] = (keypoints[:, 0] + 0.5) * scale_x - 0.5
     keypoints[:, 1] = (keypoints[:, 1] + 0.5) * scale_y - 0.5
