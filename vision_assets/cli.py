@@ -114,10 +114,8 @@ def _summary(_: argparse.Namespace) -> None:
         report = snapshots["classification_report"].counts
         _print(
             f"Accuracy {report['accuracy']:.1%}, mean of the classes {report['mean_per_class_accuracy']:.1%} "
-            "(by "
-            f"chance {1 / report['classes']:.1%}): {report['test_images'] / report['splits']:,.0f} test "
-            "images "
-            f"of {report['classes']:,} classes, mean of {report['splits']:,} split(s)."
+            f"(by chance {1 / report['classes']:.1%}): {report['test_images'] / report['splits']:,.0f} "
+            f"test images of {report['classes']:,} classes, mean of {report['splits']:,} split(s)."
         )
     _print("\nThe tables lie in:")
     for snapshot in snapshots.values():

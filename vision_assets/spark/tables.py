@@ -321,9 +321,8 @@ CLASSIFICATION_REPORT = Table(
         "mean_per_class_accuracy": "avg(recall)",
     },
     invariants={
-        "shares_in_range": "bool_and(coalesce(precision, 0) between 0 and 1 and coalesce(recall, 0) between "
-        "0 and 1"
-        " and coalesce(f1, 0) between 0 and 1)",
+        "shares_in_range": "bool_and(coalesce(precision, 0) between 0 and 1"
+        " and coalesce(recall, 0) between 0 and 1 and coalesce(f1, 0) between 0 and 1)",
         "confusion_adds_up": "bool_and(aggregate(predicted, 0, (a, x) -> a + x) = support)",
     },
 )
