@@ -5,8 +5,9 @@ from pydantic import Field
 from pyspark.sql import DataFrame
 
 from vision_assets.assets.columns import definition_metadata
-from vision_assets.failures import failures
+from vision_assets.assets.fields import FULL_REFRESH
 from vision_assets.spark.encodings import encode_features
+from vision_assets.spark.row_wise import RowWise, Todo, only, with_source
 from vision_assets.spark.tables import BOW_ENCODINGS
 from vision_assets.vision.encoding import Normalization, Pooling
 
@@ -24,6 +25,7 @@ class BowEncodingsConfig(dg.Config):
         description="Normalisation of each vector: sum 1 (`l1`), length 1 (`l2`), or `hellinger`, the square "
         "root after `l1`.",
     )
+    full_refresh: bool = Field(default=False, description=FULL_REFRESH)
 
 
 @dg.asset(
@@ -35,7 +37,19 @@ class BowEncodingsConfig(dg.Config):
 )
 def bow_encodings(
     config: BowEncodingsConfig, sift_features: DataFrame, kmeans_dictionary: DataFrame
-) -> DataFrame:
-    """One vector per image: each descriptor coded by its nearest visual word and pooled per word."""
-    with failures():
-        return encode_features(sift_features, kmeans_dictionary, config.pooling, config.normalization)
+) -> RowWise:
+    """One vector per image: each descriptor coded by its nearest visual word and pooled per word.
+
+    Only new and changed images are encoded, unless the dictionary or the settings have changed.
+    """
+
+    def compute(todo: Todo | None) -> DataFrame:
+        features = sift_features if todo is None else only(sift_features, todo)
+        return encode_features(features, kmeans_dictionary, config.pooling, config.normalization)
+
+    return RowWise(
+        wanted=with_source(sift_features),
+        compute=compute,
+        settings=config.model_dump(exclude={"full_refresh"}),
+        computed="encoded",
+    )

@@ -34,6 +34,9 @@ class ImageSeqfileConfig(dg.Config):
         description="Who reads the source: `workers`, side by side; `driver`, for files that only this "
         "machine can see; `auto` takes the driver for local paths when Spark runs on a cluster.",
     )
+    full_refresh: bool = Field(
+        default=False, description="Read every image anew, also of files that look as at the last run."
+    )
 
 
 @dg.asset(

@@ -8,8 +8,9 @@ from pyspark.sql import DataFrame
 
 from vision_assets.assets.columns import definition_metadata
 from vision_assets.failures import failures
-from vision_assets.spark.dictionary import KMeansOptions, dictionary_table, train
+from vision_assets.spark.dictionary import KMeansOptions, Progress, dictionary_table, train
 from vision_assets.spark.tables import KMEANS_DICTIONARY
+from vision_assets.storage.checkpoints import Checkpoint
 from vision_assets.storage.io_managers import DataFolder
 from vision_assets.vision.drawing import training_charts
 
@@ -61,7 +62,14 @@ def kmeans_dictionary(
 ) -> DataFrame:
     """Visual words: the centres of a k-means clustering of the descriptors, one row per word."""
     with failures():
-        training = train(sift_features, config.options(), context.log.info)
+        checkpoint = data_folder.checkpoint(context, config.model_dump())
+        training = train(
+            sift_features,
+            config.options(),
+            context.log.info,
+            start=_last_progress(context, checkpoint),
+            save=lambda progress: checkpoint.save(progress.state.index, progress.to_bytes()),
+        )
     iterations = [
         dg.TableRecord({"iteration": index, "inertia": inertia, "seconds": round(seconds, 3)})
         for index, (inertia, seconds) in enumerate(zip(training.inertia, training.seconds, strict=True))
@@ -80,3 +88,12 @@ def kmeans_dictionary(
         }
     )
     return dictionary_table(sift_features.sparkSession, training.final)
+
+
+def _last_progress(context: dg.AssetExecutionContext, checkpoint: Checkpoint) -> Progress | None:
+    saved = checkpoint.newest()
+    try:
+        return Progress.from_bytes(saved) if saved else None
+    except ValueError as error:
+        context.log.warning(f"what an earlier run has saved is damaged, so the training starts anew: {error}")
+        return None

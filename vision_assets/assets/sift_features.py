@@ -1,11 +1,15 @@
 """SIFT features of the images."""
 
+from dataclasses import asdict
+
+import cv2
 import dagster as dg
 from pydantic import Field
-from pyspark.sql import DataFrame
 
 from vision_assets.assets.columns import definition_metadata
+from vision_assets.assets.fields import FULL_REFRESH
 from vision_assets.spark.features import extract
+from vision_assets.spark.row_wise import RowWise
 from vision_assets.spark.stored_tables import StoredImages
 from vision_assets.spark.tables import SIFT_FEATURES
 from vision_assets.vision.sift import SiftOptions
@@ -49,13 +53,14 @@ class SiftFeaturesConfig(dg.Config):
         ge=1,
         description="Number of Spark tasks and files, about; null chooses by size and cores.",
     )
+    full_refresh: bool = Field(default=False, description=FULL_REFRESH)
     max_failed_share: float = Field(
         default=0.01, ge=0, le=1, description="Warn when a larger share of the images could not be read."
     )
 
     def options(self) -> SiftOptions:
         """Return the options of the extractor alone."""
-        return SiftOptions(**self.model_dump(exclude={"partitions", "max_failed_share"}))
+        return SiftOptions(**self.model_dump(exclude={"partitions", "full_refresh", "max_failed_share"}))
 
 
 @dg.asset(
@@ -65,6 +70,16 @@ class SiftFeaturesConfig(dg.Config):
     code_version="1",
     metadata=definition_metadata(SIFT_FEATURES.schema),
 )
-def sift_features(config: SiftFeaturesConfig, image_seqfile: StoredImages) -> DataFrame:
-    """SIFT keypoints and descriptors, one row per image; one that cannot be read has an error instead."""
-    return extract(image_seqfile.table(config.partitions), config.options())
+def sift_features(config: SiftFeaturesConfig, image_seqfile: StoredImages) -> RowWise:
+    """SIFT keypoints and descriptors, one row per image; one that cannot be read has an error instead.
+
+    Only new and changed images are extracted, unless the settings have changed.
+    """
+    options = config.options()
+    return RowWise(
+        wanted=image_seqfile.index().selectExpr("fileName", "digest", "part as source"),
+        compute=lambda todo: extract(image_seqfile.table(config.partitions, todo), options),
+        # Other versions of OpenCV may find other keypoints.
+        settings={"extractor": "sift", "opencv": cv2.__version__, **asdict(options)},
+        computed="extracted",
+    )

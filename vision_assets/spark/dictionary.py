@@ -1,10 +1,12 @@
 """The dictionary of visual words: features in, the table `kmeans_dictionary` out."""
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -24,6 +26,8 @@ from vision_assets.vision.kmeans import (
     assign_statistics,
     farthest_descriptors,
     initial_centers,
+    iteration_from_npz,
+    iteration_to_npz,
     lloyd,
     seeding_candidates,
 )
@@ -65,6 +69,35 @@ class KMeansOptions:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """How far a training has come.
+
+    Parameters
+    ----------
+    state : Iteration
+    inertia : list of float
+        Of the initial centres and after each update.
+    seconds : list of float
+        Of the passes that gave these figures.
+    """
+
+    state: Iteration
+    inertia: list[float]
+    seconds: list[float]
+
+    def to_bytes(self) -> bytes:
+        """Write it down, to go on from there."""
+        history = json.dumps({"inertia": self.inertia, "seconds": self.seconds}).encode()
+        return history + b"\n" + iteration_to_npz(self.state)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read what `to_bytes` has written; a `ValueError` if it is damaged."""
+        history, _, state = data.partition(b"\n")
+        return cls(iteration_from_npz(state), **json.loads(history))
+
+
+@dataclass(frozen=True)
 class Training:
     """A trained dictionary and how it came about.
 
@@ -93,6 +126,8 @@ def train(
     options: KMeansOptions,
     log: Callable[[str], None] = lambda _: None,
     block_rows: int = BLOCK_ROWS,
+    start: Progress | None = None,
+    save: Callable[[Progress], None] = lambda _: None,
 ) -> Training:
     """Train a dictionary by Lloyd's k-means on a sample of the descriptors.
 
@@ -108,6 +143,10 @@ def train(
         Takes a line after each pass.
     block_rows : int
         Descriptors that a worker handles at once.
+    start : Progress, optional
+        Where an earlier training with the same features and options has ended before its end.
+    save : callable
+        Called after each pass.
 
     Returns
     -------
@@ -129,15 +168,49 @@ def train(
         features, rate, options.seed, block_rows, rows=math.ceil(rate * total), words=options.k
     )
     try:
-        return _train_on(sample, options, total, log)
+        return _train_on(sample, options, total, log, start, save)
     finally:
         sample.release()
 
 
 def _train_on(
-    sample: "SampledDescriptors", options: KMeansOptions, total: int, log: Callable[[str], None]
+    sample: "SampledDescriptors",
+    options: KMeansOptions,
+    total: int,
+    log: Callable[[str], None],
+    start: Progress | None,
+    save: Callable[[Progress], None],
 ) -> Training:
     trained = sample.count()
+    initial = start.state if start else _initial_centers(sample, options, trained, total)
+    log(
+        f"training on {trained:,} of {total:,} descriptors"
+        + (f", going on after iteration {start.state.index}" if start else "")
+    )
+    inertia = list(start.inertia) if start else []
+    seconds = list(start.seconds) if start else []
+    started = time.monotonic()
+
+    def report(state: Iteration) -> None:
+        nonlocal started
+        inertia.append(math.fsum(state.inertia))
+        seconds.append(time.monotonic() - started)
+        left = max(0, options.max_iter - state.index) * seconds[-1]
+        log(
+            (f"iteration {state.index} of {options.max_iter}" if state.index else "initial centres")
+            + f": inertia {inertia[-1]:.6g}, {inertia[-1] / trained:,.0f} per descriptor, {seconds[-1]:.1f} s"
+            + (f", at most {left:.0f} s left" if left else "")
+        )
+        save(Progress(state, inertia, seconds))
+        started = time.monotonic()
+
+    final = lloyd(sample, initial, max_iter=options.max_iter, tol=options.tol, report=report)
+    return Training(final, total, trained, inertia, seconds)
+
+
+def _initial_centers(
+    sample: "SampledDescriptors", options: KMeansOptions, trained: int, total: int
+) -> NDArray[np.uint8]:
     wanted = seeding_candidates(options.k, options.init_mode)
     candidates = sample.distinct(wanted) if trained else np.empty((0, 0), np.uint8)
     if len(candidates) < options.k:
@@ -146,26 +219,7 @@ def _train_on(
             f"{len(candidates):,} among the {trained:,} trained on ({total:,} in all). "
             "Lower k, add images, or set descriptors_per_word to null."
         )
-    log(f"training on {trained:,} of {total:,} descriptors")
-    inertia: list[float] = []
-    seconds: list[float] = []
-    started = time.monotonic()
-
-    def report(state: Iteration) -> None:
-        nonlocal started
-        inertia.append(math.fsum(state.inertia))
-        seconds.append(time.monotonic() - started)
-        started = time.monotonic()
-        left = max(0, options.max_iter - state.index) * seconds[-1]
-        log(
-            (f"iteration {state.index} of {options.max_iter}" if state.index else "initial centres")
-            + f": inertia {inertia[-1]:.6g}, {inertia[-1] / trained:,.0f} per descriptor, {seconds[-1]:.1f} s"
-            + (f", at most {left:.0f} s left" if left else "")
-        )
-
-    initial = initial_centers(candidates, options.k, options.init_mode, options.seed)
-    final = lloyd(sample, initial, max_iter=options.max_iter, tol=options.tol, report=report)
-    return Training(final, total, trained, inertia, seconds)
+    return initial_centers(candidates, options.k, options.init_mode, options.seed)
 
 
 def dictionary_table(spark: SparkSession, final: Iteration) -> DataFrame:

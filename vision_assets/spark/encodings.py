@@ -25,7 +25,7 @@ def encode_features(
     Parameters
     ----------
     features : DataFrame
-        Columns ``fileName``, ``label``, ``keypointCount``, ``descriptors``.
+        Columns ``fileName``, ``label``, ``digest``, ``keypointCount``, ``descriptors``.
     dictionary : DataFrame
         Of the schema of `vision_assets.spark.tables.KMEANS_DICTIONARY`.
     pooling : {"sum", "max", "count"}
@@ -44,7 +44,7 @@ def encode_features(
     centers = load_centers(dictionary)
     _require_fit(features, dictionary, centers)
     shared = features.sparkSession.sparkContext.broadcast(centers)
-    columns = features.select("fileName", "label", "keypointCount", "descriptors")
+    columns = features.select("fileName", "label", "digest", "keypointCount", "descriptors")
     return columns.mapInArrow(
         partial(_encode_batches, shared, pooling, normalization),
         BOW_ENCODINGS.schema,
@@ -92,6 +92,7 @@ def _encode_batch(
         [
             images.column("fileName"),
             images.column("label"),
+            images.column("digest"),
             images.column("keypointCount"),
             list_column(bow),
         ],

@@ -3,11 +3,15 @@
 import fnmatch
 import posixpath
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark import RDD, SparkContext
 
 from vision_assets.errors import UserError
@@ -16,6 +20,10 @@ MAX_IMAGE_BYTES = 1 << 30
 """A JVM array, which has to hold a whole value and its copies, ends at 2 GiB."""
 
 MAX_EXAMPLES = 20
+
+_SECOND = 10**9
+_FINE_TICK = 2 * 10**7
+_COARSE_TICK = 2 * _SECOND  # of FAT
 
 NOT_MATCHED = "name matches no pattern"
 TOO_LARGE = "larger than 1 GiB"
@@ -77,6 +85,23 @@ class Patterns:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """What is known of each chosen image before it is read.
+
+    Attributes
+    ----------
+    stamps : callable
+        Makes a table of ``fileName`` and ``stamp``. An image whose stamp is the same as at another time has
+        not changed meanwhile; null says nothing.
+    only : callable
+        Takes an ndarray of shape (count,), dtype bool; returns those images alone, to be read.
+    """
+
+    stamps: Callable[[], pa.Table]
+    only: "Callable[[NDArray[np.bool_]], ImageFiles]"
+
+
+@dataclass(frozen=True)
 class ImageFiles:
     """The images chosen from a source, not read yet.
 
@@ -98,6 +123,8 @@ class ImageFiles:
         Yields (key, bytes) in the driver.
     to_upload : sequence of str
         Local paths of SequenceFiles that the workers read once they are on the cluster's storage.
+    listed : Listed, optional
+        None of a source that does not say which images it holds until it is read.
     """
 
     source: str
@@ -107,6 +134,7 @@ class ImageFiles:
     by_workers: "Callable[[SparkContext], RDD[Pair]] | None" = None
     by_driver: Callable[[], Iterator[Pair]] | None = None
     to_upload: Sequence[str] = ()
+    listed: Listed | None = None
     close: Callable[[], object] = field(default=lambda: None, repr=False)
     """Removes temporary files, if there are any. Leaving a `with` block does it as well."""
 
@@ -120,6 +148,31 @@ class ImageFiles:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def stamp(size: int, *times: int, now: int | None = None) -> str | None:
+    """Return what tells one state of a file from another.
+
+    Parameters
+    ----------
+    size : int
+        Bytes.
+    *times : int
+        When it was changed, in nanoseconds since 1970.
+    now : int, optional
+        Before its state was looked up, in the same unit.
+
+    Returns
+    -------
+    str or None
+        None of a file that was changed just now: it could change again within the same tick of the file
+        system's clock, and be taken for unchanged then.
+    """
+    newest = max(times)
+    tick = _FINE_TICK if newest % _SECOND else _COARSE_TICK
+    if newest > (time.time_ns() if now is None else now) - tick:
+        return None
+    return ".".join(map(str, (size, *times)))
 
 
 def no_images(source: str, patterns: Patterns, skipped: Skipped) -> UserError:

@@ -62,7 +62,7 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
     images : ImageFiles
         From `vision_assets.spark.sources.open_source`.
     uri : str
-        A folder that does not exist yet: a local path or a Hadoop URI.
+        A folder without part files: a local path or a Hadoop URI.
 
     Returns
     -------
@@ -72,12 +72,9 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
     Raises
     ------
     UserError
-        When the source cannot be read to its end, has changed, or holds no image. What was written by
-        then is removed.
+        When the source cannot be read to its end, has changed, or holds no image.
     """
     files, path = hadoop_path(spark, uri)
-    if files.exists(path):
-        raise UserError(f"{uri!r} exists: write into a folder that does not exist yet")
     reports = spark.sparkContext.accumulator({}, _Reports())
     staged = f"{uri}.uploaded"
     choose = partial(_choose, images.patterns, reports)
@@ -93,7 +90,6 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
         written = sum(reports.value.values(), Written(0, images.skipped))
         _check(images, written)
     except Exception as error:
-        files.delete(path, True)
         known = explain(error, images.source)
         if known is None or known is error:
             raise

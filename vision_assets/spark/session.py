@@ -67,6 +67,11 @@ def spark_config() -> dict[str, str]:
         "spark.sql.parquet.pushdown.inFilterThreshold": "100",
         # A snapshot's folder holds the table alone, which every reader of Parquet understands.
         "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+        # What a task has finished is in place at once, and stays should the run die. Nobody reads it before
+        # the snapshot is whole.
+        "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
+        # The folder may have files of other snapshots already, which are taken over.
+        "spark.hadoop.validateOutputSpecs": "false",
         # In place of the checksum files beside each file, see `start_session`.
         "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
     }

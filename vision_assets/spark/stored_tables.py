@@ -7,15 +7,14 @@ import numpy as np
 import pandas as pd
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.errors import UserError
-from vision_assets.spark import sequence_file
-from vision_assets.spark.session import PARTITIONS_PER_CORE
+from vision_assets.spark import image_index, sequence_file
+from vision_assets.spark.image_index import default_partitions
+from vision_assets.spark.row_wise import Todo
 from vision_assets.spark.tables import IMAGE_CLASSIFIER, IMAGE_SEQFILE, Table
 from vision_assets.vision.classifier import CLASSIFIER_FILE, Classifier, classifier_from_npz
-
-_LARGEST_PARTITION = 2**25  # bytes
-_SMALLEST_PARTITION = 2**20  # bytes: about a second of SIFT
 
 
 @dataclass(frozen=True)
@@ -32,30 +31,33 @@ class StoredImages:
     spark: SparkSession
     uri: str
 
-    def table(self, partitions: int | None = None) -> DataFrame:
+    def index(self) -> DataFrame:
+        """Read which images there are, as `vision_assets.spark.tables.IMAGE_SEQFILE` describes."""
+        return image_index.read(self.spark, self.uri)
+
+    def table(self, partitions: int | None = None, todo: Todo | None = None) -> DataFrame:
         """Read file names and contents.
 
         Parameters
         ----------
         partitions : int, optional
             About how many; None takes partitions of 1 to 32 MB, sixteen per core if there is enough for it.
+        todo : Todo, optional
+            Only these images, from these part files; None takes all.
 
         Returns
         -------
         DataFrame
             Of the schema of `vision_assets.spark.tables.IMAGES`.
         """
-        return sequence_file.read_table(self.spark, [self.uri], partitions or self._default_partitions())
-
-    def lengths(self) -> DataFrame:
-        """Read file names and sizes in bytes, as `vision_assets.spark.tables.IMAGE_SEQFILE` describes."""
-        return self.table().selectExpr("fileName", "cast(octet_length(content) as bigint) as length")
-
-    def _default_partitions(self) -> int:
-        size = sequence_file.size_of(self.spark, self.uri)
-        cores = self.spark.sparkContext.defaultParallelism
-        enough = min(PARTITIONS_PER_CORE * cores, -(-size // _SMALLEST_PARTITION))
-        return max(cores, enough, -(-size // _LARGEST_PARTITION))
+        uris = [self.uri] if todo is None else [f"{self.uri}/{part}" for part in todo.sources]
+        size = sum(sequence_file.size_of(self.spark, uri) for uri in uris)
+        images = sequence_file.read_table(
+            self.spark, uris, partitions or default_partitions(self.spark, size)
+        )
+        if todo is None:
+            return images
+        return images.join(F.broadcast(todo.keys), "fileName", "left_semi")
 
 
 def stored_rows(spark: SparkSession, table: Table, uri: str) -> DataFrame:
@@ -71,10 +73,10 @@ def stored_rows(spark: SparkSession, table: Table, uri: str) -> DataFrame:
     Returns
     -------
     DataFrame
-        Not yet computed; of images the sizes in place of the bytes, although every byte is read for it.
+        Not yet computed; of images their index.
     """
     if table is IMAGE_SEQFILE:
-        return StoredImages(spark, uri).lengths()
+        return image_index.read(spark, uri)
     if table is IMAGE_CLASSIFIER:
         return classifier_rows(spark, read_classifier(spark, uri))
     return read_parquet(spark, uri)

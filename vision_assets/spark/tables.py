@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F  # noqa: N812 - the name that all of PySpark's documentation uses
 from pyspark.sql.types import (
     ArrayType,
@@ -42,6 +42,9 @@ class Table:
         The upstream asset whose every key has exactly one row here.
     rows_setting : str, optional
         The setting that says how many rows there must be.
+    content : str, optional
+        SQL of what tells two contents of a row apart, of a table whose content does not follow from its
+        inputs.
     """
 
     schema: StructType
@@ -51,6 +54,7 @@ class Table:
     invariants: Mapping[str, str] = field(default_factory=dict)
     same_keys_as: tuple[str, ...] | None = None
     rows_setting: str | None = None
+    content: str | None = None
 
     @property
     def checks(self) -> list[str]:
@@ -75,12 +79,15 @@ class Summary:
     counts : dict
     holds : dict
         Name of a check to whether it holds.
+    content : str
+        Fingerprint of the rows that `Table.content` tells apart; empty without it.
     """
 
     rows: int
     keys: str
     counts: dict[str, int | float]
     holds: dict[str, bool]
+    content: str = ""
 
 
 def observe(table: Table, rows: DataFrame) -> tuple[DataFrame, Observation]:
@@ -132,10 +139,11 @@ def summarize(
     result: Any = rows.agg(
         F.count("*"),
         F.count_distinct(key),
-        F.sum(F.xxhash64(key).cast("decimal(38,0)")),
+        _fingerprint(key),
+        _fingerprint(F.expr(table.content or "0")),
         *map(F.expr, values.values()),
     ).head()
-    count, distinct, fingerprint, *found_values = result
+    count, distinct, fingerprint, content, *found_values = result
     found = dict(zip(values, found_values, strict=True)) if observed is None else observed
     keys = f"{count}:{fingerprint or 0}"
     holds = {UNIQUE_KEYS: distinct == count}
@@ -145,7 +153,37 @@ def summarize(
         holds[SAME_KEYS] = keys == upstream_keys
     if table.rows_setting:
         holds[AS_MANY_ROWS] = count == (config or {}).get(table.rows_setting, count)
-    return Summary(count, keys, {name: found[name] or 0 for name in table.counts}, holds)
+    counts = {name: found[name] or 0 for name in table.counts}
+    return Summary(count, keys, counts, holds, f"{count}:{content}" if table.content else "")
+
+
+def _fingerprint(value: Column) -> Column:
+    return F.sum(F.xxhash64(value).cast("decimal(38,0)"))
+
+
+def add_counts(
+    table: Table, counts: Mapping[str, int | float], observed: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Add the counts of rows that were taken over to what was observed of new ones.
+
+    Parameters
+    ----------
+    table : Table
+    counts : mapping
+        `Summary.counts` of a sound table, all rows of which were taken over.
+    observed : mapping, optional
+        Found by `observe`; None if there are no new rows.
+
+    Returns
+    -------
+    dict
+        As if all rows had been observed.
+    """
+    together: dict[str, Any] = dict.fromkeys(table.invariants, True) | dict(observed or {})
+    for name, sql in table.counts.items():
+        values = [value for value in (counts[name], (observed or {}).get(name)) if value is not None]
+        together[name] = max(values) if sql.startswith("max(") else sum(values)
+    return together
 
 
 def duplicate_keys(table: Table, rows: DataFrame, limit: int = 3) -> list[str]:
@@ -161,6 +199,7 @@ def _column(name: str, kind: Any, comment: str, *, nullable: bool = False) -> St
 
 
 _FILE_NAME = _column("fileName", StringType(), "path of the image in the source, its parts joined by /")
+_DIGEST = _column("digest", BinaryType(), "SHA-256 of the file")
 _LABEL = _column("label", StringType(), "name of the folder that the file is in", nullable=True)
 
 SEQUENCE_FILE = StructType(
@@ -175,18 +214,28 @@ IMAGES = StructType([_FILE_NAME, _column("content", BinaryType(), "the bytes of 
 """What is read from it."""
 
 IMAGE_SEQFILE = Table(
-    schema=StructType([_FILE_NAME, _column("length", LongType(), "bytes of the file")]),
+    schema=StructType(
+        [
+            _FILE_NAME,
+            _column("length", LongType(), "bytes of the file"),
+            _DIGEST,
+            _column("part", StringType(), "part file that the image lies in"),
+            _column("stamp", StringType(), "state of the file in the source when it was read", nullable=True),
+        ]
+    ),
     key="fileName",
     rows_are="images",
     counts={"images": "count(*)"},
+    content="struct(fileName, digest)",
 )
+"""Its index, which lies beside the images: they are not read to know which they are."""
 
 SIFT_FEATURES = Table(
     schema=StructType(
         [
             _FILE_NAME,
             _LABEL,
-            _column("digest", BinaryType(), "SHA-256 of the file"),
+            _DIGEST,
             _column("width", IntegerType(), "pixels", nullable=True),
             _column("height", IntegerType(), "pixels", nullable=True),
             _column("keypointCount", IntegerType(), "number of keypoints and descriptors"),
@@ -246,6 +295,7 @@ BOW_ENCODINGS = Table(
         [
             _FILE_NAME,
             _LABEL,
+            _DIGEST,
             _column("descriptorCount", IntegerType(), "number of descriptors that were pooled"),
             _column(
                 "bow",

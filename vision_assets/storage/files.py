@@ -29,14 +29,23 @@ class Files(Protocol):
     def read(self, path: str) -> bytes:
         """Return the content of a file; `FileNotFoundError` if there is none."""
 
+    def tail(self, path: str, size: int) -> bytes:
+        """Return the last bytes of a file."""
+
     def create(self, path: str, content: bytes) -> None:
         """Create a file in one atomic step, with the folders above it: it is there whole or not at all."""
+
+    def replace(self, path: str, content: bytes) -> None:
+        """Write a file that exists anew."""
 
     def delete(self, path: str) -> None:
         """Remove a file or a folder with all that is in it, if it is there."""
 
-    def sizes(self, path: str) -> list[int]:
-        """Return the size in bytes of each visible file directly in a folder."""
+    def share(self, path: str, target: str) -> None:
+        """Have a file in a second place, with the folders above it, at the least cost on this storage."""
+
+    def sizes(self, path: str) -> dict[str, int]:
+        """Return name and size in bytes of each visible file directly in a folder."""
 
 
 def open_files(root: str, spark: "Callable[[], SparkSession]") -> Files:
@@ -90,6 +99,12 @@ class LocalFiles:
         """Return the content of a file."""
         return (self._root / path).read_bytes()
 
+    def tail(self, path: str, size: int) -> bytes:
+        """Return the last bytes of a file."""
+        with (self._root / path).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+            return file.read(size)
+
     def create(self, path: str, content: bytes) -> None:
         """Create a file in one atomic step, with the folders above it."""
         target = self._root / path
@@ -105,6 +120,19 @@ class LocalFiles:
             temporary.unlink(missing_ok=True)
         _sync_folder(target.parent)
 
+    replace = create
+
+    def share(self, path: str, target: str) -> None:
+        """Have a file in a second place, with the folders above it: one file with two names, or a copy."""
+        place = self._root / target
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            place.hardlink_to(self._root / path)
+        except FileNotFoundError:
+            raise
+        except OSError:  # a file system without such links
+            shutil.copyfile(self._root / path, place)
+
     def delete(self, path: str) -> None:
         """Remove a file or a folder with all that is in it, if it is there."""
         target = self._root / path
@@ -113,13 +141,15 @@ class LocalFiles:
                 shutil.rmtree(target)
         target.unlink(missing_ok=True)
 
-    def sizes(self, path: str) -> list[int]:
-        """Return the size in bytes of each visible file directly in a folder."""
-        return [
-            entry.stat().st_size
-            for entry in os.scandir(self._root / path)
+    def sizes(self, path: str) -> dict[str, int]:
+        """Return name and size in bytes of each visible file directly in a folder."""
+        folder = self._root / path
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name) if folder.is_dir() else []
+        return {
+            entry.name: entry.stat().st_size
+            for entry in entries
             if entry.is_file() and entry.name[0] not in "._"
-        ]
+        }
 
 
 def _sync_folder(folder: Path) -> None:
@@ -157,11 +187,19 @@ class HadoopFiles:
 
     def read(self, path: str) -> bytes:
         """Return the content of a file."""
+        return self._read_from(path, lambda size: 0)
+
+    def tail(self, path: str, size: int) -> bytes:
+        """Return the last bytes of a file."""
+        return self._read_from(path, lambda whole: max(0, whole - size))
+
+    def _read_from(self, path: str, start: Callable[[int], int]) -> bytes:
         system, file = self._open(path)
         if not system.exists(file):
             raise FileNotFoundError(self.uri(path))
         stream = system.open(file)
         try:
+            stream.seek(start(system.getFileStatus(file).getLen()))
             return bytes(stream.readAllBytes())
         finally:
             stream.close()
@@ -171,19 +209,32 @@ class HadoopFiles:
         # On an object store the new object appears when the stream is closed, and a rename is a copy;
         # elsewhere a file is visible while it is written, and a rename is one atomic step.
         if self._root.partition("://")[0] in _OBJECT_STORES:
-            self._write(path, content)
+            self._write(path, content, overwrite=False)
             return
         folder, _, name = path.rpartition("/")
         temporary = f"{folder}/.{uuid.uuid4().hex}"
-        self._write(temporary, content)
+        self._write(temporary, content, overwrite=False)
         system, source = self._open(temporary)
         if not system.rename(source, self._open(f"{folder}/{name}")[1]):
             system.delete(source, False)
             raise OSError(f"cannot create {self.uri(path)}")
 
-    def _write(self, path: str, content: bytes) -> None:
+    def replace(self, path: str, content: bytes) -> None:
+        """Write a file that exists anew; who reads it meanwhile may see a part of it."""
+        self._write(path, content, overwrite=True)
+
+    def share(self, path: str, target: str) -> None:
+        """Copy a file to a second place, with the folders above it."""
+        source_system, source = self._open(path)
+        target_system, place = self._open(target)
+        jvm: Any = self._spark().sparkContext._jvm
+        jvm.org.apache.hadoop.fs.FileUtil.copy(
+            source_system, source, target_system, place, False, True, source_system.getConf()
+        )
+
+    def _write(self, path: str, content: bytes, *, overwrite: bool) -> None:
         system, file = self._open(path)
-        stream = system.create(file, False)
+        stream = system.create(file, overwrite)
         try:
             stream.write(bytearray(content))
         finally:
@@ -194,10 +245,10 @@ class HadoopFiles:
         system, target = self._open(path)
         system.delete(target, True)
 
-    def sizes(self, path: str) -> list[int]:
-        """Return the size in bytes of each visible file directly in a folder."""
-        return [
-            status.getLen()
+    def sizes(self, path: str) -> dict[str, int]:
+        """Return name and size in bytes of each visible file directly in a folder."""
+        return {
+            status.getPath().getName(): status.getLen()
             for status in self._statuses(path)
             if status.isFile() and status.getPath().getName()[0] not in "._"
-        ]
+        }

@@ -5,30 +5,36 @@ Layout under the data folder::
     <asset key…>/<snapshot>/part-…                     the table, plain Parquet or SequenceFile
     <asset key…>/_snapshots/<sequence>-<snapshot>.json  the manifest: this snapshot is whole
     <asset key…>/_snapshots/<snapshot>.pending          being written, or left by a run that died
+    <asset key…>/_snapshots/<snapshot>.beat             the last sign of life of whoever writes it
+    <asset key…>/_checkpoints/                        how far a long computation has come
 
 A snapshot exists once its manifest does; the manifest with the highest name is the current one. Creating
 the manifest is the commit, one new file or object, so neither a failed nor a concurrent run can harm what
-is stored.
+is stored. What a run that died has finished of a table stays beside its marker, for the next run to use.
 """
 
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime, timedelta
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from vision_assets.errors import UserError
+from vision_assets.storage import liveness
+from vision_assets.storage.checkpoints import Checkpoint
 from vision_assets.storage.files import Files, open_files
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _MANIFESTS = "_snapshots"
+_CHECKPOINTS = "_checkpoints"
 _PENDING = ".pending"
+_BEAT = ".beat"
 _RUN_ID = 8  # characters of it in the name of a snapshot
-_ABANDONED_AFTER = timedelta(days=7)
+_heart = liveness.Heart()
 
 AssetPath = tuple[str, ...]
 
@@ -63,6 +69,11 @@ class Snapshot:
         From the start of the asset to its commit.
     committed_at : str
         UTC, ISO 8601.
+    version : str
+        Of the content: equal for equal content, whichever run made it.
+    row_version : str
+        Of all that a row depends on besides its image; rows can be taken over from one with the same. Empty
+        if they cannot.
     """
 
     asset: str
@@ -81,6 +92,8 @@ class Snapshot:
     bytes: int
     seconds: float
     committed_at: str
+    version: str = ""
+    row_version: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,12 +109,15 @@ class Staged:
         Folder or URI to write the table to; it does not exist yet.
     inputs : dict
         Asset to name of the snapshot that is read.
+    row_version : str
+        As of `Snapshot`.
     """
 
     asset: AssetPath
     name: str
     uri: str
     inputs: dict[str, str] = field(default_factory=dict)
+    row_version: str = ""
 
 
 class SnapshotStore:
@@ -148,8 +164,10 @@ class SnapshotStore:
         made = self._matching(asset, f"-{run_id[:_RUN_ID]}-") if run_id else []
         return next((s for s in reversed(made) if s.run_id == run_id), None)
 
-    def begin(self, asset: AssetPath, run_id: str, inputs: Mapping[str, str]) -> Staged:
-        """Start a snapshot.
+    def begin(
+        self, asset: AssetPath, run_id: str, inputs: Mapping[str, str], row_version: str = ""
+    ) -> Staged:
+        """Start a snapshot, and show signs of life until it is committed, discarded or left.
 
         Parameters
         ----------
@@ -157,6 +175,8 @@ class SnapshotStore:
         run_id : str
         inputs : mapping
             Asset to name of the snapshot that is read; those are not removed meanwhile.
+        row_version : str
+            As of `Snapshot`.
 
         Returns
         -------
@@ -168,14 +188,16 @@ class SnapshotStore:
             If the data folder cannot be written.
         """
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{run_id[:_RUN_ID]}-{secrets.token_hex(2)}"
-        staged = Staged(asset, name, self._files.uri(_join(asset, name)), dict(inputs))
+        staged = Staged(asset, name, self._files.uri(_join(asset, name)), dict(inputs), row_version)
         try:
             self._mark(staged, run_id)
+            self._beat(staged, liveness.sign_of_life())
         except Exception as error:
             raise UserError(
                 f"Cannot write to the data folder {self._files.uri('')}: {str(error).splitlines()[0]}. "
                 "Set VISION_ASSETS_DATA to a folder or URI that this user may write to."
             ) from error
+        _heart.start((self._files.uri(""), name), lambda: self._beat(staged, liveness.sign_of_life()))
         return staged
 
     def hold(self, snapshot: Snapshot, run_id: str) -> Staged:
@@ -183,8 +205,57 @@ class SnapshotStore:
         return self.begin(tuple(snapshot.asset.split("/")), run_id, {snapshot.asset: snapshot.name})
 
     def _mark(self, staged: Staged, run_id: str) -> None:
-        marker = {"runId": run_id, "inputs": staged.inputs, "startedAt": datetime.now(UTC).isoformat()}
-        self._files.create(_join(staged.asset, _MANIFESTS, staged.name + _PENDING), _to_json(marker))
+        marker = {
+            "runId": run_id,
+            "inputs": staged.inputs,
+            "rowVersion": staged.row_version,
+            "startedAt": liveness.sign_of_life(),
+            "process": liveness.this_process(),
+        }
+        self._files.create(_marker(staged), _to_json(marker))
+
+    def _beat(self, staged: Staged, sign: str) -> None:
+        self._files.replace(_join(staged.asset, _MANIFESTS, staged.name + _BEAT), sign.encode())
+
+    def leave(self, staged: Staged) -> None:
+        """Leave what was written of a snapshot for the next run of the asset."""
+        self._rest(staged)
+        self._beat(staged, liveness.ENDED)
+
+    def leftovers(self, asset: AssetPath, row_version: str) -> list[Staged]:
+        """Return what dead or failed runs left of an asset, of rows of this version; the newest first."""
+        left = [pending for pending in self._pending(asset) if not pending.alive]
+        return [p.staged for p in reversed(left) if p.staged.row_version == row_version]
+
+    def parts(self, made: "Staged | Snapshot") -> dict[str, int]:
+        """Return name and size in bytes of the files of a table that are whole.
+
+        Of Parquet only files with their end: a loss of power may have cut those of a run that died.
+        """
+        folder = _folder(made)
+        return {
+            name: size
+            for name, size in self._files.sizes(folder).items()
+            if not name.endswith(".parquet") or self._files.tail(f"{folder}/{name}", 4) == b"PAR1"
+        }
+
+    def take_over(self, made: "Staged | Snapshot", names: Mapping[str, str], staged: Staged) -> None:
+        """Have files of another snapshot in one that is being written, at the least cost.
+
+        Parameters
+        ----------
+        made : Staged or Snapshot
+        names : mapping
+            Name of a file to its new name.
+        staged : Staged
+        """
+        source, target = _folder(made), _folder(staged)
+        for name, new_name in names.items():
+            self._files.share(f"{source}/{name}", f"{target}/{new_name}")
+
+    def checkpoint(self, asset: AssetPath, name: str) -> Checkpoint:
+        """Return how far a long computation of an asset has come; the asset's next commit removes it."""
+        return Checkpoint(self._files, _join(asset, _CHECKPOINTS), name)
 
     def input_of(self, made: "Staged | Snapshot", asset: AssetPath) -> Snapshot | None:
         """Return the snapshot of an upstream asset that another was made from; None if there is none."""
@@ -216,16 +287,15 @@ class SnapshotStore:
 
     def read(self, snapshot: Snapshot, file: str) -> bytes:
         """Return the content of a file in a snapshot's folder."""
-        return self._files.read(_join(snapshot.asset.split("/"), snapshot.name, file))
+        return self._files.read(f"{_folder(snapshot)}/{file}")
 
     def files(self, snapshot: Snapshot) -> list[str]:
         """Return the names of the visible files in a snapshot's folder."""
-        names = self._files.names(_join(snapshot.asset.split("/"), snapshot.name))
-        return [name for name in names if name[0] not in "._"]
+        return list(self._files.sizes(_folder(snapshot)))
 
     def measure(self, staged: Staged) -> tuple[int, int]:
         """Return number and total size in bytes of the files that were written."""
-        sizes = self._files.sizes(_join(staged.asset, staged.name))
+        sizes = self._files.sizes(_folder(staged)).values()
         return len(sizes), sum(sizes)
 
     def commit(self, staged: Staged, **described: Any) -> Snapshot:
@@ -240,8 +310,14 @@ class SnapshotStore:
         Returns
         -------
         Snapshot
+
+        Raises
+        ------
+        UserError
+            If another run took this one for dead, because it gave no sign of life for too long.
         """
         files, size = self.measure(staged)
+        self._require_marked(staged)
         newest = self.current(staged.asset)
         snapshot = Snapshot(
             asset="/".join(staged.asset),
@@ -251,25 +327,47 @@ class SnapshotStore:
             inputs=staged.inputs,
             files=files,
             bytes=size,
-            committed_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            committed_at=liveness.sign_of_life(),
+            row_version=staged.row_version,
             **described,
         )
-        manifest = _to_json({key: value for key, value in asdict(snapshot).items() if key != "uri"})
-        self._files.create(
-            _join(staged.asset, _MANIFESTS, f"{snapshot.sequence:010d}-{snapshot.name}.json"), manifest
-        )
-        self._files.delete(_join(staged.asset, _MANIFESTS, staged.name + _PENDING))
+        content = _to_json({key: value for key, value in asdict(snapshot).items() if key != "uri"})
+        manifest = _join(staged.asset, _MANIFESTS, f"{snapshot.sequence:010d}-{snapshot.name}.json")
+        self._files.create(manifest, content)
+        try:
+            self._require_marked(staged)  # again: nobody takes it for dead from here on
+        except UserError:
+            self._files.delete(manifest)
+            raise
+        self._unmark(staged)
         return snapshot
+
+    def _require_marked(self, staged: Staged) -> None:
+        try:
+            self._files.read(_marker(staged))
+        except FileNotFoundError:
+            raise UserError(
+                f"{staged.uri} was not stored: this run showed no sign of life for so long that another one "
+                "has removed what it had written. Run again."
+            ) from None
+
+    def _rest(self, staged: Staged) -> None:
+        _heart.stop((self._files.uri(""), staged.name))
+
+    def _unmark(self, staged: Staged) -> None:
+        self._rest(staged)
+        self._files.delete(_marker(staged))
+        self._files.delete(_join(staged.asset, _MANIFESTS, staged.name + _BEAT))
 
     def discard(self, staged: Staged) -> None:
         """Remove what was written of a snapshot, unless it was committed after all, and its marker."""
         committed = {_snapshot_name(manifest) for manifest in self._manifests(staged.asset)}
         if staged.name not in committed:
-            self._files.delete(_join(staged.asset, staged.name))
-        self._files.delete(_join(staged.asset, _MANIFESTS, staged.name + _PENDING))
+            self._files.delete(_folder(staged))
+        self._unmark(staged)
 
     def prune(self, asset: AssetPath, keep: int) -> list[str]:
-        """Remove old snapshots and what runs that died long ago have left.
+        """Remove old snapshots, checkpoints, and what runs that died have left.
 
         Parameters
         ----------
@@ -291,16 +389,30 @@ class SnapshotStore:
         ]
         for manifest in old:
             # A marker first: should this be cut short, the rest is found like that of any run that died.
-            staged = Staged(
-                asset, _snapshot_name(manifest), self._files.uri(_join(asset, _snapshot_name(manifest)))
-            )
+            staged = self._staged(asset, _snapshot_name(manifest))
             self._mark(staged, "")
             self._files.delete(_join(asset, _MANIFESTS, manifest))
             self.discard(staged)
-        for pending in self._pending(asset):
-            if pending.abandoned:
-                self.discard(pending.staged)
+        for left in self._left(asset):
+            self.discard(left)
+        self._files.delete(_join(asset, _CHECKPOINTS))
         return [_snapshot_name(manifest) for manifest in old]
+
+    def _staged(self, asset: AssetPath, name: str) -> Staged:
+        return Staged(asset, name, self._files.uri(_join(asset, name)))
+
+    def _left(self, asset: AssetPath) -> list[Staged]:
+        """Return what runs that died have left, and what they still wrote after that was removed."""
+        # In this order: a snapshot has its marker before anything else, and its manifest before that goes.
+        names = [name for name in self._files.names(_join(asset)) if name[0] not in "._"]
+        beats = [name for name in self._files.names(_join(asset, _MANIFESTS)) if name.endswith(_BEAT)]
+        pending = list(self._pending(asset))
+        marked = {p.staged.name for p in pending} | set(map(_snapshot_name, self._manifests(asset)))
+        dead = [p.staged for p in pending if not p.alive]
+        # "<snapshot>.uploaded" is what an upload has not finished.
+        unmarked = [name for name in names if name.partition(".")[0] not in marked]
+        unmarked += [name.removesuffix(_BEAT) for name in beats if name.removesuffix(_BEAT) not in marked]
+        return dead + [self._staged(asset, name) for name in unmarked]
 
     def _manifests(self, asset: AssetPath) -> list[str]:
         names = self._files.names(_join(asset, _MANIFESTS))
@@ -319,7 +431,12 @@ class SnapshotStore:
         path = _join(asset, _MANIFESTS, manifest)
         try:
             stored = json.loads(self._files.read(path))
-            known = {f.name: stored[f.name] for f in fields(Snapshot) if f.name != "uri"}
+            known = {
+                f.name: stored[f.name]
+                for f in fields(Snapshot)
+                # Those with a default were not there from the beginning.
+                if f.name != "uri" and (f.default is MISSING or f.name in stored)
+            }
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"The manifest {self._files.uri(path)} is damaged ({error}). "
@@ -334,10 +451,23 @@ class SnapshotStore:
                     marker = json.loads(self._files.read(_join(asset, _MANIFESTS, name)))
                 except FileNotFoundError:  # its run has ended meanwhile
                     continue
-                folder = name.removesuffix(_PENDING)
-                staged = Staged(asset, folder, self._files.uri(_join(asset, folder)), marker["inputs"])
-                age = datetime.now(UTC) - datetime.fromisoformat(marker["startedAt"])
-                yield _Pending(staged, age > _ABANDONED_AFTER)
+                staged = replace(
+                    self._staged(asset, name.removesuffix(_PENDING)),
+                    inputs=marker["inputs"],
+                    row_version=marker["rowVersion"],
+                )
+                yield _Pending(
+                    staged, liveness.may_be_alive(marker["process"], self._last_beat(staged, marker))
+                )
+
+    def _last_beat(self, staged: Staged, marker: Mapping[str, Any]) -> str:
+        try:
+            # Empty while it is being written, on storage without atomic replacement.
+            sign = self._files.read(_join(staged.asset, _MANIFESTS, staged.name + _BEAT)).decode()
+            return sign or liveness.sign_of_life()
+        except FileNotFoundError:
+            started: str = marker["startedAt"]
+            return started
 
     def _walk(self, folder: AssetPath) -> Iterator[AssetPath]:
         try:
@@ -357,7 +487,7 @@ class SnapshotStore:
         known = {(s.asset, s.name): s for snapshots in by_asset.values() for s in snapshots}
         todo = [(snapshots[-1].asset, snapshots[-1].name) for snapshots in by_asset.values() if snapshots]
         for asset in by_asset:
-            todo += [i for p in self._pending(asset) if not p.abandoned for i in p.staged.inputs.items()]
+            todo += [i for p in self._pending(asset) if p.alive for i in p.staged.inputs.items()]
         while todo:
             reference = todo.pop()
             if reference not in named:
@@ -390,7 +520,16 @@ def _start_spark() -> "SparkSession":
 @dataclass(frozen=True)
 class _Pending:
     staged: Staged
-    abandoned: bool
+    alive: bool
+
+
+def _folder(made: Staged | Snapshot) -> str:
+    asset = made.asset if isinstance(made, Staged) else made.asset.split("/")
+    return _join(asset, made.name)
+
+
+def _marker(staged: Staged) -> str:
+    return _join(staged.asset, _MANIFESTS, staged.name + _PENDING)
 
 
 def _snapshot_name(manifest: str) -> str:

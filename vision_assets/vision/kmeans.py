@@ -1,5 +1,7 @@
 """Lloyd's k-means on uint8 descriptors, with sums and inertia that are exact in any order of the data."""
 
+import io
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -168,7 +170,7 @@ class Iteration:
 
 def lloyd(
     descriptors: DescriptorSet,
-    initial: NDArray[np.number],
+    initial: "NDArray[np.number] | Iteration",
     *,
     max_iter: int,
     tol: float,
@@ -183,8 +185,8 @@ def lloyd(
     ----------
     descriptors : DescriptorSet
         With at least k distinct descriptors.
-    initial : ndarray of shape (k, d), dtype float or uint8
-        Initial centres.
+    initial : ndarray of shape (k, d), dtype float or uint8, or Iteration
+        Initial centres, or the iteration to go on from.
     max_iter : int
         Largest number of updates.
     tol : float
@@ -197,8 +199,11 @@ def lloyd(
     Iteration
         The last one; its statistics and inertia are those of its centres.
     """
-    state = _pass(descriptors, Centers(round_centers(initial)), index=0, moved=np.inf)
-    report(state)
+    if isinstance(initial, Iteration):
+        state = initial
+    else:
+        state = _pass(descriptors, Centers(round_centers(initial)), index=0, moved=np.inf)
+        report(state)
     while (state.index < max_iter and state.moved > tol) or not state.statistics.counts.all():
         values = (
             update_centers(state.centers, state.statistics)
@@ -216,6 +221,39 @@ def lloyd(
 
 def _pass(descriptors: DescriptorSet, centers: Centers, *, index: int, moved: float) -> Iteration:
     statistics = descriptors.statistics(centers)
+    return Iteration(index, centers, statistics, word_inertia(centers, statistics), moved)
+
+
+def iteration_to_npz(state: Iteration) -> bytes:
+    """Write an iteration as an ``.npz`` file, to go on from it later."""
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        index=state.index,
+        centers=state.centers.matrix,
+        counts=state.statistics.counts,
+        sums=state.statistics.sums,
+        squareSums=state.statistics.square_sums,
+        moved=state.moved,
+    )
+    return buffer.getvalue()
+
+
+def iteration_from_npz(data: bytes) -> Iteration:
+    """Read what `iteration_to_npz` has written, to the bit.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            centers = Centers(file["centers"])
+            statistics = WordStatistics(file["counts"], file["sums"], file["squareSums"])
+            index, moved = int(file["index"]), float(file["moved"])
+    except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"no iteration of k-means: {error}") from error
     return Iteration(index, centers, statistics, word_inertia(centers, statistics), moved)
 
 

@@ -91,8 +91,10 @@ def test_many_files_are_listed_alike(spark: SparkSession, tmp_path: Path) -> Non
     found = list_status(spark, f"file://{tmp_path}")
     root = f"file:{tmp_path}/"
     expected = [(f"{root}strange; isDirectory=true; {index}.jpg", False, index) for index in range(200)]
-    assert [row for row in found if not row[1]] == sorted(expected)
-    assert [path for path, is_folder, _ in found if is_folder] == [f"{root}sub"]
+    assert [status[:3] for status in found if not status.is_folder] == sorted(expected)
+    assert [status.path for status in found if status.is_folder] == [f"{root}sub"]
+    times = {status.path: status.modified for status in found}
+    assert times == {path: int(Path(path[5:]).stat().st_mtime * 1000) for path in times}
 
 
 @pytest.mark.parametrize("kind", ["tar", "gnu tar", "comma,.tar", "tar.gz", "zip", "seq"])

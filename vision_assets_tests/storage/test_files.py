@@ -20,7 +20,7 @@ def test_what_is_created_can_be_listed_and_read(files: Files) -> None:
     assert files.names("a") == ["b"]
     assert files.read("a/b/two") == b"\x00\xff" * 1000
     assert files.read("a/b/one") == b""
-    assert sorted(files.sizes("a/b")) == [0, 2000]
+    assert files.sizes("a/b") == {"one": 0, "two": 2000}
 
 
 def test_a_folder_that_is_not_there_has_no_names(files: Files) -> None:
@@ -46,7 +46,7 @@ def test_delete_removes_files_and_folders_and_minds_nothing_missing(files: Files
 def test_hidden_files_have_no_size(files: Files) -> None:
     for name in ("_SUCCESS", ".part.crc", "part-0"):
         files.create(f"a/{name}", b"1234")
-    assert files.sizes("a") == [4]
+    assert files.sizes("a") == {"part-0": 4}
 
 
 def test_both_see_the_same(tmp_path: Path, spark: SparkSession) -> None:

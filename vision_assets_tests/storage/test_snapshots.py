@@ -1,6 +1,6 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -140,18 +140,117 @@ def test_pruning_keeps_what_is_being_read(store: SnapshotStore) -> None:
     assert features not in store.snapshots(FEATURES)
 
 
-def test_pruning_removes_what_a_dead_run_left_long_ago(store: SnapshotStore, tmp_path: Path) -> None:
+def die(store: SnapshotStore, staged: Staged) -> None:
+    """Make it look as if the process that writes this had been killed."""
+    marker = Path(staged.uri).parent / "_snapshots" / f"{staged.name}.pending"
+    content = json.loads(marker.read_text())
+    content["process"]["started"] += 1
+    marker.write_text(json.dumps(content))
+
+
+def test_pruning_removes_what_a_dead_run_left(store: SnapshotStore, tmp_path: Path) -> None:
     make(store)
-    recent, old = store.begin(FEATURES, "alive", {}), store.begin(FEATURES, "dead", {})
-    for staged in (recent, old):
+    alive, dead = store.begin(FEATURES, "alive", {}), store.begin(FEATURES, "dead", {})
+    for staged in (alive, dead):
         write(staged)
-    marker = tmp_path / "sift_features" / "_snapshots" / f"{old.name}.pending"
-    then = (datetime.now(UTC) - timedelta(days=8)).isoformat()
-    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"startedAt": then}))
+    die(store, dead)
     store.prune(FEATURES, 3)
-    assert Path(recent.uri).exists()
-    assert not Path(old.uri).exists()
-    assert not marker.exists()
+    assert Path(alive.uri).exists()
+    assert not Path(dead.uri).exists()
+    left = {path.name for path in (tmp_path / "sift_features" / "_snapshots").iterdir()}
+    assert not [name for name in left if name.startswith(dead.name)]
+    assert {f"{alive.name}.pending", f"{alive.name}.beat"} < left
+
+
+def test_what_a_dead_run_wrote_after_it_was_cleaned_up_goes_too(store: SnapshotStore, tmp_path: Path) -> None:
+    made = make(store)
+    for name in ("20200101T000000-dead-1234", f"{made.name}.uploaded"):
+        (tmp_path / "sift_features" / name).mkdir()
+    (tmp_path / "sift_features" / "_snapshots" / "20200101T000000-dead-1234.beat").touch()
+    store.prune(FEATURES, 3)
+    assert {path.name for path in (tmp_path / "sift_features").iterdir()} == {
+        "_snapshots",
+        made.name,
+        f"{made.name}.uploaded",
+    }
+    assert len(list((tmp_path / "sift_features" / "_snapshots").iterdir())) == 1
+
+
+def test_only_dead_runs_leave_something_and_only_of_the_same_rows(store: SnapshotStore) -> None:
+    alive = store.begin(FEATURES, "alive", {}, "v1")
+    dead, other = store.begin(FEATURES, "dead", {}, "v1"), store.begin(FEATURES, "other", {}, "v2")
+    failed = store.begin(FEATURES, "failed", {}, "v1")
+    for staged in (alive, dead, other, failed):
+        write(staged)
+    assert store.leftovers(FEATURES, "v1") == []
+    die(store, dead)
+    die(store, other)
+    store.leave(failed)
+    assert {left.name for left in store.leftovers(FEATURES, "v1")} == {dead.name, failed.name}
+    assert store.leftovers(FEATURES, "v2") == [other]
+
+
+def test_files_that_a_loss_of_power_has_cut_are_no_parts(store: SnapshotStore) -> None:
+    staged = store.begin(FEATURES, "run", {})
+    folder = Path(staged.uri)
+    folder.mkdir()
+    for name, content in {
+        "a.parquet": b"PAR1....PAR1",
+        "b.parquet": b"PAR1....",
+        "c.parquet": b"",
+        "part-r-00001": b"SEQ",
+        "_index": b"",
+    }.items():
+        (folder / name).write_bytes(content)
+    assert store.parts(staged) == {"a.parquet": 12, "part-r-00001": 3}
+
+
+def test_files_that_are_taken_over_take_no_place(store: SnapshotStore) -> None:
+    made = make(store)
+    staged = store.begin(FEATURES, "run", {})
+    store.take_over(made, {"part-0.parquet": "part-7.parquet"}, staged)
+    taken = Path(staged.uri, "part-7.parquet")
+    assert taken.samefile(Path(made.uri, "part-0.parquet"))
+    commit(store, staged)
+    store.prune(FEATURES, 1)
+    assert not Path(made.uri).exists()
+    assert taken.read_bytes() == b"rows"
+
+
+def test_a_run_that_was_taken_for_dead_does_not_commit(store: SnapshotStore) -> None:
+    older = make(store)
+    staged = store.begin(FEATURES, "stopped for an hour", {})
+    write(staged)
+    die(store, staged)
+    store.prune(FEATURES, 3)
+    write(staged)
+    with pytest.raises(UserError, match="no sign of life"):
+        commit(store, staged)
+    assert store.current(FEATURES) == older
+
+
+def test_checkpoints_go_with_the_next_commit(store: SnapshotStore, tmp_path: Path) -> None:
+    checkpoint, another = store.checkpoint(WORDS, "k"), store.checkpoint(WORDS, "another")
+    assert checkpoint.newest() is None
+    for step in range(3):
+        checkpoint.save(step, str(step).encode())
+    another.save(7, b"x")
+    checkpoint.save(1, b"a slower run at the same")
+    assert checkpoint.newest() == b"2"
+    assert store.assets() == []
+    make(store, WORDS)
+    store.prune(WORDS, 3)
+    assert checkpoint.newest() is another.newest() is None
+    assert not (tmp_path / "kmeans_dictionary" / "_checkpoints").exists()
+
+
+def test_manifests_of_earlier_releases_are_read(store: SnapshotStore, tmp_path: Path) -> None:
+    made = make(store)
+    manifest = tmp_path / "sift_features" / "_snapshots" / f"0000000001-{made.name}.json"
+    content = json.loads(manifest.read_text())
+    del content["version"], content["row_version"]
+    manifest.write_text(json.dumps(content))
+    assert store.current(FEATURES) == made
 
 
 def test_discarding_what_was_committed_after_all_keeps_it(store: SnapshotStore, tmp_path: Path) -> None:
@@ -164,12 +263,14 @@ def test_discarding_what_was_committed_after_all_keeps_it(store: SnapshotStore, 
     assert Path(made.uri, "part-0.parquet").exists()
 
 
-def test_an_old_marker_of_a_committed_snapshot_does_not_harm_it(store: SnapshotStore, tmp_path: Path) -> None:
+def test_the_marker_of_a_run_that_died_after_its_commit_does_not_harm_it(
+    store: SnapshotStore, tmp_path: Path
+) -> None:
     staged = store.begin(FEATURES, "run", {})
     write(staged)
+    die(store, staged)
     marker = tmp_path / "sift_features" / "_snapshots" / f"{staged.name}.pending"
-    then = (datetime.now(UTC) - timedelta(days=8)).isoformat()
-    left = json.dumps(json.loads(marker.read_text()) | {"startedAt": then})
+    left = marker.read_text()
     made = commit(store, staged)
     marker.write_text(left)
     store.prune(FEATURES, 3)

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import tarfile
+import time
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -25,10 +26,12 @@ from vision_assets.spark.image_files import (
     Patterns,
     Skipped,
     no_images,
+    stamp,
 )
-from vision_assets.spark.sources.folder import FolderSplit, list_folder
+from vision_assets.spark.sources.folder import FolderSplit, folder_key, list_folder
 from vision_assets.spark.sources.hadoop import copy_to_local, list_status, open_folder, read_head
 from vision_assets.spark.sources.hadoop_tar import can_read, open_tar_blocks
+from vision_assets.spark.sources.listing import Listing, archive_stamps, listed
 from vision_assets.spark.sources.tar import BLOCK, TarSplit, list_tar, open_tar
 from vision_assets.spark.sources.zip import ZipSplit, list_zip
 from vision_assets.vision.formats import DEFAULT_PATTERNS
@@ -153,27 +156,45 @@ def _open_local(
 def _local_folder(
     spark: SparkSession, source: str, path: str, patterns: Patterns, *, by_driver: bool
 ) -> ImageFiles:
+    now = time.time_ns()
     listing, skipped = list_folder(source, path, patterns)
-    cut = listing.cut(spark.sparkContext.defaultParallelism)
-    splits = [FolderSplit(os.fsencode(path), entries) for entries in cut]
-    return _read_splits(ImageFiles(source, patterns, len(listing), skipped), splits, by_driver=by_driver)
+
+    def read(chosen: Listing) -> ImageFiles:
+        cut = chosen.cut(spark.sparkContext.defaultParallelism)
+        splits = [FolderSplit(os.fsencode(path), entries) for entries in cut]
+        return _read_splits(ImageFiles(source, patterns, len(chosen), skipped), splits, by_driver=by_driver)
+
+    def stamps() -> Iterator[tuple[str, str | None]]:
+        for name, (size, *times) in listing.rows():
+            yield folder_key(name), stamp(size, *times, now=now)
+
+    return replace(read(listing), listed=listed(listing, stamps, read))
 
 
 def _local_archive(
     spark: SparkSession, source: str, path: str, kind: Kind, patterns: Patterns, *, by_driver: bool
 ) -> ImageFiles:
-    splits: Sequence[Split]
-    parallelism = spark.sparkContext.defaultParallelism
+    now, status = time.time_ns(), Path(path).stat()
     if kind == "zip":
         listing, prefix, skipped = list_zip(source, path, patterns)
-        splits = [ZipSplit(path, prefix, entries) for entries in listing.cut(parallelism)]
     else:
-        gzipped = kind == "gzip"
-        with open_tar(path, gzipped=gzipped) as file:
+        with open_tar(path, gzipped=kind == "gzip") as file:
             listing, prefix, skipped = list_tar(source, file, patterns)
-        cut = [listing.whole()] if gzipped else listing.cut(parallelism)
-        splits = [TarSplit(path, gzipped, prefix, entries) for entries in cut]
-    return _read_splits(ImageFiles(source, patterns, len(listing), skipped), splits, by_driver=by_driver)
+
+    def read(chosen: Listing) -> ImageFiles:
+        splits: Sequence[Split]
+        if kind == "gzip":
+            splits = [TarSplit(path, True, prefix, chosen.whole())]
+        else:
+            cut = chosen.cut(spark.sparkContext.defaultParallelism)
+            split = ZipSplit if kind == "zip" else partial(TarSplit, gzipped=False)
+            splits = [split(path=path, prefix=prefix, entries=entries) for entries in cut]
+        return _read_splits(ImageFiles(source, patterns, len(chosen), skipped), splits, by_driver=by_driver)
+
+    state = stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, now=now)
+    return replace(
+        read(listing), listed=listed(listing, partial(archive_stamps, listing, prefix, state), read)
+    )
 
 
 def _read_splits(images: ImageFiles, splits: Sequence[Split], *, by_driver: bool) -> ImageFiles:
@@ -200,7 +221,8 @@ def _open_hadoop(spark: SparkSession, source: str, patterns: Patterns) -> ImageF
         raise UserError(f"source {source!r} does not exist.\nIs the path right?")
     first = source
     if files.getFileStatus(path).isDirectory():
-        parts = [at for at, is_folder, _ in list_status(spark, source) if not is_folder and _is_part(at)]
+        statuses = list_status(spark, source)
+        parts = [s.path for s in statuses if not s.is_folder and _is_part(s.path)]
         head = read_head(*sequence_file.hadoop_path(spark, parts[0]), BLOCK) if parts else b""
         if not head.startswith(sequence_file.MAGIC):
             return open_folder(spark, source, source, patterns)
@@ -226,7 +248,8 @@ def _open_copy(spark: SparkSession, source: str, kind: Kind, patterns: Patterns)
     except BaseException:
         remove()
         raise
-    images = replace(images, close=remove)
+    # Its stamps are those of the copy, which is a new file each time.
+    images = replace(images, close=remove, listed=None)
     weakref.finalize(images, remove)
     return images
 

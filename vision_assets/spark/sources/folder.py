@@ -38,11 +38,16 @@ class FolderSplit:
                     f"cannot read {_show(path)}: {error.strerror}. It was there when the folder was listed; "
                     "every worker has to reach it, or set the reader to 'driver'."
                 ) from error
-            yield clean_key(_text(name)), data
+            yield folder_key(name), data
 
 
 def list_folder(source: str, path: str, patterns: Patterns) -> tuple[Listing, Skipped]:
     """List the images below a folder, in the order of their names. Links are followed.
+
+    Returns
+    -------
+    The images with their size and the times of their last change, of content and of state; and what was
+    skipped.
 
     Raises
     ------
@@ -50,9 +55,9 @@ def list_folder(source: str, path: str, patterns: Patterns) -> tuple[Listing, Sk
         When a folder cannot be listed.
     """
     root = os.fsencode(path)
-    listing, skipped = Listing(), Skipped()
+    listing, skipped = Listing(further_numbers=2), Skipped()
     for name, entry in _walk(root, skipped):
-        key = clean_key(_text(name))
+        key = folder_key(name)
         try:
             status = entry.stat()
         except OSError as error:
@@ -62,8 +67,13 @@ def list_folder(source: str, path: str, patterns: Patterns) -> tuple[Listing, Sk
         if reason:
             skipped.add(key, reason)
         else:
-            listing.add(name, status.st_size)
+            listing.add(name, status.st_size, max(0, status.st_mtime_ns), max(0, status.st_ctime_ns))
     return listing, skipped
+
+
+def folder_key(name: bytes) -> str:
+    """Return the key of a file of a folder."""
+    return clean_key(_text(name))
 
 
 def _walk(root: bytes, skipped: Skipped) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:

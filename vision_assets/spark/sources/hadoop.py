@@ -3,22 +3,41 @@
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from pyspark import RDD, SparkContext
 from pyspark.sql import Row, SparkSession
 
-from vision_assets.spark.image_files import MAX_IMAGE_BYTES, ImageFiles, Pair, Patterns, Skipped
+from vision_assets.spark.image_files import MAX_IMAGE_BYTES, ImageFiles, Pair, Patterns, Skipped, stamp
 from vision_assets.spark.sequence_file import escape_glob, hadoop_path
-from vision_assets.spark.sources.listing import BYTES_PER_FILE, SPLIT_BYTES, SPLITS_PER_CORE, Listing
+from vision_assets.spark.sources.listing import BYTES_PER_FILE, SPLIT_BYTES, SPLITS_PER_CORE, Listing, listed
 
 _MANY = 150
 """Files from which on one long answer of the JVM, which takes about 40 ms, is faster than short ones."""
 
-_STATUS = re.compile(r"\w*FileStatus\{path=(.*?); isDirectory=(true|false); length=(\d+);", re.DOTALL)
+NANOSECONDS = 10**6
+"""In one of Hadoop's milliseconds."""
+
+_STATUS = re.compile(
+    r"\w*FileStatus\{path=(.*?); isDirectory=(true|false); length=(\d+);.*?modification_time=(\d+);",
+    re.DOTALL,
+)
+
+
+class Status(NamedTuple):
+    """What Hadoop says of a file or folder."""
+
+    path: str
+    is_folder: bool
+    size: int
+    modified: int
+    """Milliseconds since 1970."""
 
 
 def read_head(files: Any, path: Any, size: int) -> bytes:
@@ -44,18 +63,19 @@ def copy_to_local(spark: SparkSession, uri: str) -> Path:
     return copy
 
 
-def list_status(spark: SparkSession, uri: str) -> list[tuple[str, bool, int]]:
-    """Return path, whether it is a folder, and length of everything in a folder, by name."""
+def list_status(spark: SparkSession, uri: str) -> list[Status]:
+    """Return what Hadoop says of everything in a folder, by name."""
     files, path = hadoop_path(spark, uri)
     statuses = files.listStatus(path)
     texts = _in_one_text(spark, statuses) if len(statuses) >= _MANY else [""] * len(statuses)
     found = []
     for index, text in enumerate(texts):
         if match := _STATUS.match(text):
-            found.append((match[1], match[2] == "true", int(match[3])))
+            found.append(Status(match[1], match[2] == "true", int(match[3]), int(match[4])))
         else:
             status = statuses[index]
-            found.append((status.getPath().toString(), status.isDirectory(), status.getLen()))
+            path, modified = status.getPath().toString(), status.getModificationTime()
+            found.append(Status(path, status.isDirectory(), status.getLen(), modified))
     return sorted(found)
 
 
@@ -75,35 +95,54 @@ def open_folder(spark: SparkSession, source: str, uri: str, patterns: Patterns) 
     """
     files, path = hadoop_path(spark, uri)
     root = files.makeQualified(path).toString().rstrip("/") + "/"
-    left_out, skipped, count = Listing(), Skipped(), 0
+    listing, skipped, now = Listing(further_numbers=1), Skipped(), time.time_ns()
     pending = [root]
     while pending:
         folders = []
-        for child, is_folder, size in list_status(spark, pending.pop()):
-            key = child.removeprefix(root)
-            if is_folder:
-                folders.append(child)
-            elif reason := patterns.reason_to_skip(key, size):
+        for status in list_status(spark, pending.pop()):
+            key = status.path.removeprefix(root)
+            if status.is_folder:
+                folders.append(status.path)
+            elif reason := patterns.reason_to_skip(key, status.size):
                 skipped.add(key, reason)
             else:
-                count += 1
-                if not size or _is_hidden(key):
-                    left_out.add(key.encode("utf-8", "surrogatepass"), size)
+                listing.add(_to_bytes(key), status.size, status.modified)
         pending.extend(reversed(folders))
-    by_workers = partial(_visible, spark, root, patterns) if count > len(left_out) else None
-    by_driver = partial(_left_out, spark, root, left_out) if left_out else None
-    return ImageFiles(source, patterns, count, skipped, by_workers, by_driver)
+
+    def read(chosen: Listing) -> ImageFiles:
+        visible = np.array([_is_visible(_to_text(name), size) for name, (size, _) in chosen.rows()], bool)
+        left_out, shown = chosen.only(~visible), chosen.only(visible)
+        some = None if len(chosen) == len(listing) else shown
+        by_workers = partial(_visible, spark, root, patterns, some) if shown else None
+        by_driver = partial(_left_out, spark, root, left_out) if left_out else None
+        return ImageFiles(source, patterns, len(chosen), skipped, by_workers, by_driver)
+
+    def stamps() -> Iterator[tuple[str, str | None]]:
+        for name, (size, modified) in listing.rows():
+            yield _to_text(name), stamp(size, modified * NANOSECONDS, now=now)
+
+    return replace(read(listing), listed=listed(listing, stamps, read))
 
 
-def _is_hidden(key: str) -> bool:
-    """Tell which names Spark's file sources leave out."""
-    return any(
+def _to_bytes(key: str) -> bytes:
+    return key.encode("utf-8", "surrogatepass")
+
+
+def _to_text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogatepass")
+
+
+def _is_visible(key: str, size: int) -> bool:
+    """Tell which files Spark's reader shows."""
+    return size > 0 and not any(
         part.startswith(".") or (part.startswith("_") and "=" not in part) or part.endswith("._COPYING_")
         for part in key.split("/")
     )
 
 
-def _visible(spark: SparkSession, root: str, patterns: Patterns, context: SparkContext) -> "RDD[Pair]":
+def _visible(
+    spark: SparkSession, root: str, patterns: Patterns, some: Listing | None, context: SparkContext
+) -> "RDD[Pair]":
     # A session of its own, for settings of its own: else each task has 32 small files.
     session = spark.newSession()
     session.conf.set("spark.sql.files.openCostInBytes", BYTES_PER_FILE)
@@ -113,8 +152,9 @@ def _visible(spark: SparkSession, root: str, patterns: Patterns, context: SparkC
     reader = reader.option("ignoreMissingFiles", False).option("ignoreCorruptFiles", False)
     if glob := hadoop_glob(patterns.globs):
         reader = reader.option("pathGlobFilter", glob)
+    paths = [root] if some is None else [root + _to_text(name) for name in some.names()]
     table = (
-        reader.load(escape_glob(root))
+        reader.load([escape_glob(path) for path in paths])
         .where(f"length BETWEEN 1 AND {MAX_IMAGE_BYTES}")
         .select("path", "content")
     )
@@ -138,8 +178,8 @@ def hadoop_glob(globs: tuple[str, ...]) -> str | None:
 
 
 def _left_out(spark: SparkSession, root: str, listing: Listing) -> Iterator[Pair]:
-    for name, (size,) in listing.whole():
-        key = name.decode("utf-8", "surrogatepass")
+    for name, (size, _) in listing.rows():
+        key = _to_text(name)
         yield key, _read_in_driver(spark, root + key) if size else b""
 
 

@@ -6,9 +6,11 @@ pass the workers cut the members out of their ranges. Members that lie in more t
 together from fragments, which takes a third pass.
 """
 
+import time
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple, cast
@@ -18,9 +20,17 @@ from pyspark import RDD, Broadcast, SparkContext
 from pyspark.serializers import NoOpSerializer
 from pyspark.sql import SparkSession
 
-from vision_assets.spark.image_files import ImageFiles, Pair, Patterns
+from vision_assets.spark.image_files import ImageFiles, Pair, Patterns, stamp
 from vision_assets.spark.sequence_file import escape_glob, hadoop_path
-from vision_assets.spark.sources.listing import SPLIT_BYTES, SPLITS_PER_CORE, Entries
+from vision_assets.spark.sources.hadoop import NANOSECONDS
+from vision_assets.spark.sources.listing import (
+    SPLIT_BYTES,
+    SPLITS_PER_CORE,
+    Entries,
+    Listing,
+    archive_stamps,
+    listed,
+)
 from vision_assets.spark.sources.tar import BLOCK, list_tar
 
 _MAX_RECORD_BLOCKS = 2048
@@ -76,7 +86,9 @@ def open_tar_blocks(
         When the archive is damaged or incomplete, or two images have the same key.
     """
     files, path = hadoop_path(spark, uri)
-    size = files.getFileStatus(path).getLen()
+    now, status = time.time_ns(), files.getFileStatus(path)
+    size = status.getLen()
+    state = stamp(size, status.getModificationTime() * NANOSECONDS, now=now)
     blocks = _blocks(spark.sparkContext, uri, size, split_bytes)
     ranges = blocks.mapPartitions(find_headers).collect()
     starts = list(accumulate((found.length for found in ranges), initial=0))
@@ -86,11 +98,16 @@ def open_tar_blocks(
         listing, prefix, skipped = list_tar(source, headers, patterns)
     finally:
         stream.close()
-    tables = [
-        (next(iter(entries))[1][1], entries) for entries in listing.cut(spark.sparkContext.defaultParallelism)
-    ]
-    by_workers = partial(_members, blocks, starts, prefix, tables)
-    return ImageFiles(source, patterns, len(listing), skipped, by_workers)
+
+    def read(chosen: Listing) -> ImageFiles:
+        cut = chosen.cut(spark.sparkContext.defaultParallelism)
+        tables = [(next(iter(entries))[1][1], entries) for entries in cut]
+        by_workers = partial(_members, blocks, starts, prefix, tables) if tables else None
+        return ImageFiles(source, patterns, len(chosen), skipped, by_workers)
+
+    return replace(
+        read(listing), listed=listed(listing, partial(archive_stamps, listing, prefix, state), read)
+    )
 
 
 def _blocks(context: SparkContext, uri: str, size: int, split_bytes: int) -> "RDD[bytes]":

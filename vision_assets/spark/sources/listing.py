@@ -4,14 +4,16 @@ import posixpath
 import re
 import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from vision_assets.errors import UserError
-from vision_assets.spark.image_files import MACOS_METADATA, Patterns, Skipped
+from vision_assets.spark.image_files import MACOS_METADATA, ImageFiles, Listed, Patterns, Skipped
 
 SPLIT_BYTES = 128 << 20
 """A task streams its split, so this bounds no memory: it is a size of part files that HDFS and S3 like."""
@@ -85,6 +87,18 @@ class Listing:
             yield bytes(self._names[start : end - 1])
             start = end
 
+    def rows(self) -> Iterator[tuple[bytes, tuple[int, ...]]]:
+        """Yield name and numbers of each row in order."""
+        return zip(self.names(), zip(*self._numbers, strict=True), strict=True)
+
+    def only(self, chosen: NDArray[np.bool_]) -> "Listing":
+        """Return some of the rows."""
+        listing = Listing(len(self._numbers) - 1)
+        for (name, numbers), is_chosen in zip(self.rows(), chosen.tolist(), strict=True):
+            if is_chosen:
+                listing.add(name, *numbers)
+        return listing
+
     def whole(self) -> Entries:
         """Return all rows as one."""
         return self._rows(0, len(self))
@@ -127,6 +141,39 @@ class Listing:
         last = self._ends[stop - 1] if stop else 0
         numbers = tuple(column[start:stop] for column in self._numbers)
         return Entries(zlib.compress(bytes(self._names[first:last]), 1), numbers)
+
+
+def listed(
+    listing: Listing,
+    stamps: Callable[[], Iterable[tuple[str, str | None]]],
+    read: Callable[[Listing], ImageFiles],
+) -> Listed:
+    """Describe the images of a listing.
+
+    Parameters
+    ----------
+    listing : Listing
+    stamps : callable
+        Yields key and stamp of each row.
+    read : callable
+        Makes the images of some of its rows.
+
+    Returns
+    -------
+    Listed
+    """
+
+    def table() -> pa.Table:
+        keys, values = zip(*stamps(), strict=True)
+        return pa.table({"fileName": pa.array(keys, pa.string()), "stamp": pa.array(values, pa.string())})
+
+    return Listed(table, lambda chosen: read(listing.only(chosen)))
+
+
+def archive_stamps(listing: Listing, prefix: int, state: str | None) -> Iterator[tuple[str, str | None]]:
+    """Yield key and stamp of each member of an archive: that of the archive as a whole."""
+    for name in listing.names():
+        yield name[prefix:].decode(), state
 
 
 class ArchiveListing:

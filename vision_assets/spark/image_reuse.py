@@ -1,0 +1,87 @@
+"""Which part files of stored images can be taken over: those of images that are unchanged in the source."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from vision_assets.spark import image_index, sequence_file
+from vision_assets.spark.row_wise import StoredParts, worth_keeping
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """What is taken over, and what is to be read.
+
+    Parameters
+    ----------
+    parts : list of list of str
+        For each of the stored folders the part files that are taken over.
+    unread : ndarray of shape (images of the source,), dtype bool
+        Which images are to be read.
+    dropped : int
+        Images of the first folder that the source does not have any more.
+    """
+
+    parts: list[list[str]]
+    unread: NDArray[np.bool_]
+    dropped: int
+
+    @property
+    def reused(self) -> int:
+        """Number of images taken over."""
+        return int(np.count_nonzero(~self.unread))
+
+
+def plan_images(spark: SparkSession, stamps: pa.Table, stored: Sequence[StoredParts]) -> ImagePlan:
+    """Compare the images of a source with what is stored.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    stamps : pyarrow.Table
+        Columns ``fileName``, ``stamp``: the images of the source.
+    stored : sequence of StoredParts
+        Folders of images from the same source, with their index or, of a run that died, with their stamps.
+
+    Returns
+    -------
+    ImagePlan
+    """
+    wanted = stamps.to_pandas()
+    unread = wanted.set_index("fileName")["stamp"]
+    parts: list[list[str]] = []
+    dropped = 0
+    for rank, folder in enumerate(stored):
+        images = _images(spark, folder)
+        if not rank:
+            dropped = int((~images["fileName"].isin(wanted["fileName"])).sum())
+        parts.append(_unchanged_parts(images, unread, folder.sizes))
+        unread = unread.drop(images.loc[images["part"].isin(parts[-1]), "fileName"])
+    return ImagePlan(parts, wanted["fileName"].isin(unread.index).to_numpy(), dropped)
+
+
+def _images(spark: SparkSession, folder: StoredParts) -> pd.DataFrame:
+    """File name, part and stamp of the images in a folder."""
+    stamps = image_index.read_stamps(spark, folder.uri)
+    if stamps is None:
+        return image_index.read(spark, folder.uri).select("fileName", "part", "stamp").toPandas()
+    found = image_index.scan(spark, [f"{folder.uri}/{name}" for name in folder.sizes])
+    try:
+        return found.join(stamps, "fileName", "left").select("fileName", "part", "stamp").toPandas()
+    except (Py4JJavaError, PySparkException) as error:
+        if sequence_file.explain(error, folder.uri) is None:
+            raise
+        return pd.DataFrame(columns=["fileName", "part", "stamp"])  # a loss of power has cut a file
+
+
+def _unchanged_parts(images: pd.DataFrame, unread: pd.Series, sizes: Mapping[str, int]) -> list[str]:
+    unchanged = images["stamp"].notna() & (images["stamp"] == images["fileName"].map(unread))
+    whole = unchanged.groupby(images["part"]).all()
+    return worth_keeping([name for name in whole.index[whole] if name in sizes], sizes)

@@ -1,0 +1,237 @@
+"""Tables with a row per image that depends on nothing but the image and settings: rows are computed once.
+
+A new table takes over what earlier ones hold: whole files as they are where every row is still wanted, else
+the rows of them that are. Only the rest is computed. Nothing but the keys is read to tell which is which.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+from urllib.parse import unquote
+
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F  # noqa: N812
+
+from vision_assets.spark.sequence_file import escape_glob
+
+_KEY = "fileName string, digest binary"
+_SMALL_FILE = 4 << 20
+_MANY_SMALL_FILES = 64
+_FILE_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class Todo:
+    """Rows to be computed.
+
+    Parameters
+    ----------
+    keys : DataFrame
+        Column ``fileName``.
+    sources : sequence of str
+        Where what they are computed from lies: values of the column ``source`` of `RowWise.wanted`.
+    rows : int
+    """
+
+    keys: DataFrame
+    sources: Sequence[str]
+    rows: int
+
+
+@dataclass(frozen=True)
+class RowWise:
+    """A table with a row per image that is to be stored, partly from rows that are stored already.
+
+    Parameters
+    ----------
+    wanted : DataFrame
+        Columns ``fileName``, ``digest`` and ``source``: the images, and where each lies.
+    compute : callable
+        Returns the rows that are to be done, or all of them for None.
+    settings : mapping
+        All that rows depend on besides the images and the asset's other inputs.
+    computed : str
+        What is done to an image, for the metadata: ``extracted``.
+    """
+
+    wanted: DataFrame
+    compute: Callable[[Todo | None], DataFrame]
+    settings: Mapping[str, Any]
+    computed: str
+
+
+@dataclass(frozen=True)
+class StoredParts:
+    """Files of a table that was stored earlier, or that a run which died has left.
+
+    Parameters
+    ----------
+    uri : str
+        Their folder.
+    sizes : mapping
+        Name to size in bytes of each that is whole.
+    """
+
+    uri: str
+    sizes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is taken over, and what is to be done.
+
+    Parameters
+    ----------
+    whole : list of list of str
+        For each of the stored tables its files that are taken over as they are.
+    partly : DataFrame, optional
+        Rows of other files that are taken over.
+    todo : Todo
+    reused : int
+        Rows taken over.
+    dropped : int
+        Rows of the first stored table whose image is not wanted any more.
+    """
+
+    whole: list[list[str]]
+    partly: DataFrame | None
+    todo: Todo
+    reused: int
+    dropped: int
+
+
+@dataclass
+class _File:
+    rows: int = 0
+    kept: int = 0
+    gone: int = 0
+
+
+@dataclass
+class _Found:
+    files: list[dict[str, _File]] = field(default_factory=list)
+    todo: dict[str, int] = field(default_factory=dict)
+
+
+@contextmanager
+def planned(rows: RowWise, stored: Sequence[StoredParts], columns: Sequence[str]) -> Iterator[Plan]:
+    """Find out which rows are stored already; what the plan refers to is kept in Spark's cache until the end.
+
+    Parameters
+    ----------
+    rows : RowWise
+    stored : sequence of StoredParts
+        At least one, each with a file, of rows of the same version. Of a row in several the first one's is
+        taken.
+    columns : sequence of str
+        Of the table.
+    """
+    spark = rows.wanted.sparkSession
+    marked = _mark(rows.wanted, _stored_keys(spark, stored)).persist()
+    try:
+        found = _count(marked, len(stored))
+        whole = [
+            worth_keeping([name for name, file in files.items() if file.kept == file.rows], parts.sizes)
+            for files, parts in zip(found.files, stored, strict=True)
+        ]
+        todo = Todo(marked.where("todo").select("fileName"), sorted(found.todo), sum(found.todo.values()))
+        kept = sum(file.kept for files in found.files for file in files.values())
+        gone = sum(file.gone for file in found.files[0].values())
+        partly = [
+            f"{parts.uri}/{name}"
+            for files, parts, taken in zip(found.files, stored, whole, strict=True)
+            for name, file in files.items()
+            if file.kept and name not in taken
+        ]
+        yield Plan(whole, _rows_of(spark, partly, marked, columns), todo, kept, gone)
+    finally:
+        marked.unpersist()
+
+
+def worth_keeping(names: Sequence[str], sizes: Mapping[str, int]) -> list[str]:
+    """Return files to be taken over as they are, without the small ones if they are many.
+
+    Else the files would become more with every run that adds a few images.
+    """
+    small = {name for name in names if sizes[name] < _SMALL_FILE}
+    return sorted(set(names) - small if len(small) > _MANY_SMALL_FILES else names)
+
+
+def only(table: DataFrame, todo: Todo) -> DataFrame:
+    """Return the rows of a stored Parquet table that are to be done, from the files alone that have any.
+
+    Parameters
+    ----------
+    table : DataFrame
+    todo : Todo
+        With sources as `with_source` gives them.
+    """
+    files = [escape_glob(unquote(source)) for source in todo.sources]
+    read = table.sparkSession.read.schema(table.schema).parquet(*files)
+    return read.join(F.broadcast(todo.keys), "fileName", "left_semi").select(table.columns)
+
+
+def with_source(table: DataFrame) -> DataFrame:
+    """Return ``fileName``, ``digest`` and ``source``, the file, of the rows of a stored Parquet table."""
+    return table.select("fileName", "digest", F.col("_metadata.file_path").alias("source"))
+
+
+def _stored_keys(spark: SparkSession, stored: Sequence[StoredParts]) -> DataFrame:
+    tables = []
+    for rank, parts in enumerate(stored):
+        files = [escape_glob(f"{parts.uri}/{name}") for name in parts.sizes]
+        tables.append(
+            spark.read.schema(_KEY)
+            .parquet(*files)
+            .select(
+                "fileName",
+                F.col("digest").alias("storedDigest"),
+                F.lit(rank).alias("rank"),
+                F.col("_metadata.file_name").alias("file"),
+            )
+        )
+    return reduce(DataFrame.union, tables)
+
+
+def _mark(wanted: DataFrame, stored: DataFrame) -> DataFrame:
+    """Join on the file name; of the rows of one name the first says what becomes of the image."""
+    best_first = Window.partitionBy("fileName").orderBy(F.desc_nulls_last("same"), "rank", "file")
+    joined = wanted.join(stored, "fileName", "full").withColumn("same", F.expr("digest <=> storedDigest"))
+    return joined.withColumn("first", F.row_number().over(best_first) == 1).selectExpr(
+        "fileName",
+        "source",
+        "rank",
+        "file",
+        "first and same as kept",
+        "first and not same and digest is not null as todo",
+        "digest is null as gone",
+    )
+
+
+def _count(marked: DataFrame, tables: int) -> _Found:
+    found = _Found([{} for _ in range(tables)])
+    counted = marked.groupBy("rank", "file", F.expr("if(todo, source, null)").alias("source")).agg(
+        F.count("*"), F.count_if("kept"), F.count_if("gone")
+    )
+    for rank, name, source, rows, kept, gone in counted.collect():
+        if source is not None:
+            found.todo[source] = found.todo.get(source, 0) + rows
+        if rank is not None:
+            file = found.files[rank].setdefault(name, _File())
+            file.rows += rows
+            file.kept += kept
+            file.gone += gone
+    return found
+
+
+def _rows_of(
+    spark: SparkSession, files: Sequence[str], marked: DataFrame, columns: Sequence[str]
+) -> DataFrame | None:
+    if not files:
+        return None
+    stored = spark.read.parquet(*map(escape_glob, files))
+    keys = marked.where("kept").selectExpr("fileName", "file")
+    rows = stored.withColumn("file", F.col("_metadata.file_name"))
+    return rows.join(F.broadcast(keys), ["fileName", "file"], "left_semi").select(*columns)
