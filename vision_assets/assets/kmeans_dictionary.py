@@ -68,7 +68,7 @@ def kmeans_dictionary(
             config.options(),
             context.log.info,
             start=_last_progress(context, checkpoint),
-            save=lambda progress: checkpoint.save(progress.state.index, progress.to_bytes()),
+            save=lambda progress: _save(context, checkpoint, progress),
         )
     iterations = [
         dg.TableRecord({"iteration": index, "inertia": inertia, "seconds": round(seconds, 3)})
@@ -97,3 +97,10 @@ def _last_progress(context: dg.AssetExecutionContext, checkpoint: Checkpoint) ->
     except ValueError as error:
         context.log.warning(f"what an earlier run has saved is damaged, so the training starts anew: {error}")
         return None
+
+
+def _save(context: dg.AssetExecutionContext, checkpoint: Checkpoint, progress: Progress) -> None:
+    try:
+        checkpoint.save(progress.state.index, progress.to_bytes())
+    except Exception as error:  # noqa: BLE001 - the training itself is well
+        context.log.warning(f"how far the training has come could not be saved: {error}")

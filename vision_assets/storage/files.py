@@ -109,7 +109,7 @@ class LocalFiles:
         """Create a file in one atomic step, with the folders above it."""
         target = self._root / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{uuid.uuid4().hex}")
+        temporary = target.with_name(_temporary(target.name))
         try:
             with temporary.open("xb") as file:
                 file.write(content)
@@ -150,6 +150,11 @@ class LocalFiles:
             for entry in entries
             if entry.is_file() and entry.name[0] not in "._"
         }
+
+
+def _temporary(name: str) -> str:
+    """Return the name of a file until it is whole; should it never be, it tells of which one it was to be."""
+    return f".{name}.{uuid.uuid4().hex}"
 
 
 def _sync_folder(folder: Path) -> None:
@@ -212,7 +217,7 @@ class HadoopFiles:
             self._write(path, content, overwrite=False)
             return
         folder, _, name = path.rpartition("/")
-        temporary = f"{folder}/.{uuid.uuid4().hex}"
+        temporary = f"{folder}/{_temporary(name)}"
         self._write(temporary, content, overwrite=False)
         system, source = self._open(temporary)
         if not system.rename(source, self._open(f"{folder}/{name}")[1]):

@@ -1,8 +1,8 @@
 """Writes tables with a row per image, taking over what is stored already or was left by a run that died."""
 
 import secrets
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
@@ -35,11 +35,27 @@ class Written(NamedTuple):
     observed: dict[str, Any] | None = None
 
 
-def earlier(store: SnapshotStore, staged: Staged) -> list[Made]:
-    """Return what has rows of the same version: the current snapshot, and what runs that died have left."""
-    current = store.current(staged.asset)
-    same = [current] if current and current.row_version == staged.row_version else []
-    return [*same, *store.leftovers(staged.asset, staged.row_version)]
+@contextmanager
+def reusable(store: SnapshotStore, staged: Staged, run_id: str) -> Iterator[list[Made]]:
+    """Keep what has rows of the same version to be taken over: the current snapshot, and what dead runs left.
+
+    Those leftovers are removed at the end, as what is of use in them is in what is being written then.
+    """
+    asset, version = staged.asset, staged.row_version
+    held = store.hold(lambda: store.current(asset), run_id)
+    left = store.adopt(asset, version, run_id)
+    try:
+        yield [*([held[0]] if held and held[0].row_version == version else []), *left]
+    except BaseException:
+        for one in left:
+            store.leave(one)
+        raise
+    else:
+        for one in left:
+            store.discard(one)
+    finally:
+        if held:
+            store.discard(held[1])
 
 
 def write_rows(

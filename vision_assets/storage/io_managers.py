@@ -3,7 +3,7 @@
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -29,7 +29,7 @@ from vision_assets.storage.incremental import (
     Made,
     Progress,
     Written,
-    earlier,
+    reusable,
     write_images,
     write_observed,
     write_rows,
@@ -68,7 +68,7 @@ class DataFolder(dg.ConfigurableResource):
     def checkpoint(self, context: dg.AssetExecutionContext, settings: Mapping[str, Any]) -> Checkpoint:
         """Return how far the computation of an asset with these settings, from what was read, has come."""
         key = context.asset_key
-        inputs = self.reads(context.run_id, key.to_python_identifier())
+        inputs = self.reads(context.run.run_id, key.to_python_identifier())
         code_version = context.assets_def.specs_by_key[key].code_version or ""
         return self.store.checkpoint(tuple(key.path), table_version(code_version, settings, inputs))
 
@@ -117,9 +117,11 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         store = self.data_folder.store
         run_id, step = _run_and_step(context)
         with failures():
-            snapshot = _upstream(store, context, run_id)
+            held = store.hold(lambda: _upstream(store, context, run_id), run_id)
+            assert held  # noqa: S101 - there is one, or an error
+            snapshot, hold = held
             self.data_folder.reads(run_id, step)[snapshot.asset] = snapshot
-            self._holds.append(store.hold(snapshot, run_id))
+            self._holds.append(hold)
             context.log.info(f"reading {snapshot.uri}")
             return self.read(hadoop_uri(snapshot.uri))
 
@@ -182,7 +184,9 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             return progress.reporting(session, table.rows_are, expected, context.log.info)
 
         refresh = not staged.row_version or _config(context).get("full_refresh", False)
-        written = self.write(value, staged, table, [] if refresh else earlier(store, staged), reporting)
+        with ExitStack() as stack:
+            made = [] if refresh else stack.enter_context(reusable(store, staged, context.run_id))
+            written = self.write(value, staged, table, made, reporting)
         context.add_output_metadata(written.metadata)
         rows = stored_rows(session, table, hadoop_uri(staged.uri))
         summary = tables.summarize(

@@ -15,7 +15,7 @@ is stored. What a run that died has finished of a table stays beside its marker,
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -191,20 +191,46 @@ class SnapshotStore:
         staged = Staged(asset, name, self._files.uri(_join(asset, name)), dict(inputs), row_version)
         try:
             self._mark(staged, run_id)
-            self._beat(staged, liveness.sign_of_life())
+            self._start_beating(staged)
         except Exception as error:
             raise UserError(
                 f"Cannot write to the data folder {self._files.uri('')}: {str(error).splitlines()[0]}. "
                 "Set VISION_ASSETS_DATA to a folder or URI that this user may write to."
             ) from error
-        _heart.start((self._files.uri(""), name), lambda: self._beat(staged, liveness.sign_of_life()))
         return staged
 
-    def hold(self, snapshot: Snapshot, run_id: str) -> Staged:
-        """Keep a snapshot from being removed while it is read, until what is returned is discarded."""
-        return self.begin(tuple(snapshot.asset.split("/")), run_id, {snapshot.asset: snapshot.name})
+    def hold(self, choose: Callable[[], Snapshot | None], run_id: str) -> tuple[Snapshot, Staged] | None:
+        """Choose a snapshot and keep it from being removed while it is read.
+
+        Parameters
+        ----------
+        choose : callable
+            Returns a snapshot or None; called again if it is removed just then.
+        run_id : str
+
+        Returns
+        -------
+        Snapshot
+        Staged
+            Holds it until discarded.
+        """
+        while snapshot := choose():
+            asset = tuple(snapshot.asset.split("/"))
+            hold = self.begin(asset, run_id, {snapshot.asset: snapshot.name})
+            # Who removes it has removed its manifest before he looks for holds a last time.
+            if _manifest(snapshot) in self._manifests(asset):
+                return snapshot, hold
+            self.discard(hold)
+        return None
 
     def _mark(self, staged: Staged, run_id: str) -> None:
+        content = self._marker_content(staged, run_id)
+        try:
+            self._files.create(_marker(staged), content)
+        except FileNotFoundError:  # another run has taken it for something left, before it was whole
+            self._files.create(_marker(staged), content)
+
+    def _marker_content(self, staged: Staged, run_id: str) -> bytes:
         marker = {
             "runId": run_id,
             "inputs": staged.inputs,
@@ -212,7 +238,14 @@ class SnapshotStore:
             "startedAt": liveness.sign_of_life(),
             "process": liveness.this_process(),
         }
-        self._files.create(_marker(staged), _to_json(marker))
+        return _to_json(marker)
+
+    def _start_beating(self, staged: Staged) -> None:
+        self._beat(staged, liveness.sign_of_life())
+        _heart.start(self._heart_key(staged), lambda: self._beat(staged, liveness.sign_of_life()))
+
+    def _heart_key(self, staged: Staged) -> tuple[str, str]:
+        return self._files.uri(""), staged.name
 
     def _beat(self, staged: Staged, sign: str) -> None:
         self._files.replace(_join(staged.asset, _MANIFESTS, staged.name + _BEAT), sign.encode())
@@ -222,10 +255,17 @@ class SnapshotStore:
         self._rest(staged)
         self._beat(staged, liveness.ENDED)
 
-    def leftovers(self, asset: AssetPath, row_version: str) -> list[Staged]:
-        """Return what dead or failed runs left of an asset, of rows of this version; the newest first."""
-        left = [pending for pending in self._pending(asset) if not pending.alive]
-        return [p.staged for p in reversed(left) if p.staged.row_version == row_version]
+    def adopt(self, asset: AssetPath, row_version: str, run_id: str) -> list[Staged]:
+        """Take what dead or failed runs left of an asset, of rows of this version; the newest first.
+
+        Until it is discarded or left again, other runs take it for something that is being written.
+        """
+        left = [pending.staged for pending in self._pending(asset) if not pending.alive]
+        adopted = [staged for staged in reversed(left) if staged.row_version == row_version]
+        for staged in adopted:
+            self._files.replace(_marker(staged), self._marker_content(staged, run_id))
+            self._start_beating(staged)
+        return adopted
 
     def parts(self, made: "Staged | Snapshot") -> dict[str, int]:
         """Return name and size in bytes of the files of a table that are whole.
@@ -332,7 +372,7 @@ class SnapshotStore:
             **described,
         )
         content = _to_json({key: value for key, value in asdict(snapshot).items() if key != "uri"})
-        manifest = _join(staged.asset, _MANIFESTS, f"{snapshot.sequence:010d}-{snapshot.name}.json")
+        manifest = _join(staged.asset, _MANIFESTS, _manifest(snapshot))
         self._files.create(manifest, content)
         try:
             self._require_marked(staged)  # again: nobody takes it for dead from here on
@@ -352,7 +392,7 @@ class SnapshotStore:
             ) from None
 
     def _rest(self, staged: Staged) -> None:
-        _heart.stop((self._files.uri(""), staged.name))
+        _heart.stop(self._heart_key(staged))
 
     def _unmark(self, staged: Staged) -> None:
         self._rest(staged)
@@ -381,38 +421,53 @@ class SnapshotStore:
         list of str
             Names of the snapshots that were removed.
         """
-        named = self._named_snapshots()
-        old = [
-            manifest
-            for manifest in self._manifests(asset)[: -max(keep, 1)]
-            if ("/".join(asset), _snapshot_name(manifest)) not in named
-        ]
-        for manifest in old:
-            # A marker first: should this be cut short, the rest is found like that of any run that died.
-            staged = self._staged(asset, _snapshot_name(manifest))
-            self._mark(staged, "")
-            self._files.delete(_join(asset, _MANIFESTS, manifest))
-            self.discard(staged)
-        for left in self._left(asset):
-            self.discard(left)
+        old = self._manifests(asset)[: -max(keep, 1)]
+        removed = [self._remove(asset, manifest) for manifest in self._unnamed(asset, old)]
+        self._remove_leftovers(asset)
         self._files.delete(_join(asset, _CHECKPOINTS))
-        return [_snapshot_name(manifest) for manifest in old]
+        return [name for name in removed if name]
+
+    def _unnamed(self, asset: AssetPath, manifests: Sequence[str]) -> list[str]:
+        named = self._named_snapshots() if manifests else set()
+        return [m for m in manifests if ("/".join(asset), _snapshot_name(m)) not in named]
+
+    def _remove(self, asset: AssetPath, manifest: str) -> str | None:
+        """Remove a snapshot, unless somebody begins to read it just now; return its name."""
+        # A marker first: should this be cut short, the rest is found like that of any run that died.
+        staged = self._staged(asset, _snapshot_name(manifest))
+        path = _join(asset, _MANIFESTS, manifest)
+        try:
+            content = self._files.read(path)
+        except FileNotFoundError:  # another run removes it
+            return None
+        self._mark(staged, "")
+        self._files.delete(path)
+        if not self._unnamed(asset, [manifest]):
+            self._files.create(path, content)
+        self.discard(staged)
+        return staged.name
 
     def _staged(self, asset: AssetPath, name: str) -> Staged:
         return Staged(asset, name, self._files.uri(_join(asset, name)))
 
-    def _left(self, asset: AssetPath) -> list[Staged]:
-        """Return what runs that died have left, and what they still wrote after that was removed."""
+    def _remove_leftovers(self, asset: AssetPath) -> None:
+        """Remove what runs that died have left, and what they still wrote after that was removed."""
         # In this order: a snapshot has its marker before anything else, and its manifest before that goes.
         names = [name for name in self._files.names(_join(asset)) if name[0] not in "._"]
-        beats = [name for name in self._files.names(_join(asset, _MANIFESTS)) if name.endswith(_BEAT)]
+        notes = self._files.names(_join(asset, _MANIFESTS))
+        beats = [name for name in notes if name.endswith(_BEAT)]
+        unfinished = [name for name in notes if name.startswith(".")]
         pending = list(self._pending(asset))
         marked = {p.staged.name for p in pending} | set(map(_snapshot_name, self._manifests(asset)))
-        dead = [p.staged for p in pending if not p.alive]
         # "<snapshot>.uploaded" is what an upload has not finished.
         unmarked = [name for name in names if name.partition(".")[0] not in marked]
         unmarked += [name.removesuffix(_BEAT) for name in beats if name.removesuffix(_BEAT) not in marked]
-        return dead + [self._staged(asset, name) for name in unmarked]
+        dead = [p.staged for p in pending if not p.alive]
+        for staged in (*dead, *(self._staged(asset, name) for name in unmarked)):
+            self.discard(staged)
+        for name in unfinished:
+            if not any(p.alive and p.staged.name in name for p in pending):
+                self._files.delete(_join(asset, _MANIFESTS, name))
 
     def _manifests(self, asset: AssetPath) -> list[str]:
         names = self._files.names(_join(asset, _MANIFESTS))
@@ -526,6 +581,10 @@ class _Pending:
 def _folder(made: Staged | Snapshot) -> str:
     asset = made.asset if isinstance(made, Staged) else made.asset.split("/")
     return _join(asset, made.name)
+
+
+def _manifest(snapshot: Snapshot) -> str:
+    return f"{snapshot.sequence:010d}-{snapshot.name}.json"
 
 
 def _marker(staged: Staged) -> str:

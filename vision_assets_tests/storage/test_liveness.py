@@ -76,7 +76,6 @@ def test_a_heart_beats_for_all_until_the_last_one_stops(monkeypatch: pytest.Monk
         assert reached["b"].wait(60)
         heart.stop("b")
         heart.stop("b")
-    (thread,) = [t for t in threading.enumerate() if t.name == "heart"] or [None]
-    if thread:
+    for thread in [t for t in threading.enumerate() if t.name == "heart"]:
         thread.join(60)
         assert not thread.is_alive()

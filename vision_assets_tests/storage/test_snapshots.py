@@ -182,12 +182,16 @@ def test_only_dead_runs_leave_something_and_only_of_the_same_rows(store: Snapsho
     failed = store.begin(FEATURES, "failed", {}, "v1")
     for staged in (alive, dead, other, failed):
         write(staged)
-    assert store.leftovers(FEATURES, "v1") == []
+    assert store.adopt(FEATURES, "v1", "next") == []
     die(store, dead)
     die(store, other)
     store.leave(failed)
-    assert {left.name for left in store.leftovers(FEATURES, "v1")} == {dead.name, failed.name}
-    assert store.leftovers(FEATURES, "v2") == [other]
+    adopted = store.adopt(FEATURES, "v1", "next")
+    assert {left.name for left in adopted} == {dead.name, failed.name}
+    assert store.adopt(FEATURES, "v1", "another") == [], "they are not nobody's any more"
+    assert store.adopt(FEATURES, "v2", "another") == [other]
+    store.leave(adopted[0])
+    assert store.adopt(FEATURES, "v1", "another") == [adopted[0]]
 
 
 def test_files_that_a_loss_of_power_has_cut_are_no_parts(store: SnapshotStore) -> None:
@@ -281,14 +285,63 @@ def test_the_marker_of_a_run_that_died_after_its_commit_does_not_harm_it(
 
 def test_a_snapshot_that_is_read_is_kept(store: SnapshotStore) -> None:
     features = make(store)
-    hold = store.hold(features, "reader")
+    held = store.hold(lambda: store.current(FEATURES), "reader")
+    assert held
+    assert held[0] == features
     for _ in range(3):
         make(store)
     store.prune(FEATURES, 1)
     assert features in store.snapshots(FEATURES)
-    store.discard(hold)
+    store.discard(held[1])
     store.prune(FEATURES, 1)
     assert features not in store.snapshots(FEATURES)
+
+
+def test_a_snapshot_that_is_removed_while_it_is_chosen_is_chosen_anew(store: SnapshotStore) -> None:
+    older, newer = make(store), make(store)
+    choices = iter([older, newer])
+
+    def choose() -> Snapshot:
+        chosen = next(choices)
+        if chosen is older:
+            store.prune(FEATURES, 1)
+        return chosen
+
+    held = store.hold(choose, "reader")
+    assert held
+    assert held[0] == newer
+
+
+def test_what_is_removed_stays_if_somebody_begins_to_read_it(
+    store: SnapshotStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = make(store)
+    make(store)
+    delete = LocalFiles.delete
+
+    def read_first(files: LocalFiles, path: str) -> None:
+        if path.endswith(f"{older.name}.json"):
+            store.begin(WORDS, "reader", {"sift_features": older.name})
+        delete(files, path)
+
+    monkeypatch.setattr(LocalFiles, "delete", read_first)
+    store.prune(FEATURES, 1)
+    assert store.snapshots(FEATURES)[0] == older
+    assert Path(older.uri).exists()
+
+
+def test_a_file_that_was_never_whole_is_removed(store: SnapshotStore, tmp_path: Path) -> None:
+    notes = tmp_path / "sift_features" / "_snapshots"
+    make(store)
+    alive = store.begin(FEATURES, "alive", {})
+    for name in (
+        f".0000000002-{alive.name}.json.12",
+        ".0000000002-20200101T000000-dead-1.json.12",
+        ".beat.1",
+    ):
+        (notes / name).touch()
+    store.prune(FEATURES, 3)
+    assert [path.name for path in notes.glob(".*")] == [f".0000000002-{alive.name}.json.12"]
 
 
 def test_many_runs_at_once_lose_nothing(store: SnapshotStore) -> None:
