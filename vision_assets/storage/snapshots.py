@@ -224,11 +224,7 @@ class SnapshotStore:
         return None
 
     def _mark(self, staged: Staged, run_id: str) -> None:
-        content = self._marker_content(staged, run_id)
-        try:
-            self._files.create(_marker(staged), content)
-        except FileNotFoundError:  # another run has taken it for something left, before it was whole
-            self._files.create(_marker(staged), content)
+        self._files.create(_marker(staged), self._marker_content(staged, run_id))
 
     def _marker_content(self, staged: Staged, run_id: str) -> bytes:
         marker = {
@@ -466,8 +462,21 @@ class SnapshotStore:
         for staged in (*dead, *(self._staged(asset, name) for name in unmarked)):
             self.discard(staged)
         for name in unfinished:
-            if not any(p.alive and p.staged.name in name for p in pending):
+            of_alive = any(p.alive and p.staged.name in name for p in pending)
+            if not of_alive and not self._may_become_marker(asset, name):
                 self._files.delete(_join(asset, _MANIFESTS, name))
+
+    def _may_become_marker(self, asset: AssetPath, unfinished: str) -> bool:
+        """Tell whether a file that is not whole may be the marker of a run that begins just now."""
+        if f"{_PENDING}." not in unfinished:
+            return False
+        try:
+            marker = json.loads(self._files.read(_join(asset, _MANIFESTS, unfinished)))
+        except FileNotFoundError:
+            return False
+        except ValueError:  # nobody can tell whose it is
+            return True
+        return liveness.may_be_alive(marker["process"], marker["startedAt"])
 
     def _manifests(self, asset: AssetPath) -> list[str]:
         names = self._files.names(_join(asset, _MANIFESTS))
