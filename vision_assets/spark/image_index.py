@@ -69,7 +69,7 @@ def read(spark: SparkSession, uri: str) -> DataFrame:
 def write(
     spark: SparkSession, uri: str, new_parts: Sequence[str], taken_over: Mapping[str, Mapping[str, str]]
 ) -> None:
-    """Write the index of images that have been stored.
+    """Write the index of images that have been stored, in place of their stamps.
 
     Parameters
     ----------
@@ -104,6 +104,8 @@ def write(
         index = index.union(table.select(columns))
     files = max(1, sum(len(names) for names in taken_over.values()) + len(new_parts))
     index.coalesce(min(files, spark.sparkContext.defaultParallelism)).write.parquet(f"{uri}/{INDEX}")
+    system, stamps = sequence_file.hadoop_path(spark, f"{uri}/{STAMPS}")
+    system.delete(stamps, True)
 
 
 def write_stamps(spark: SparkSession, uri: str, stamps: pa.Table) -> None:

@@ -1,0 +1,294 @@
+"""Kills real runs at random moments, and looks at what is left and at what the next run makes of it.
+
+    python -m vision_assets_tests.torture.kills --kills 120 --seed 1
+
+A trial materializes one asset in a process of its own, beside snapshots of an earlier state of the source or
+none, and kills the driver at an operation on the storage, or at a random time the driver, its JVM or a Python
+worker. Afterwards every current snapshot must be whole; one more run must succeed, give the tables of an
+undisturbed run to the bit and leave nothing behind.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from vision_assets import settings
+from vision_assets.storage.snapshots import Snapshot, SnapshotStore, open_store
+from vision_assets.vision.classifier import CLASSIFIER_FILE
+from vision_assets.vision.samples import write_sample_images
+
+ASSETS = (
+    "image_seqfile",
+    "sift_features",
+    "kmeans_dictionary",
+    "bow_encodings",
+    "image_classifier",
+    "classification_report",
+)
+CONFIG: dict[str, dict[str, Any]] = {
+    "sift_features": {"partitions": 6},
+    "kmeans_dictionary": {"k": 16, "max_iter": 8, "tol": 0.0},
+    "image_classifier": {"train_per_class": 3, "splits": 2, "max_iter": 5},
+}
+VICTIMS = ("storage", "driver", "java", "worker")
+_OPERATIONS = 60
+_LONGEST = 300.0  # seconds that a run may take
+
+
+@dataclass(frozen=True)
+class Trial:
+    asset: str
+    victim: str
+    earlier: bool
+    """Whether the asset has a snapshot of an earlier state of the source."""
+    moment: float
+    """In 0..1: where in the run the kill is."""
+    number: int
+
+
+@dataclass
+class Outcome:
+    trial: Trial
+    died: bool = False
+    faults: list[str] = field(default_factory=list)
+
+
+class World:
+    """The images, and the data folder that an undisturbed pipeline has made of them in two steps."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.source = folder / "source"
+        self.data = folder / "data"
+        write_sample_images(self.source, images_per_class=5)
+        for file in sorted(self.source.rglob("*.*"))[::5]:
+            (folder / file.name).write_bytes(file.read_bytes())
+            file.unlink()
+        self.run(self.data, ASSETS)
+        self.seconds: dict[str, float] = {}
+        for file in sorted(self.source.rglob("*.*"))[::7]:
+            file.unlink()
+        for asset in ASSETS:
+            started = time.monotonic()
+            self.run(self.data, [asset])
+            self.seconds[asset] = time.monotonic() - started
+        store = open_store(str(self.data))
+        self.earlier = {asset: store.snapshots((asset,))[0] for asset in ASSETS}
+        self.expected = {asset: store.require_current((asset,)) for asset in ASSETS}
+
+    def command(self, assets: Sequence[str], *operation: str) -> list[str]:
+        configured = {name: {"config": CONFIG[name]} for name in assets if name in CONFIG}
+        if "image_seqfile" in assets:
+            configured["image_seqfile"] = {"config": {"source": str(self.source)}}
+        run_config = json.dumps({"ops": configured})
+        module = "vision_assets_tests.torture.one_run"
+        return [sys.executable, "-m", module, ",".join(assets), run_config, *operation]
+
+    def start(self, data: Path, log: Path, command: list[str]) -> "subprocess.Popen[bytes]":
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("VISION_ASSETS_") and name != "DAGSTER_HOME"
+        }
+        environment |= {
+            settings.DATA: str(data),
+            settings.PICTURES: "no",
+            settings.SPARK_MASTER: "local[2]",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "DAGSTER_DISABLE_TELEMETRY": "1",
+        }
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                command, env=environment, cwd=log.parent, stdout=output, stderr=output, start_new_session=True
+            )
+
+    def run(self, data: Path, assets: Sequence[str]) -> None:
+        log = self.folder / f"{data.name}.log"
+        status = self.start(data, log, self.command(assets)).wait(_LONGEST)
+        if status:
+            raise RuntimeError(f"an undisturbed run of {assets} failed:\n{log.read_text()[-3000:]}")
+
+
+def table(snapshot: Snapshot) -> Any:
+    """Return a whole table, to be compared; raises if it is not whole."""
+    folder = Path(snapshot.uri)
+    parts = sorted(file for file in folder.iterdir() if file.name[0] not in "._")
+    assert len(parts) == snapshot.files, f"{snapshot.uri}: {len(parts)} of {snapshot.files} files"
+    assert sum(part.stat().st_size for part in parts) == snapshot.bytes, f"{snapshot.uri}: other sizes"
+    if snapshot.asset == "image_classifier":
+        return (folder / CLASSIFIER_FILE).read_bytes()
+    if snapshot.asset == "image_seqfile":
+        rows = pq.read_table(folder / "_index", columns=["fileName", "digest"]).to_pandas()
+    else:
+        rows = pq.read_table(parts).to_pandas()
+    key = ["split", "label"] if "split" in rows else [rows.columns[0]]
+    return rows.sort_values(key).reset_index(drop=True)
+
+
+def is_equal(one: Any, other: Any) -> bool:
+    if isinstance(one, bytes):
+        return bool(one == other)
+    try:
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+    except AssertionError:
+        return False
+    return True
+
+
+def leftovers(data: Path, store: SnapshotStore) -> list[str]:
+    found = []
+    for asset in ASSETS:
+        kept = {snapshot.name for snapshot in store.snapshots((asset,))}
+        found += [path for path in (data / asset).iterdir() if path.name not in kept | {"_snapshots"}]
+        found += [path for path in (data / asset / "_snapshots").iterdir() if path.suffix != ".json"]
+        allowed = {"_index"} if asset == "image_seqfile" else set()
+        for name in kept:
+            hidden = (path for path in (data / asset / name).iterdir() if path.name[0] in "._")
+            found += [path for path in hidden if path.name not in allowed]
+    return [str(path.relative_to(data)) for path in found]
+
+
+def processes(session: int) -> Iterator[tuple[int, str]]:
+    """Yield id and command line of the processes of a session, without those that only wait to be reaped."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                status = (folder / "stat").read_text().rpartition(")")[2].split()
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if int(status[3]) == session and status[0] not in "ZX":
+                yield int(folder.name), command
+
+
+def victims(session: int, victim: str) -> list[int]:
+    found = list(processes(session))
+    if victim == "driver":
+        return [session]
+    if victim == "java":
+        return [pid for pid, command in found if "java " in command]
+    daemons = [pid for pid, command in found if "vision_assets.spark.workers" in command]
+    return daemons[1:]  # the first one is what workers are forked from
+
+
+def kill(session: int, trial: Trial, seconds: float, process: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + trial.moment * seconds
+    while process.poll() is None:
+        if time.monotonic() >= until and (pids := victims(session, trial.victim)):
+            try:
+                os.kill(pids[trial.number % len(pids)], signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            return
+        time.sleep(0.002)
+
+
+def prepare(world: World, trial: Trial, data: Path) -> None:
+    """Make a data folder as it was just before the undisturbed run of an asset."""
+    shutil.copytree(world.data, data, copy_function=os.link)
+    snapshots = [world.expected[trial.asset], *([] if trial.earlier else [world.earlier[trial.asset]])]
+    for snapshot in snapshots:
+        shutil.rmtree(data / trial.asset / snapshot.name)
+        (data / trial.asset / "_snapshots" / f"{snapshot.sequence:010}-{snapshot.name}.json").unlink()
+
+
+def torture(world: World, trial: Trial) -> Outcome:
+    outcome = Outcome(trial)
+    data = world.folder / f"trial-{trial.number}"
+    log = world.folder / f"trial-{trial.number}.log"
+    prepare(world, trial, data)
+    store = open_store(str(data))
+    operation = [str(1 + int(trial.moment * _OPERATIONS))] if trial.victim == "storage" else []
+    process = world.start(data, log, world.command([trial.asset], *operation))
+    if not operation:
+        kill(process.pid, trial, world.seconds[trial.asset], process)
+    outcome.died = process.wait(_LONGEST) != 0
+    until = time.monotonic() + 60
+    while orphans := [command for _, command in processes(process.pid)]:
+        if time.monotonic() > until:
+            outcome.faults.append(f"goes on after the driver's end: {orphans[0][:80]}")
+            os.killpg(process.pid, signal.SIGKILL)
+            break
+        time.sleep(0.02)
+    try:
+        for asset in ASSETS:
+            current = store.current((asset,))
+            if current is None:
+                assert asset == trial.asset, f"{asset} has no snapshot any more"
+                continue
+            known = (world.expected[asset], world.earlier[asset])
+            assert any(is_equal(table(current), table(one)) for one in known), f"{asset} has other rows"
+        world.run(data, [trial.asset])
+        current = store.require_current((trial.asset,))
+        assert is_equal(table(current), table(world.expected[trial.asset])), "the next run made other rows"
+        assert current.version == world.expected[trial.asset].version, "the next run made another version"
+        left = leftovers(data, store)
+        assert not left, f"left: {left}"
+    except Exception as error:  # noqa: BLE001 - all are faults
+        outcome.faults.append(f"{type(error).__name__}: {error}"[:2000])
+    else:
+        if not outcome.faults:
+            shutil.rmtree(data)
+    return outcome
+
+
+def trials(count: int, seed: int) -> list[Trial]:
+    """Spread kills evenly over assets and victims."""
+    generator = random.Random(seed)
+    chosen = []
+    for number in range(count):
+        victim = VICTIMS[number // len(ASSETS) % len(VICTIMS)]
+        asset = ASSETS[number % len(ASSETS)]
+        moment = generator.uniform(0.0 if victim == "storage" else 0.25, 1.0)
+        chosen.append(Trial(asset, victim, generator.random() < 0.5, moment, number))
+    return chosen
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=120)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--folder", type=Path, default=Path("torture"))
+    options = parser.parse_args()
+    shutil.rmtree(options.folder, ignore_errors=True)
+    options.folder.mkdir(parents=True)
+    started = time.monotonic()
+    world = World(options.folder.absolute())
+    print(f"undisturbed: {', '.join(f'{a} {s:.1f} s' for a, s in world.seconds.items())}", flush=True)
+    killed: Counter[str] = Counter()
+    died: Counter[str] = Counter()
+    faults = 0
+    with ThreadPoolExecutor(options.at_once) as pool:
+        for outcome in pool.map(lambda trial: torture(world, trial), trials(options.kills, options.seed)):
+            trial = outcome.trial
+            killed[trial.victim] += 1
+            died[trial.victim] += outcome.died
+            faults += bool(outcome.faults)
+            for fault in outcome.faults:
+                print(f"FAULT {trial}: {fault}", flush=True)
+    for victim in VICTIMS:
+        print(f"{victim}: {killed[victim]} kills, {died[victim]} runs ended by it")
+    print(f"{options.kills} kills, {faults} with a fault, {time.monotonic() - started:,.0f} s")
+    sys.exit(bool(faults))
+
+
+if __name__ == "__main__":
+    main()

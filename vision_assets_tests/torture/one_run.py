@@ -1,0 +1,46 @@
+"""Materializes assets as a user does, and kills itself at an operation on the storage if it is told to.
+
+    python -m vision_assets_tests.torture.one_run ASSETS RUN_CONFIG [OPERATION]
+
+Each change of the storage counts as two operations: the moment before it and the moment after it.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from dagster._cli import main
+
+from vision_assets.storage.files import LocalFiles
+
+
+def kill_at(operation: int) -> None:
+    operations = count(1)
+
+    def point() -> None:
+        if next(operations) == operation:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def counted(change: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any) -> Any:
+            point()
+            result = change(*arguments)
+            point()
+            return result
+
+        return wrapped
+
+    for name in ("create", "replace", "delete", "share"):
+        setattr(LocalFiles, name, counted(getattr(LocalFiles, name)))
+
+
+if __name__ == "__main__":
+    assets, config, *operation = sys.argv[1:]
+    if operation:
+        kill_at(int(operation[0]))
+    sys.argv = ["dagster", "asset", "materialize", "--select", assets, "-m", "vision_assets.definitions"]
+    sys.argv += ["--config-json", config]
+    main()
