@@ -12,9 +12,12 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
+from vision_assets.spark.isolation import Crash, guarded
 from vision_assets.spark.tables import SIFT_FEATURES
 from vision_assets.vision.decoding import ImageError
 from vision_assets.vision.sift import SiftExtractor, SiftOptions, use_one_thread
+
+_File = tuple[pa.StringScalar, pa.BinaryScalar]  # name and content
 
 _BATCH_BYTES = 2**22  # of features that are handed over at once; the features of one image may be more
 
@@ -46,7 +49,7 @@ def extract(images: DataFrame, options: SiftOptions) -> DataFrame:
     -------
     DataFrame
         Of the schema of `vision_assets.spark.tables.SIFT_FEATURES`, not yet computed. An image that cannot
-        be read has a row with an error.
+        be read, or on which the worker crashes again and again, has a row with an error.
     """
     columns = to_arrow_schema(SIFT_FEATURES.schema)
     return images.mapInArrow(partial(_extract_partition, options, columns), SIFT_FEATURES.schema)
@@ -61,14 +64,37 @@ def _extract_partition(
     size = 0
     with _silent_stderr():
         for batch in images:
-            for file_name, data in zip(batch["fileName"], batch["content"], strict=True):
-                rows.append(feature_row(extractor, file_name.as_py(), data.as_py()))
+            files = list(zip(batch["fileName"], batch["content"], strict=True))
+            found = guarded(partial(_row_of_file, extractor), files)
+            for file, row in zip(files, found, strict=True):
+                rows.append(_crashed_row(file, row) if isinstance(row, Crash) else row)
                 size += len(rows[-1].keypoints) + len(rows[-1].descriptors)
                 if size >= _BATCH_BYTES:
                     yield _batch(rows, columns)
                     rows, size = [], 0
         if rows:
             yield _batch(rows, columns)
+
+
+def _row_of_file(extractor: SiftExtractor, file: _File) -> FeatureRow:
+    file_name, data = file
+    return feature_row(extractor, file_name.as_py(), data.as_py())
+
+
+def _crashed_row(file: _File, crash: Crash) -> FeatureRow:
+    file_name, data = file
+    error = str(crash) if crash.timed_out else f"OpenCV crashed on it ({crash})"
+    return _failed_row(file_name.as_py(), data.as_py(), error)
+
+
+def _failed_row(
+    file_name: str, data: bytes, error: str, width: int | None = None, height: int | None = None
+) -> FeatureRow:
+    return FeatureRow(file_name, label_of(file_name), _digest(data), width, height, 0, b"", b"", error)
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
 
 
 def _batch(rows: list[FeatureRow], columns: pa.Schema) -> pa.RecordBatch:
@@ -106,16 +132,14 @@ def feature_row(extractor: SiftExtractor, file_name: str, data: bytes) -> Featur
     -------
     FeatureRow
     """
-    label = label_of(file_name)
-    digest = hashlib.sha256(data).digest()
     try:
         found = extractor.extract(data)
     except ImageError as error:
-        return FeatureRow(file_name, label, digest, error.width, error.height, 0, b"", b"", str(error))
+        return _failed_row(file_name, data, str(error), error.width, error.height)
     return FeatureRow(
         file_name,
-        label,
-        digest,
+        label_of(file_name),
+        _digest(data),
         found.width,
         found.height,
         len(found.keypoints),

@@ -1,7 +1,8 @@
 """A bounded choice of stored images for pictures: what it costs does not grow with the collection."""
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import cached_property, partial
 from itertools import chain, zip_longest
 from typing import TypeVar
 from urllib.parse import unquote
@@ -10,8 +11,11 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.spark.features import label_of
+from vision_assets.spark.isolation import Crash, guarded
 from vision_assets.spark.sequence_file import escape_glob, part_files, read_table, size_of
 from vision_assets.spark.stored_tables import StoredImages
+from vision_assets.vision.decoding import ImageError
+from vision_assets.vision.sift import use_one_thread
 
 _FILES = 16
 _PIECES = 16
@@ -43,36 +47,52 @@ class Gallery:
         """File names, in the order of the pieces."""
         # Those of a snapshot never change, and every asset of a run asks for them.
         if self._images.uri not in _NAMES:
-            rows = self.collect(lambda table: table.select("fileName"))
+            rows = self._run(self._table.select("fileName"), _all)
             _NAMES.clear()
             _NAMES[self._images.uri] = [row.fileName for row in rows]
         return _NAMES[self._images.uri]
 
-    def collect(self, chosen: Callable[[DataFrame], DataFrame]) -> list[Row]:
-        """Compute a table of the images, on the pieces of the gallery alone.
+    def compute(self, names: Iterable[str], function: Callable[[str, bytes], _T]) -> dict[str, _T]:
+        """Call a function with some of the images, in Spark's workers.
 
         Parameters
         ----------
-        chosen : callable
-            Takes a DataFrame with the columns ``fileName`` and ``content``; returns one with as many
-            partitions.
+        names : iterable of str
+            File names of images.
+        function : callable
+            Takes a file name and the content of the file.
 
         Returns
         -------
-        list of Row
+        dict
+            File name to result, without the images that cannot be decoded, be it that the decoder crashes.
         """
-        rows = chosen(self._table).rdd
-        pieces = spread(range(rows.getNumPartitions()), _PIECES)
-        return list(rows.context.runJob(rows, _all, pieces))
+        chosen = self._table.where(F.col("fileName").isin(*names))
+        return dict(self._run(chosen, partial(_results, function)))
 
-    def load(self, names: Sequence[str]) -> dict[str, bytes]:
-        """Return the bytes of some of the images."""
-        rows = self.collect(lambda table: table.where(F.col("fileName").isin(*names)))
-        return {row.fileName: bytes(row.content) for row in rows}
+    def _run(self, table: DataFrame, function: Callable[[Iterable[Row]], Iterable[_T]]) -> list[_T]:
+        """Call a function with the rows of each piece."""
+        rows = table.rdd
+        pieces = spread(range(rows.getNumPartitions()), _PIECES)
+        return list(rows.context.runJob(rows, function, pieces))
 
 
 def _all(rows: Iterable[Row]) -> Iterable[Row]:
     return rows
+
+
+def _results(function: Callable[[str, bytes], _T], rows: Iterable[Row]) -> Iterator[tuple[str, _T]]:
+    def result_of(row: Row) -> _T | None:
+        with suppress(ImageError):
+            return function(row.fileName, bytes(row.content))
+        return None
+
+    # A process forked for an image would wait for OpenCV's threads, which it does not have.
+    use_one_thread()
+    images = list(rows)
+    for row, result in zip(images, guarded(result_of, images), strict=True):
+        if result is not None and not isinstance(result, Crash):
+            yield row.fileName, result
 
 
 def spread(values: Sequence[_T], count: int) -> list[_T]:

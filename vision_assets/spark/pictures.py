@@ -1,7 +1,6 @@
 """Pictures of stored tables: a bounded number of rows in, small pictures out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from vision_assets.spark.features import label_of
 from vision_assets.spark.gallery import Gallery, some_rows, spread, spread_over_labels
 from vision_assets.spark.report import surest_predictions
 from vision_assets.vision.cells import descriptor_matrix, keypoint_matrix
-from vision_assets.vision.decoding import ImageError, decode_gray, decode_preview
+from vision_assets.vision.decoding import decode_gray, decode_preview
 from vision_assets.vision.drawing import (
     Example,
     Image,
@@ -202,34 +201,19 @@ def _cut_patches(gallery: Gallery, wanted: Sequence[_Patch]) -> dict[_Patch, NDA
     by_image: dict[str, list[_Patch]] = {}
     for patch in wanted:
         by_image.setdefault(patch.file_name, []).append(patch)
-    rows = gallery.collect(
-        lambda table: table.where(F.col("fileName").isin(*by_image)).mapInArrow(
-            partial(_cut_of_images, by_image), "fileName string, number int, side int, pixels binary"
-        )
-    )
+    cut = gallery.compute(by_image, partial(_patches_of_image, by_image))
     return {
-        by_image[row.fileName][row.number]: np.frombuffer(bytes(row.pixels), np.uint8).reshape(
-            row.side, row.side
-        )
-        for row in rows
+        patch: pixels
+        for name, found in cut.items()
+        for patch, pixels in zip(by_image[name], found, strict=True)
     }
 
 
-def _cut_of_images(
-    wanted: Mapping[str, Sequence[_Patch]], batches: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        for name, data in zip(batch["fileName"].to_pylist(), batch["content"], strict=True):
-            gray = decode_gray(data.as_py(), max_pixels=_LARGEST)
-            patches = [cut_patch(gray, keypoint_matrix(patch.keypoint)[0]) for patch in wanted[name]]
-            yield pa.record_batch(
-                {
-                    "fileName": [name] * len(patches),
-                    "number": pa.array(range(len(patches)), pa.int32()),
-                    "side": pa.array([len(patch) for patch in patches], pa.int32()),
-                    "pixels": [patch.tobytes() for patch in patches],
-                }
-            )
+def _patches_of_image(
+    wanted: Mapping[str, Sequence[_Patch]], name: str, data: bytes
+) -> list[NDArray[np.uint8]]:
+    gray = decode_gray(data, max_pixels=_LARGEST)
+    return [cut_patch(gray, keypoint_matrix(patch.keypoint)[0]) for patch in wanted[name]]
 
 
 def pictures_of_encodings(
@@ -253,14 +237,18 @@ def pictures_of_encodings(
     columns = ("fileName", "keypoints", "descriptors", "bow")
     found = described.join(encodings.select("fileName", "bow"), "fileName").select(*columns)
     rows = spread(found.orderBy("fileName").collect(), _ENCODED_IMAGES)
-    images = gallery.load([row.fileName for row in rows])
     centers = load_centers(dictionary)
+    strongest = {row.fileName: _strongest(row, centers) for row in rows}
+    previews = load_previews(gallery, list(strongest))
+    patches = [patch for words in strongest.values() for word in words for patch in word.patches]
+    cut = _cut_patches(gallery, patches)
     used = some_rows(encodings).select("bow").mapInArrow(_count_words, "words int").toArrow()
     return {
         "strongest_words": strongest_words_sheet(
             [
-                (row.fileName, _preview(images[row.fileName]), _strongest(row, images[row.fileName], centers))
-                for row in rows
+                (name, previews[name], [_word_patches(word, cut) for word in words])
+                for name, words in strongest.items()
+                if name in previews
             ]
         ),
         "words_per_image": count_histogram(
@@ -272,25 +260,34 @@ def pictures_of_encodings(
     }
 
 
-def _strongest(row: Row, data: bytes, centers: Centers) -> list[WordPatches]:
-    """Return the words of the highest values, each with what lies nearest to its centre in the image."""
+class _StrongWord(NamedTuple):
+    """A word, its value in an encoding, and the patches of the image that are nearest to its centre."""
+
+    word: int
+    value: float
+    patches: list[_Patch]
+
+
+def _strongest(row: Row, centers: Centers) -> list[_StrongWord]:
+    """Return the words of the highest values, the highest first."""
     bow = np.array(row.bow)
     keypoints = keypoint_matrix(bytes(row.keypoints))
     descriptors = descriptor_matrix(bytes(row.descriptors), centers.matrix.shape[1])
     words = nearest_centers(descriptors, centers)
     distances = squared_distances(descriptors, centers, words)
-    gray = decode_gray(data, max_pixels=_LARGEST)
     strongest = [word for word in np.argsort(-bow, kind="stable")[:_WORDS].tolist() if bow[word] > 0]
-    patches = []
+    found = []
     for word in strongest:
         members = np.flatnonzero(words == word)
-        nearest = members[np.argsort(distances[members], kind="stable")]
-        patches.append(
-            WordPatches(
-                word, f"{bow[word]:.3g}", [cut_patch(gray, keypoints[index]) for index in nearest[:4]]
-            )
-        )
-    return patches
+        nearest = members[np.argsort(distances[members], kind="stable")][:4]
+        patches = [_Patch(distances[index], row.fileName, keypoints[index].tobytes()) for index in nearest]
+        found.append(_StrongWord(word, bow[word], patches))
+    return found
+
+
+def _word_patches(strong: _StrongWord, cut: Mapping[_Patch, NDArray[np.uint8]]) -> WordPatches:
+    patches = [cut[patch] for patch in strong.patches if patch in cut]
+    return WordPatches(strong.word, f"{strong.value:.3g}", patches)
 
 
 def _count_words(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -342,12 +339,8 @@ def picture_of_examples(gallery: Gallery, predictions: DataFrame, labels: Sequen
 
 def load_previews(gallery: Gallery, names: Sequence[str]) -> dict[str, Image]:
     """Return small versions of some images of a gallery; those that cannot be decoded are left out."""
-    previews = {}
-    for name, data in gallery.load(names).items():
-        with suppress(ImageError):
-            previews[name] = _preview(data)
-    return previews
+    return gallery.compute(names, _preview_of_image)
 
 
-def _preview(data: bytes) -> Image:
+def _preview_of_image(_: str, data: bytes) -> Image:
     return decode_preview(data, side=_SIDE, max_pixels=_LARGEST)

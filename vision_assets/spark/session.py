@@ -1,6 +1,7 @@
 """Spark as this project needs it, unless the user's own Spark configuration says otherwise."""
 
 import os
+import re
 import sys
 import threading
 from importlib.metadata import version
@@ -25,6 +26,7 @@ _COMPILE_LATE = (
 _COLLECTOR = "-XX:+UseParallelGC"
 _OTHER_JAVA_OPTIONS = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 _DEFAULT_JAVA_OPTIONS = "spark.driver.defaultJavaOptions"
+_ATTEMPTS = 4  # of a task, as on a cluster; Spark's local mode has one unless its master says more
 PARTITIONS_PER_CORE = 16  # so that progress shows and the last tasks do not wait for one long one
 SILENT_ARCHIVE = "-Xlog:cds*=off"
 """Java option: else a JVM that cannot use a class archive says so amid the output of a command."""
@@ -165,15 +167,17 @@ def start_session(config: dict[str, str] | None = None) -> SparkSession:
     Parameters
     ----------
     config : dict, optional
-        Spark properties; those of `spark_config` if None.
+        Spark properties; those of `spark_config` if None. With a local master each task has four attempts,
+        unless it says another number itself.
 
     Returns
     -------
     SparkSession
     """
     config = spark_config() if config is None else config
-    session = plain_session(config)
-    if config["spark.master"].startswith("local"):
+    master = config["spark.master"]
+    session = plain_session(config | {"spark.master": _with_attempts(master)})
+    if master.startswith("local"):
         cores = session.sparkContext.defaultParallelism
         # As many as can run at once: each of Spark's 200 costs milliseconds, whatever is in it.
         _set_unless_configured(session, config, "spark.sql.shuffle.partitions", cores)
@@ -184,6 +188,12 @@ def start_session(config: dict[str, str] | None = None) -> SparkSession:
     hadoop: Any = session.sparkContext._jvm.org.apache.hadoop.fs.FileSystem  # type: ignore[union-attr]
     hadoop.getLocal(session.sparkContext._jsc.hadoopConfiguration()).setWriteChecksum(False)
     return session
+
+
+def _with_attempts(master: str) -> str:
+    """Have a local master try tasks again, unless it says itself how often."""
+    local = re.fullmatch(r"local(?:\[\s*(\d+|\*)\s*\])?", master)
+    return f"local[{local[1] or 1},{_ATTEMPTS}]" if local else master
 
 
 def _set_unless_configured(session: SparkSession, config: dict[str, str], name: str, value: int) -> None:

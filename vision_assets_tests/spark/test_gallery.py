@@ -46,7 +46,7 @@ def stored(tmp_path: Path, spark: SparkSession) -> StoredImages:
 def test_a_small_gallery_has_all_images(stored: StoredImages) -> None:
     images = Gallery(stored)
     assert sorted(images.names) == [f"{index:03}.jpg" for index in range(400)]
-    assert images.load(["007.jpg", "399.jpg", "none.jpg"]) == {
+    assert images.compute(["007.jpg", "399.jpg", "none.jpg"], lambda _, data: data) == {
         name: int(name[:3]).to_bytes(2, "big") * 5000 for name in ("007.jpg", "399.jpg")
     }
 
@@ -61,7 +61,7 @@ def test_a_large_gallery_has_evenly_spaced_pieces_alone(
     quarters = {int(name[:3]) // 100 for name in names}
     assert quarters == {0, 1, 2, 3}
     assert Gallery(stored).names == names
-    assert set(Gallery(stored).load(names[:3])) == set(names[:3])
+    assert set(Gallery(stored).compute(names[:3], lambda name, _: name)) == set(names[:3])
 
 
 def test_some_rows_reads_a_few_files(tmp_path: Path, spark: SparkSession) -> None:

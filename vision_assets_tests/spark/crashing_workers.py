@@ -1,0 +1,63 @@
+"""Spark's daemon of Python workers with a decoder that crashes on images that ask for it.
+
+The property ``spark.python.daemon.module`` names this module.
+"""
+
+import os
+import runpy
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SECONDS_PER_CALL = 3
+_MARK = b"\ncrash: "
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_with_the_daemon() -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
+    _die()
+
+
+CRASHES: dict[str, Callable[[], Any]] = {
+    "SIGSEGV": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "SIGABRT": os.abort,
+    "SIGKILL": _die,
+    "exit": lambda: os._exit(1),
+    "hang": signal.pause,
+    "daemon": _die_with_the_daemon,
+}
+
+
+def crashing(image: bytes, how: str, once: Path | None = None) -> bytes:
+    """Mark an image; if `once` is given it is fine again as soon as this file exists."""
+    return image + _MARK + f"{how} {once or ''}".encode()
+
+
+def _patch_decoder() -> None:
+    from vision_assets.spark import isolation
+    from vision_assets.vision import decoding
+
+    isolation.SECONDS_PER_CALL = SECONDS_PER_CALL
+    decode = decoding.cv2.imdecode
+
+    def imdecode(data: Any, mode: int) -> Any:
+        _, mark, order = data.tobytes().rpartition(_MARK)
+        if mark:
+            how, _, once = order.decode().partition(" ")
+            if not once or not Path(once).exists():
+                if once:
+                    Path(once).touch()
+                CRASHES[how]()
+        return decode(data, mode)
+
+    decoding.cv2.imdecode = imdecode
+
+
+if __name__ == "__main__":
+    _patch_decoder()
+    runpy.run_module("vision_assets.spark.workers", run_name="__main__")
