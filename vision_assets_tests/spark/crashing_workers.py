@@ -7,6 +7,7 @@ import os
 import runpy
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,23 @@ SECONDS_PER_CALL = 3
 _MARK = b"\ncrash: "
 
 
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def _die(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
 
 
 def _die_with_the_daemon() -> None:
     os.kill(os.getppid(), signal.SIGKILL)
-    _die()
+    _die(signal.SIGKILL)
 
 
 CRASHES: dict[str, Callable[[], Any]] = {
-    "SIGSEGV": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "SIGSEGV": partial(_die, signal.SIGSEGV),
     "SIGABRT": os.abort,
-    "SIGKILL": _die,
-    "exit": lambda: os._exit(1),
+    "SIGKILL": partial(_die, signal.SIGKILL),
+    "exit": partial(os._exit, 1),
     "hang": signal.pause,
     "daemon": _die_with_the_daemon,
+    "colour": os.abort,  # only if it is decoded to colours
 }
 
 
@@ -43,19 +45,20 @@ def _patch_decoder() -> None:
     from vision_assets.vision import decoding
 
     isolation.SECONDS_PER_CALL = SECONDS_PER_CALL
-    decode = decoding.cv2.imdecode
+    cv2: Any = decoding.cv2
+    decode = cv2.imdecode
 
     def imdecode(data: Any, mode: int) -> Any:
         _, mark, order = data.tobytes().rpartition(_MARK)
-        if mark:
-            how, _, once = order.decode().partition(" ")
-            if not once or not Path(once).exists():
-                if once:
-                    Path(once).touch()
-                CRASHES[how]()
+        how, _, once = order.decode().partition(" ") if mark else ("", "", "")
+        spared = Path(once).exists() if once else how == "colour" and mode == cv2.IMREAD_GRAYSCALE
+        if mark and not spared:
+            if once:
+                Path(once).touch()
+            CRASHES[how]()
         return decode(data, mode)
 
-    decoding.cv2.imdecode = imdecode
+    cv2.imdecode = imdecode
 
 
 if __name__ == "__main__":

@@ -179,7 +179,7 @@ def test_an_exception_is_no_crash(in_worker: Callable) -> None:
 
 def test_a_process_holds_none_of_the_connections_of_the_worker(in_worker: Callable) -> None:
     # 0, 1, 2, the pipe, and the folder that is being listed.
-    assert in_worker(lambda _: len(os.listdir("/dev/fd")), [0]) == [5]
+    assert in_worker(lambda _: len(list(Path("/dev/fd").iterdir())), [0]) == [5]
 
 
 def test_results_that_nobody_wants_leave_no_process(spark: SparkSession) -> None:
