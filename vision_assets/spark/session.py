@@ -26,7 +26,7 @@ _COMPILE_LATE = (
 _COLLECTOR = "-XX:+UseParallelGC"
 _OTHER_JAVA_OPTIONS = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 _DEFAULT_JAVA_OPTIONS = "spark.driver.defaultJavaOptions"
-_ATTEMPTS = 4  # of a task, as on a cluster; Spark's local mode has one unless its master says more
+_ATTEMPTS = 4  # of a task, as on a cluster; in local mode Spark has one unless the master says more
 PARTITIONS_PER_CORE = 16  # so that progress shows and the last tasks do not wait for one long one
 SILENT_ARCHIVE = "-Xlog:cds*=off"
 """Java option: else a JVM that cannot use a class archive says so amid the output of a command."""
@@ -161,14 +161,30 @@ def plain_session(config: dict[str, str]) -> SparkSession:
     return builder.getOrCreate()
 
 
+def with_attempts(master: str) -> str:
+    """Have a local Spark try a task again that failed, unless its master says itself how often.
+
+    Parameters
+    ----------
+    master : str
+        For instance ``local[*]``.
+
+    Returns
+    -------
+    str
+        For instance ``local[*,4]``; any master that is not local as it is.
+    """
+    local = re.fullmatch(r"local(?:\[\s*(\d+|\*)\s*\])?", master)
+    return f"local[{local[1] or 1},{_ATTEMPTS}]" if local else master
+
+
 def start_session(config: dict[str, str] | None = None) -> SparkSession:
     """Return the Spark session of this process, started if there is none.
 
     Parameters
     ----------
     config : dict, optional
-        Spark properties; those of `spark_config` if None. With a local master each task has four attempts,
-        unless it says another number itself.
+        Spark properties; those of `spark_config` if None. Of a local master see `with_attempts`.
 
     Returns
     -------
@@ -176,7 +192,7 @@ def start_session(config: dict[str, str] | None = None) -> SparkSession:
     """
     config = spark_config() if config is None else config
     master = config["spark.master"]
-    session = plain_session(config | {"spark.master": _with_attempts(master)})
+    session = plain_session(config | {"spark.master": with_attempts(master)})
     if master.startswith("local"):
         cores = session.sparkContext.defaultParallelism
         # As many as can run at once: each of Spark's 200 costs milliseconds, whatever is in it.
@@ -188,12 +204,6 @@ def start_session(config: dict[str, str] | None = None) -> SparkSession:
     hadoop: Any = session.sparkContext._jvm.org.apache.hadoop.fs.FileSystem  # type: ignore[union-attr]
     hadoop.getLocal(session.sparkContext._jsc.hadoopConfiguration()).setWriteChecksum(False)
     return session
-
-
-def _with_attempts(master: str) -> str:
-    """Have a local master try tasks again, unless it says itself how often."""
-    local = re.fullmatch(r"local(?:\[\s*(\d+|\*)\s*\])?", master)
-    return f"local[{local[1] or 1},{_ATTEMPTS}]" if local else master
 
 
 def _set_unless_configured(session: SparkSession, config: dict[str, str], name: str, value: int) -> None:

@@ -3,9 +3,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
 from vision_assets import settings
-from vision_assets.spark.session import spark_config
+from vision_assets.spark.session import spark_config, with_attempts
 
 
 def test_the_master_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,6 +19,26 @@ def test_the_master_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
 def test_all_cores_of_this_machine_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(settings.SPARK_MASTER, raising=False)
     assert spark_config()["spark.master"] == "local[*]"
+
+
+@pytest.mark.parametrize(
+    ("master", "expected"),
+    [
+        ("local", "local[1,4]"),
+        ("local[2]", "local[2,4]"),
+        ("local[*]", "local[*,4]"),
+        ("local[*,1]", "local[*,1]"),
+        ("local[2, 7]", "local[2, 7]"),
+        ("local-cluster[2,1,1024]", "local-cluster[2,1,1024]"),
+        ("yarn", "yarn"),
+    ],
+)
+def test_a_local_master_has_four_attempts_unless_it_says_otherwise(master: str, expected: str) -> None:
+    assert with_attempts(master) == expected
+
+
+def test_a_local_session_tries_again(spark: SparkSession) -> None:
+    assert spark.sparkContext.master == "local[2,4]"
 
 
 @pytest.mark.parametrize("variable", ["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"])
