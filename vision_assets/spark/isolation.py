@@ -9,8 +9,10 @@ import os
 import signal
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from pyspark import TaskContext
@@ -136,8 +138,11 @@ def _until_crash(
 def _send_results(function: Callable[[_Item], _Result], items: Sequence[_Item], sender: Connection) -> None:
     # Spark sees that a worker has died when its connection closes: nobody else may hold it open. And this
     # process sees that the worker has died when nobody holds the other end of the pipe.
-    os.closerange(3, sender.fileno())
-    os.closerange(sender.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+    # All numbers up to the limit would take minutes where that is a billion.
+    for number in [int(entry.name) for entry in Path("/dev/fd").iterdir()]:
+        if number > 2 and number != sender.fileno():
+            with suppress(OSError):  # the listing's own is closed already
+                os.close(number)
     try:
         for result in _timed(function, items):
             sender.send((result, None))
