@@ -33,6 +33,8 @@ _PAM_HEIGHT = re.compile(rb"^HEIGHT\s+(\d{1,9})\s*$", re.MULTILINE)
 _HDR_SIZE = re.compile(rb"^-Y (\d{1,9}) \+X (\d{1,9})", re.MULTILINE)
 _TEXT_HEADER_BYTES = 4096
 
+_LONGEST_SIDE = np.iinfo(np.int32).max  # OpenCV and tables know no larger numbers
+
 _REDUCED_MODES = (
     (8, cv2.IMREAD_REDUCED_COLOR_8),
     (4, cv2.IMREAD_REDUCED_COLOR_4),
@@ -93,15 +95,17 @@ def decode_gray(data: bytes, *, max_pixels: int) -> npt.NDArray[np.uint8]:
     Raises
     ------
     ImageError
-        If `data` is empty, not an image, larger than `max_pixels`, truncated, broken or of a kind that OpenCV
-        cannot decode.
+        If `data` is empty, not an image, larger than `max_pixels` or claims to be, truncated, broken or of a
+        kind that OpenCV cannot decode.
 
     Notes
     -----
     A JPEG is taken as whole if an end-of-image marker follows its first scan. One that lost data before an
     intact end decodes, with grey in place of what is lost, as everywhere else where libjpeg is at work.
     """
-    return _decode(data, max_pixels, lambda _: cv2.IMREAD_GRAYSCALE)
+    image = _decode(data, max_pixels, lambda _: cv2.IMREAD_GRAYSCALE)
+    # OpenCV gives a PFM with the channels that it has, whatever is asked for.
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)  # type: ignore[return-value]
 
 
 def decode_preview(data: bytes, *, side: int, max_pixels: int) -> npt.NDArray[np.uint8]:
@@ -127,6 +131,8 @@ def decode_preview(data: bytes, *, side: int, max_pixels: int) -> npt.NDArray[np
         As `decode_gray` does.
     """
     image = _decode(data, max_pixels, partial(_preview_mode, side))
+    if image.ndim == 2:
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)  # type: ignore[assignment]  # as in decode_gray
     scale = side / max(image.shape[:2])
     if scale >= 1:
         return image
@@ -179,6 +185,8 @@ def opencv_reason(error: cv2.error) -> str:
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if not (0 < width <= _LONGEST_SIDE and 0 < height <= _LONGEST_SIDE):
+        raise ImageError(f"no image has the size that it claims, {width} x {height} pixels")
     if width * height > max_pixels:
         raise ImageError(
             f"{width} x {height} pixels are more than max_pixels = {max_pixels} allows",
