@@ -13,14 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL.AvifImagePlugin import AvifImageFile
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
-from PIL.PpmImagePlugin import PpmImageFile
-from PIL.SunImagePlugin import SunImageFile
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, ImageFileDirectory_v2
-from PIL.WebPImagePlugin import WebPImageFile
 
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
 _JPEG_END = b"\xff\xd9"
@@ -28,6 +23,8 @@ _JPEG_BARE_MARKERS = {0x01, *range(0xD0, 0xD9)}
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_SCAN = 0xDA
 
+_PNM_SPACE = rb"(?:\s|#[^\r\n]*[\r\n])+"
+_PNM_SIZE = re.compile(rb"P." + _PNM_SPACE + rb"(\d+)" + _PNM_SPACE + rb"(\d+)")
 _PAM_WIDTH = re.compile(rb"^WIDTH\s+(\d{1,9})\s*$", re.MULTILINE)
 _PAM_HEIGHT = re.compile(rb"^HEIGHT\s+(\d{1,9})\s*$", re.MULTILINE)
 _HDR_SIZE = re.compile(rb"^-Y (\d{1,9}) \+X (\d{1,9})", re.MULTILINE)
@@ -161,8 +158,11 @@ def _decode(data: bytes, max_pixels: int, mode: Callable[[_Header], int]) -> npt
             width=header.width,
             height=header.height,
         )
+    if header.kind is not None and header.width is None:
+        # OpenCV would decode whatever size it finds there.
+        raise _undecodable(data, header)
     image = _imdecode(data, header, mode(header))
-    # Again, because some headers cannot be read beforehand.
+    # Again, for kinds of images that are not known here.
     _check_size(image.shape[1], image.shape[0], max_pixels)
     return image
 
@@ -284,6 +284,31 @@ def _read_tiff(data: bytes) -> _Header:
         return _Header("TIFF")
 
 
+def _read_webp(data: bytes) -> _Header:
+    """Read the size from the first chunk, which is of one of three kinds."""
+    if len(data) < 30:
+        return _Header("WebP")
+    if data[12:16] == b"VP8X":
+        return _Header("WebP", *(1 + int.from_bytes(data[at : at + 3], "little") for at in (24, 27)))
+    if data[12:16] == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return _Header("WebP", 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF))
+    width, height = struct.unpack_from("<HH", data, 26)
+    return _Header("WebP", width & 0x3FFF, height & 0x3FFF)
+
+
+def _read_bmp(data: bytes) -> _Header:
+    """Read the size; a negative height says that the rows go down."""
+    old = data[14:18] == b"\x0c\0\0\0"
+    header = _read_at("BMP", 18, "<HH" if old else "<ii", data)
+    return header if header.height is None else header._replace(height=abs(header.height))
+
+
+def _read_pnm(data: bytes) -> _Header:
+    size = _PNM_SIZE.match(data[:_TEXT_HEADER_BYTES])
+    return _Header("PNM", int(size[1]), int(size[2])) if size else _Header("PNM")
+
+
 def _read_pam(data: bytes) -> _Header:
     text = data[:_TEXT_HEADER_BYTES]
     width, height = _PAM_WIDTH.search(text), _PAM_HEIGHT.search(text)
@@ -295,6 +320,13 @@ def _read_hdr(data: bytes) -> _Header:
     return _Header("HDR", int(size[2]), int(size[1])) if size else _Header("HDR")
 
 
+def _read_at(kind: str, place: int, layout: str, data: bytes) -> _Header:
+    """Read width and height where all files of a format have them."""
+    if len(data) < place + struct.calcsize(layout):
+        return _Header(kind)
+    return _Header(kind, *struct.unpack_from(layout, data, place))
+
+
 def _read_with_pillow(kind: str, reader: type[ImageFile], data: bytes) -> _Header:
     """Have Pillow read a header; it decodes nothing yet.
 
@@ -304,7 +336,7 @@ def _read_with_pillow(kind: str, reader: type[ImageFile], data: bytes) -> _Heade
     try:
         with _no_warnings():
             return _Header(kind, *reader(io.BytesIO(data)).size)
-    except Exception:  # noqa: BLE001 - Pillow raises nearly anything on a broken header; OpenCV decides then
+    except Exception:  # noqa: BLE001 - Pillow raises nearly anything on a broken header
         return _Header(kind)
 
 
@@ -320,13 +352,13 @@ _HEADER_READERS: tuple[tuple[re.Pattern[bytes], Callable[[bytes], _Header]], ...
     (re.compile(rb"\xff\xd8\xff"), _read_jpeg),
     (re.compile(rb"\x89PNG\r\n\x1a\n"), _read_png),
     (re.compile(rb"II[*+]\x00|MM\x00[*+]"), _read_tiff),
-    (re.compile(rb"GIF8"), partial(_read_with_pillow, "GIF", GifImageFile)),
-    (re.compile(rb"BM"), partial(_read_with_pillow, "BMP", BmpImageFile)),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), partial(_read_with_pillow, "WebP", WebPImageFile)),
+    (re.compile(rb"GIF8"), partial(_read_at, "GIF", 6, "<HH")),
+    (re.compile(rb"BM"), _read_bmp),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), _read_webp),
     (re.compile(rb"....ftyp", re.DOTALL), partial(_read_with_pillow, "AVIF", AvifImageFile)),
     (re.compile(rb"\0\0\0\x0cjP|\xff\x4f\xff\x51"), partial(_read_with_pillow, "JPEG 2000", Jpeg2KImageFile)),
-    (re.compile(rb"P[1-6Ff]\s"), partial(_read_with_pillow, "PNM", PpmImageFile)),
+    (re.compile(rb"P[1-6Ff]\s"), _read_pnm),
     (re.compile(rb"P7\s"), _read_pam),
     (re.compile(rb"\#\?(RGBE|RADIANCE)"), _read_hdr),
-    (re.compile(rb"\x59\xa6\x6a\x95"), partial(_read_with_pillow, "Sun raster", SunImageFile)),
+    (re.compile(rb"\x59\xa6\x6a\x95"), partial(_read_at, "Sun raster", 4, ">II")),
 )

@@ -71,10 +71,13 @@ def test_every_image_has_one_row(extracted: Extract, spark: SparkSession) -> Non
         "flat.png": images.encoded(images.flat(), "PNG"),
         "dot.png": images.encoded(images.flat(1, 1), "PNG"),
         "huge.png": images.png_claiming(60_000, 60_000),
+        "impossible.png": images.png_claiming(0xFFFFFFFF, 1),
+        "color.pfm": images.cv_encoded(images.colored().astype(np.float32), ".pfm"),
     }
     rows = extracted(files, partitions=3)
     assert set(rows) == set(files)
-    assert {name for name, row in rows.items() if row.error} == {"empty.jpg", "text.jpg", "huge.png"}
+    broken = {"empty.jpg", "text.jpg", "huge.png", "impossible.png"}
+    assert {name for name, row in rows.items() if row.error} == broken
     assert rows["flat.png"].keypointCount == rows["dot.png"].keypointCount == 0
     assert "60000" in rows["huge.png"].error.replace(",", "")
     assert "max_pixels" in rows["huge.png"].error

@@ -70,7 +70,9 @@ def torture(kinds: list[str], mutations: int) -> list[Tally]:
                 tallies[place // mutations].add(place % mutations, _parse(line))
                 place += 1
         if worker.returncode:
-            ended = "hang" if worker.returncode == -signal.SIGALRM else f"crash: exit code {worker.returncode}"
+            ended = (
+                "hang" if worker.returncode == -signal.SIGALRM else f"crash: exit code {worker.returncode}"
+            )
             tallies[place // mutations].problems[place % mutations] = ended
             place += 1
     return tallies

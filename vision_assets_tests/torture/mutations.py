@@ -10,13 +10,26 @@ Mutation = Callable[[bytearray, random.Random], None]
 _HEADER_BYTES = 200
 _PNG = b"\x89PNG\r\n\x1a\n"
 _EXTREME = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
-_CLAIMS = (0, 1, 255, 256, 300, 5_000, 20_000, 32_767, 40_000, 65_535, 65_536, 1 << 20, 0x7FFFFFFF, 0xFFFFFFFF)
+_CLAIMS = (
+    0,
+    1,
+    255,
+    256,
+    300,
+    5_000,
+    20_000,
+    32_767,
+    40_000,
+    65_535,
+    65_536,
+    1 << 20,
+    0x7FFFFFFF,
+    0xFFFFFFFF,
+)
 _PAIRS = (">H", "<H", ">I", "<I", ">Q", "<Q")
 
 
-def mutate(
-    files: Sequence[bytes], others: Sequence[bytes], size: tuple[int, int], seed: str
-) -> bytes:
+def mutate(files: Sequence[bytes], others: Sequence[bytes], size: tuple[int, int], seed: str) -> bytes:
     """Make a file that is broken in one to three ways.
 
     Parameters
@@ -155,6 +168,7 @@ def _exif(rng: random.Random) -> bytes:
     """Make TIFF directories, one within another."""
     order, mark = rng.choice(((">", b"MM\0*"), ("<", b"II*\0")))
     depth = rng.choice((1, 3, 100, 1500))
+    sizes = (256, 257, 258, 259, 273, 279)
     loops_to = rng.choice((None, 8, 26))
     blocks = [mark + struct.pack(order + "I", 8)]
     for level in range(depth):
@@ -163,7 +177,12 @@ def _exif(rng: random.Random) -> bytes:
         entries = [
             (274, 3, 1, rng.randrange(12) << (16 if order == ">" else 0)),
             (rng.choice((0x8769, 0x8825, 0xA005, 330, 0x9286)), 4, rng.choice((1, 1, 0xFFFFFFFF)), following),
-            (rng.choice((256, 257, 258, 273, 279, 259)), rng.randrange(14), rng.choice(_EXTREME), rng.choice(_EXTREME)),
+            (
+                rng.choice(sizes),
+                rng.randrange(14),
+                rng.choice(_EXTREME),
+                rng.choice(_EXTREME),
+            ),
         ]
         directory = struct.pack(order + "H", len(entries))
         directory += b"".join(struct.pack(order + "HHII", *entry) for entry in entries)

@@ -93,3 +93,9 @@ def tiff_claiming(width: int, height: int) -> bytes:
     entries = ((256, width), (257, height), (258, 8), (262, 999))
     body = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
     return b"II*\x00" + struct.pack("<IH", 8, len(entries)) + body + bytes(4)
+
+
+def webp_claiming(width: int, height: int) -> bytes:
+    """The header of an animated WebP of some size."""
+    size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return b"RIFF\0\0\0\0WEBPVP8X" + struct.pack("<II", 10, 2) + size

@@ -1,4 +1,5 @@
 import pickle
+import struct
 import warnings
 
 import cv2
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vision_assets.vision.decoding import ImageError, decode_gray
+from vision_assets.vision.decoding import ImageError, decode_gray, decode_preview
 from vision_assets_tests.vision import images
 
 MANY = 25_000_000
@@ -57,6 +58,13 @@ TOO_LARGE = {
     "tiff": images.tiff_claiming(6000, 5000),
     "ppm": b"P6\n6000 5000\n255\n",
     "pam": b"P7\nWIDTH 6000\nHEIGHT 5000\nDEPTH 1\nMAXVAL 255\nENDHDR\n",
+    "pfm": b"PF\n# comment\n6000 5000\n-1\n",
+    "bmp": b"BM" + bytes(12) + struct.pack("<Iii", 40, 6000, -5000),
+    "old bmp": b"BM" + bytes(12) + struct.pack("<IHH", 12, 6000, 5000),
+    "gif": b"GIF89a" + struct.pack("<HH", 6000, 5000),
+    "webp": images.webp_claiming(6000, 5000),
+    "webp beyond pillow's limit": images.webp_claiming(30_000, 20_000),
+    "sun raster": struct.pack(">III", 0x59A66A95, 6000, 5000),
     "hdr": b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 5000 +X 6000\n",
 }
 
@@ -132,6 +140,37 @@ def test_reads_the_size_without_decoding(monkeypatch: pytest.MonkeyPatch) -> Non
     for data in TOO_LARGE.values():
         with pytest.raises(ImageError, match="more than max_pixels"):
             decode_gray(data, max_pixels=MANY)
+
+
+@pytest.mark.parametrize("size", [(0, 10), (10, 1 << 31), (0xFFFFFFFF, 0xFFFFFFFF)])
+def test_refuses_a_size_that_no_image_has(size: tuple[int, int]) -> None:
+    with pytest.raises(ImageError, match="no image has the size that it claims") as caught:
+        decode_gray(images.png_claiming(*size), max_pixels=10**30)
+
+    assert caught.value.width is None
+    assert caught.value.height is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"P6\n6P6\n61 47\n255\n" + bytes(3 * 61 * 47), images.webp_claiming(60, 40)[:28], b"BM" + bytes(9)],
+)
+def test_decodes_nothing_of_a_size_it_cannot_tell(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.delattr(cv2, "imdecode")  # it would decode whatever size it reads there
+
+    with pytest.raises(ImageError, match="is truncated, broken or of a kind that OpenCV cannot decode"):
+        decode_gray(data, max_pixels=MANY)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_pfm_has_the_channels_asked_for(channels: int) -> None:
+    pixels = GRAY if channels == 1 else COLOR
+    as_gray = GRAY if channels == 1 else cv2.cvtColor(COLOR, cv2.COLOR_BGR2GRAY)
+    as_color = np.dstack([GRAY] * 3) if channels == 1 else COLOR
+    data = images.cv_encoded(pixels.astype(np.float32), ".pfm")
+
+    np.testing.assert_array_equal(decode_gray(data, max_pixels=MANY), as_gray)
+    np.testing.assert_array_equal(decode_preview(data, side=1000, max_pixels=MANY), as_color)
 
 
 @pytest.mark.parametrize("name", READABLE)
