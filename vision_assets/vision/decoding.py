@@ -289,7 +289,8 @@ def _read_webp(data: bytes) -> _Header:
     if len(data) < 30:
         return _Header("WebP")
     if data[12:16] == b"VP8X":
-        return _Header("WebP", *(1 + int.from_bytes(data[at : at + 3], "little") for at in (24, 27)))
+        width, height = (int.from_bytes(data[at : at + 3], "little") for at in (24, 27))
+        return _Header("WebP", width + 1, height + 1)
     if data[12:16] == b"VP8L":
         (bits,) = struct.unpack_from("<I", data, 21)
         return _Header("WebP", 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF))

@@ -168,7 +168,7 @@ def _wide(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
 
 
 def _float(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    return image.astype(np.float32) / 255
+    return (image / 255).astype(np.float32)
 
 
 def _cv(image: npt.NDArray[Any], suffix: str, *options: int) -> bytes:
