@@ -1,4 +1,5 @@
 import random
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -133,6 +134,8 @@ def test_compressed_as_other_tools_write_them(spark: SparkSession, tmp_path: Pat
     ).saveAsNewAPIHadoopFile(
         uri, sequence_file._OUTPUT, TEXT, "org.apache.hadoop.io.BytesWritable", conf=conf
     )
+    for part in Path(uri).glob("part-*"):
+        sequence_file.check_records(str(part))
     readers: tuple[Reader, ...] = ("workers", "driver")
     for reader in readers:
         out = str(tmp_path / reader)
@@ -159,6 +162,41 @@ def test_a_sequence_file_cut_short(spark: SparkSession, tmp_path: Path, cut: int
     with pytest.raises(UserError, match=r"ends inside its header|ends in the middle"):
         sequence_file.write(spark, open_source(spark, str(tmp_path / "cut.seq")), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "layout", "number"),
+    [
+        (-8, ">i", 0x7FFFFFFF),
+        (-8, ">i", -5),
+        (-4, ">i", 0x7FFFFFF0),
+        (-4, ">i", -5),
+        (-4, ">i", 129),
+        (0, ">B", 0x8C),
+        (6, ">i", 0x7FFFFFF0),
+        (6, ">i", -5),
+    ],
+)
+def test_a_wrong_length_does_not_reach_the_jvm(
+    spark: SparkSession, tmp_path: Path, place: int, layout: str, number: int
+) -> None:
+    """Of these some would end the JVM, and one the file, as if there were no more records."""
+    part = tmp_path / "part-00000"
+    sequence_file.write_parts([("a.jpg", bytes(3000)), ("b.jpg", b"b")], lambda path: path.rename(part))
+    data = bytearray(part.read_bytes())
+    struct.pack_into(layout, data, data.index(b"\x05a.jpg") + place, number)
+    part.write_bytes(data)
+    for source in (part, tmp_path):
+        with pytest.raises(UserError, match=r"part-00000' is damaged or ends in the middle of a record"):
+            open_source(spark, str(source))
+
+
+def test_lengths_of_whole_files_are_right(tmp_path: Path) -> None:
+    part = tmp_path / "part"
+    lengths = [0, 1, 126, 127, 128, 129, 130, 255, 256, 257, 65_535, 65_536, 70_000]
+    pairs = [("k" * length, bytes(3 * length)) for length in lengths]
+    sequence_file.write_parts(pairs, lambda path: path.rename(part))
+    sequence_file.check_records(str(part))
 
 
 @pytest.mark.parametrize("length", range(5, 60, 7))

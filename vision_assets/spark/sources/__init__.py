@@ -149,6 +149,8 @@ def _open_local(
     kind = _kind(source, head)
     if kind == "sequence file":
         sequence_file.check_header(head, parts[0])
+        for part in parts:
+            sequence_file.check_records(part)
         return _sequence_file(spark, source, f"file://{path}", patterns, parts if by_driver else ())
     return _local_archive(spark, source, path, kind, patterns, by_driver=by_driver)
 

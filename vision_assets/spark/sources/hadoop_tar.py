@@ -31,10 +31,9 @@ from vision_assets.spark.sources.listing import (
     archive_stamps,
     listed,
 )
-from vision_assets.spark.sources.tar import BLOCK, list_tar
+from vision_assets.spark.sources.tar import BLOCK, MAX_LONG_NAME_BYTES, list_tar
 
 _MAX_RECORD_BLOCKS = 2048
-_MAX_LONG_NAME_BYTES = 1 << 20
 _CHUNK = 1 << 18
 _LOOKS_OCTAL = np.isin(np.arange(256), np.frombuffer(b" 01234567", dtype=np.uint8))
 _BEFORE_THE_MEMBER = b"LKxgX"
@@ -170,7 +169,7 @@ def _blocks_of_long_name(header: bytes) -> int:
         size = int(header[124:136].strip(b" \0"), 8)
     except ValueError:
         return 0
-    return -(-size // BLOCK) if 0 < size <= _MAX_LONG_NAME_BYTES else 0
+    return -(-size // BLOCK) if 0 < size <= MAX_LONG_NAME_BYTES else 0
 
 
 class _Headers:

@@ -23,6 +23,9 @@ SPLITS_PER_CORE = 4
 BYTES_PER_FILE = 4096
 """The effort of opening a file, as bytes that are read in the same time."""
 
+_MOST_EXPANSION = 200
+_ALWAYS_ALLOWED_BYTES = 1 << 30
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -48,6 +51,33 @@ def clean_key(name: str) -> str:
 def _escape(surrogate: re.Match[str]) -> str:
     code = ord(surrogate[0])
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+
+class ExpansionLimit:
+    """Refuses an archive that would unpack to far more than its own size.
+
+    Some kilobytes can hold members of terabytes, which would fill the disk.
+
+    Parameters
+    ----------
+    source : str
+        The archive, as the user gave it.
+    packed : int
+        Its size in bytes.
+    """
+
+    def __init__(self, source: str, packed: int) -> None:
+        self._source = source
+        self._packed = packed
+
+    def check(self, unpacked: int, name: str) -> None:
+        """Raise a `UserError` when the members up to `name` come to too many bytes."""
+        if unpacked > _MOST_EXPANSION * self._packed + _ALWAYS_ALLOWED_BYTES:
+            raise UserError(
+                f"the archive {self._source!r} of {self._packed:,} bytes would unpack to more than "
+                f"{_MOST_EXPANSION} times that, {unpacked:,} bytes up to member {name!r}.\n"
+                "If that is no trap, unpack it yourself and give the folder."
+            )
 
 
 @dataclass(frozen=True)
@@ -177,7 +207,15 @@ def archive_stamps(listing: Listing, prefix: int, state: str | None) -> Iterator
 
 
 class ArchiveListing:
-    """The images among an archive's members, by key, and what is not one of them."""
+    """The images among an archive's members, by key, and what is not one of them.
+
+    Attributes
+    ----------
+    skipped : Skipped
+        What is no image.
+    size : int
+        Of all images, in bytes.
+    """
 
     def __init__(self, source: str, patterns: Patterns, further_numbers: int) -> None:
         self._source = source
@@ -185,6 +223,7 @@ class ArchiveListing:
         self._listing = Listing(further_numbers)
         self._tops: set[str] = set()
         self.skipped = Skipped()
+        self.size = 0
 
     def skip(self, name: str, reason: str) -> None:
         """Count a member that is no regular file or cannot be read."""
@@ -203,6 +242,7 @@ class ArchiveListing:
             self.skip(name, reason)
         else:
             self._listing.add(key.encode(), *numbers)
+            self.size += numbers[0]
 
     def finish(self) -> tuple[Listing, int]:
         """Return the images, and how many bytes of each name are the single top folder's.

@@ -1,6 +1,7 @@
 """A tar, plain or gzipped, read in place: the driver walks the headers, readers seek to the bytes."""
 
 import gzip
+import os
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -9,12 +10,26 @@ from typing import Any, BinaryIO, Self, cast
 
 from vision_assets.errors import UserError
 from vision_assets.spark.image_files import LINK, SPECIAL, Pair, Patterns, Skipped
-from vision_assets.spark.sources.listing import ArchiveListing, Entries, Listing
+from vision_assets.spark.sources.listing import ArchiveListing, Entries, ExpansionLimit, Listing
 
 BLOCK = tarfile.BLOCKSIZE
 
+MAX_LONG_NAME_BYTES = 1 << 20
+"""Of a header that holds a member's name or attributes, which is read into memory."""
+
 _CHUNK = 1 << 20
-_BROKEN = (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, OverflowError)
+_LONG_NAMES = {
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+}
+# The last two from headers that end early, and from headers that follow each other without a member.
+_BROKEN = (
+    *(tarfile.TarError, zlib.error, EOFError, OSError, ValueError, OverflowError),
+    *(IndexError, RecursionError),
+)
 
 
 @dataclass(frozen=True)
@@ -70,14 +85,18 @@ def list_tar(source: str, file: Any, patterns: Patterns) -> tuple[Listing, int, 
     Raises
     ------
     UserError
-        When the archive is damaged or incomplete, or two images have the same key.
+        When the archive is damaged or incomplete, would unpack to far more than its size, or two images have
+        the same key.
     """
     found = ArchiveListing(source, patterns, further_numbers=1)
+    limit = _expansion_limit(source, file)
     try:
-        for member in _members(file):
+        for member, end in _members(file):
             _add(found, member)
-        if isinstance(file, gzip.GzipFile):
-            _read_to_end(file)
+            if limit:
+                limit.check(end, member.name)
+        if limit:
+            _read_to_end(file, limit)
     except _BROKEN as error:
         raise UserError(
             f"the archive {source!r} is damaged or incomplete: {error}.\nCopy or make it again, then retry."
@@ -86,10 +105,19 @@ def list_tar(source: str, file: Any, patterns: Patterns) -> tuple[Listing, int, 
     return listing, prefix, found.skipped
 
 
-def _read_to_end(file: gzip.GzipFile) -> None:
+def _expansion_limit(source: str, file: Any) -> ExpansionLimit | None:
+    if not isinstance(file, gzip.GzipFile):
+        return None
+    packed = cast(Any, file.fileobj)
+    size = packed.seek(0, os.SEEK_END)
+    packed.seek(0)
+    return ExpansionLimit(source, size)
+
+
+def _read_to_end(file: gzip.GzipFile, limit: ExpansionLimit) -> None:
     """Have the checksum verified, which is at the end."""
     while file.read(_CHUNK):
-        pass
+        limit.check(file.tell(), "the last")
 
 
 def _add(found: ArchiveListing, member: tarfile.TarInfo) -> None:
@@ -105,10 +133,16 @@ def _add(found: ArchiveListing, member: tarfile.TarInfo) -> None:
         found.add(member.name, member.size, member.offset_data)
 
 
-def _members(file: Any) -> Iterator[tarfile.TarInfo]:
+def _members(file: Any) -> Iterator[tuple[tarfile.TarInfo, int]]:
+    """Yield each member and where it ends."""
     with tarfile.open(fileobj=file, mode="r:", tarinfo=_StrictTarInfo) as tar:
+        end = 0
         while member := tar.next():
-            yield member
+            # A size below zero leads back, and so round and round.
+            if tar.offset <= end:
+                raise tarfile.ReadError(f"member {member.name!r} has a size below zero")
+            end = tar.offset
+            yield member, end
             # Else the list of millions of members stays in memory.
             cast(Any, tar).members = []
 
@@ -119,9 +153,12 @@ class _StrictTarInfo(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         try:
-            return super().frombuf(buf, encoding, errors)
+            header = super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:
             if len(buf) == BLOCK and not any(buf):
                 raise
             problem = "it ends before its end mark" if len(buf) < BLOCK else f"bad header ({error})"
             raise tarfile.ReadError(problem) from error
+        if header.type in _LONG_NAMES and not 0 <= header.size <= MAX_LONG_NAME_BYTES:
+            raise tarfile.ReadError(f"a header claims that a name has {header.size:,} bytes")
+        return header

@@ -8,11 +8,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from vision_assets.errors import UserError
 from vision_assets.spark.image_files import LINK, SPECIAL, Pair, Patterns, Skipped
-from vision_assets.spark.sources.listing import ArchiveListing, Entries, Listing
+from vision_assets.spark.sources.listing import ArchiveListing, Entries, ExpansionLimit, Listing
 from vision_assets.spark.sources.tar import archive_unreadable
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -62,21 +63,40 @@ def list_zip(source: str, path: str, patterns: Patterns) -> tuple[Listing, int, 
     Raises
     ------
     UserError
-        When the archive is damaged, incomplete or encrypted, or two images have the same key.
+        When the archive is damaged, incomplete or encrypted, would unpack to far more than its size, or two
+        images have the same key.
     """
     found = ArchiveListing(source, patterns, further_numbers=4)
     try:
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
+            members, directory = archive.infolist(), archive.start_dir
     except (zipfile.BadZipFile, NotImplementedError, struct.error, OSError, ValueError) as error:
         raise UserError(
             f"the archive {source!r} is damaged or incomplete: {error}.\nCopy or make it again, then retry."
         ) from error
+    _check_places(source, members, directory)
+    limit = ExpansionLimit(source, Path(path).stat().st_size)
     for member in members:
-        if not member.is_dir():
+        if not member.filename.endswith("/"):
             _add(found, member, source)
+            limit.check(found.size, member.filename)
     listing, prefix = found.finish()
     return listing, prefix, found.skipped
+
+
+def _check_places(source: str, members: list[zipfile.ZipInfo], directory: int) -> None:
+    """See that each member has bytes of its own: a few shared by many would unpack to petabytes."""
+    free_from = 0
+    for member in sorted(members, key=lambda member: member.header_offset):
+        name, start = member.filename, member.header_offset
+        end = start + _LOCAL_HEADER.size + member.compress_size
+        if start < free_from or end > directory:
+            problem = "lies outside of it" if start < 0 or end > directory else "shares bytes with another"
+            raise UserError(
+                f"the archive {source!r} is damaged or a trap: member {name!r} {problem}.\n"
+                "Copy or make it again, then retry."
+            )
+        free_from = end
 
 
 def _add(found: ArchiveListing, member: zipfile.ZipInfo, source: str) -> None:
