@@ -197,8 +197,8 @@ def check_records(path: str) -> None:
     Parameters
     ----------
     path : str
-        A file of which `check_header` is fine. One that is compressed in blocks, or was written before 2008 in
-        another layout, is left as it is.
+        A file that `check_header` takes. One that is compressed in blocks, or of an older layout, is left as
+        it is.
 
     Raises
     ------

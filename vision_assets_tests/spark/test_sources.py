@@ -23,6 +23,7 @@ from vision_assets.spark.sources.folder import FolderSplit
 from vision_assets.spark.sources.tar import TarSplit, list_tar
 from vision_assets.spark.sources.zip import ZipSplit, list_zip
 from vision_assets.vision.formats import DEFAULT_PATTERNS
+from vision_assets_tests.torture.archives import with_new_checksums
 
 Files = dict[str, bytes]
 
@@ -281,20 +282,11 @@ def test_archive_names_that_are_not_unicode(spark: SparkSession, tmp_path: Path,
     for old, new in ((b"AAAA", b"\x82\xffAA"), (b"BBBB", b"\x82\xfeBB")):
         data = data.replace(old, new)
     if kind != "zip":
-        data = _with_new_checksums(data)
+        data = with_new_checksums(data)
     path.write_bytes(data)
     files, _ = stored(spark, open_source(spark, str(path)), tmp_path)
     strange = ("é\xa0AA", "é■BB") if kind == "zip" else ("\\x82\\xffAA", "\\x82\\xfeBB")
     assert files == {f"{strange[0]}.jpg": b"1", f"{strange[1]}.jpg": b"2", "é.jpg": b"3"}
-
-
-def _with_new_checksums(tar: bytes) -> bytes:
-    blocks = bytearray(tar)
-    for start in range(0, len(blocks), 512):
-        if blocks[start + 257 : start + 262] == b"ustar":
-            blocks[start + 148 : start + 156] = b" " * 8
-            blocks[start + 148 : start + 156] = b"%06o\0 " % sum(blocks[start : start + 512])
-    return bytes(blocks)
 
 
 @pytest.mark.parametrize(

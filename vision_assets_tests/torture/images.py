@@ -9,6 +9,7 @@ import argparse
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +20,7 @@ from vision_assets_tests.torture.image_worker import READY, Outcome, mutated
 from vision_assets_tests.torture.seeds import seed_files
 
 _ROOT = Path(vision_assets_tests.__file__).parent.parent
+_WORKER = (sys.executable, "-m", "vision_assets_tests.torture.image_worker")
 
 
 @dataclass
@@ -51,14 +53,14 @@ class Tally:
 PROBLEMS = ("crash", "hang", "memory", "exception")
 
 
-def torture(kinds: list[str], mutations: int) -> list[Tally]:
+def torture(kinds: list[str], mutations: int, worker_command: Sequence[str] = _WORKER) -> list[Tally]:
     """Run all mutations of some formats. The worker is started anew after each that ended it."""
     tallies = [Tally(kind) for kind in kinds]
     place, end = 0, mutations * len(kinds)
     while place < end:
         arguments = [",".join(kinds), str(mutations), str(place)]
         with subprocess.Popen(
-            [sys.executable, "-m", "vision_assets_tests.torture.image_worker", *arguments],
+            [*worker_command, *arguments],
             stdout=subprocess.PIPE,
             text=True,
             cwd=_ROOT,
