@@ -35,8 +35,8 @@ from vision_assets.storage.incremental import (
     write_rows,
 )
 from vision_assets.storage.pictures import pictures_of
-from vision_assets.storage.snapshots import Snapshot, SnapshotStore, Staged
-from vision_assets.storage.versions import digest, row_version, table_version
+from vision_assets.storage.snapshots import AssetPath, Snapshot, SnapshotStore, Staged
+from vision_assets.storage.versions import digest, version_of
 from vision_assets.vision.classifier import CLASSIFIER_FILE, Classifier, classifier_to_npz
 from vision_assets.vision.drawing import Picture
 
@@ -70,7 +70,7 @@ class DataFolder(dg.ConfigurableResource):
         key = context.asset_key
         inputs = self.reads(context.run.run_id, key.to_python_identifier())
         code_version = context.assets_def.specs_by_key[key].code_version or ""
-        return self.store.checkpoint(tuple(key.path), table_version(code_version, settings, inputs))
+        return self.store.checkpoint(tuple(key.path), version_of(code_version, settings, _versions(inputs)))
 
     def drawn(self, draw: Callable[[], Mapping[str, Picture]]) -> dict[str, dg.MetadataValue]:
         """Return pictures as metadata; none if they are switched off, or cannot be drawn.
@@ -133,15 +133,14 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             inputs = self.data_folder.reads(*_run_and_step(context))
             settings = self.row_settings(obj)
             code_version = context.asset_spec.code_version or ""
-            rows_from = "/".join(tables.TABLES[asset].same_keys_as or ())
             staged = store.begin(
                 asset,
                 context.run_id,
                 {name: read.name for name, read in inputs.items()},
-                "" if settings is None else row_version(code_version, settings, inputs, rows_from),
+                "" if settings is None else version_of(code_version, settings, _of_rows(asset, inputs)),
             )
             try:
-                version = table_version(code_version, settings or _config(context), inputs)
+                version = version_of(code_version, settings or _config(context), _versions(inputs))
                 snapshot = self._write_and_commit(context, store, staged, obj, version)
             except BaseException as error:
                 if staged.row_version and not isinstance(error, UserError):
@@ -294,6 +293,23 @@ def _upstream(store: SnapshotStore, context: dg.InputContext, run_id: str) -> Sn
             f"The {'/'.join(asset)} that {maker} was made from is gone. Materialize {maker} again first."
         )
     return snapshot
+
+
+def _versions(inputs: Mapping[str, Snapshot]) -> dict[str, str]:
+    # Snapshots of earlier releases have no version.
+    return {name: snapshot.version or snapshot.name for name, snapshot in inputs.items()}
+
+
+def _of_rows(asset: AssetPath, inputs: Mapping[str, Snapshot]) -> dict[str, str]:
+    """Return what a row depends on besides its image: of a table of rows what its row depends on."""
+    table = tables.TABLES[asset]
+    versions = _versions(inputs)
+    if table.same_keys_as:
+        rows = "/".join(table.same_keys_as)
+        # The digest of an image says what its row depends on of it.
+        images = tables.TABLES[table.same_keys_as].content
+        versions[rows] = "" if images else inputs[rows].row_version or inputs[rows].name
+    return versions
 
 
 def _set_data_version(context: dg.OutputContext, snapshot: Snapshot) -> None:

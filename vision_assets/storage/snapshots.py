@@ -216,12 +216,18 @@ class SnapshotStore:
         """
         while snapshot := choose():
             asset = tuple(snapshot.asset.split("/"))
+            self._discard_holds_of_dead(snapshot)
             hold = self.begin(asset, run_id, {snapshot.asset: snapshot.name})
             # Who removes it has removed its manifest before he looks for holds a last time.
             if _manifest(snapshot) in self._manifests(asset):
                 return snapshot, hold
             self.discard(hold)
         return None
+
+    def _discard_holds_of_dead(self, snapshot: Snapshot) -> None:
+        for pending in self._pending(tuple(snapshot.asset.split("/"))):
+            if not pending.alive and snapshot.asset in pending.staged.inputs:
+                self.discard(pending.staged)
 
     def _mark(self, staged: Staged, run_id: str) -> None:
         self._files.create(_marker(staged), self._marker_content(staged, run_id))
@@ -454,10 +460,11 @@ class SnapshotStore:
         beats = [name for name in notes if name.endswith(_BEAT)]
         unfinished = [name for name in notes if name.startswith(".")]
         pending = list(self._pending(asset))
-        marked = {p.staged.name for p in pending} | set(map(_snapshot_name, self._manifests(asset)))
+        begun = {p.staged.name for p in pending}
+        marked = begun | set(map(_snapshot_name, self._manifests(asset)))
         # "<snapshot>.uploaded" is what an upload has not finished.
         unmarked = [name for name in names if name.partition(".")[0] not in marked]
-        unmarked += [name.removesuffix(_BEAT) for name in beats if name.removesuffix(_BEAT) not in marked]
+        unmarked += [name.removesuffix(_BEAT) for name in beats if name.removesuffix(_BEAT) not in begun]
         dead = [p.staged for p in pending if not p.alive]
         for staged in (*dead, *(self._staged(asset, name) for name in unmarked)):
             self.discard(staged)

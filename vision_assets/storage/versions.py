@@ -5,11 +5,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from vision_assets.storage.snapshots import Snapshot
 
-
-def table_version(code_version: str, settings: Mapping[str, Any], inputs: Mapping[str, Snapshot]) -> str:
-    """Return the version of a table that is a function of its inputs.
+def version_of(code_version: str, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+    """Return the version of a table, or of its rows, that is a function of its inputs.
 
     Parameters
     ----------
@@ -18,35 +16,13 @@ def table_version(code_version: str, settings: Mapping[str, Any], inputs: Mappin
     settings : mapping
         All that the content depends on besides the inputs.
     inputs : mapping
-        Asset to the snapshot that is read.
+        Asset to version.
 
     Returns
     -------
     str
     """
-    return digest(code_version, settings, {asset: s.version or s.name for asset, s in inputs.items()})
-
-
-def row_version(
-    code_version: str, settings: Mapping[str, Any], inputs: Mapping[str, Snapshot], rows_from: str | None
-) -> str:
-    """Return the version of all that a row depends on besides its image.
-
-    Parameters
-    ----------
-    code_version, settings, inputs
-        As of `table_version`.
-    rows_from : str, optional
-        The input whose row of the same image is all that a row depends on of it.
-
-    Returns
-    -------
-    str
-    """
-    versions = {
-        asset: (s.row_version if asset == rows_from else s.version) or s.name for asset, s in inputs.items()
-    }
-    return digest(code_version, settings, versions)
+    return digest(code_version, settings, inputs)
 
 
 def digest(*values: Any) -> str:

@@ -1,10 +1,12 @@
 """What did not change is not done again, and the tables are those of a run that does everything."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -39,105 +41,97 @@ def require_same_tables(pipeline: Pipeline, other: Pipeline) -> None:
         assert pipeline.current(asset).counts == other.current(asset).counts
 
 
-def test_only_new_and_changed_images_are_extracted(pipeline: Pipeline, source: Path, tmp_path: Path) -> None:
-    assert done(pipeline, source)["sift_features"] == (0, 12, 0)
-    first = {asset: pipeline.current(asset).version for asset in UP_TO_ENCODINGS}
+def test_only_new_and_changed_images_are_extracted(
+    filled_copy: Pipeline, filled: Pipeline, source: Path, tmp_path: Path
+) -> None:
     (source / "cats" / "new.jpg").write_bytes(images.jpeg(images.colored(seed=99)))
     (source / "dogs" / "image 00.jpg").write_bytes(images.jpeg(images.colored(seed=98)))
     (source / "dogs" / "image 02.jpg").unlink()
-    found = done(pipeline, source)
-    assert found["image_seqfile"][2] == 1
-    assert found["image_seqfile"][0] + found["image_seqfile"][1] == 12
-    assert found["sift_features"] == (10, 2, 1)
-    assert found["bow_encodings"] == (0, 12, 0), "the dictionary has changed"
-    assert all(pipeline.current(asset).version != first[asset] for asset in UP_TO_ENCODINGS)
+    assert done(filled_copy, source) == {
+        "image_seqfile": (0, 12, 0),  # of another source
+        "sift_features": (10, 2, 1),
+        "bow_encodings": (0, 12, 0),  # with another dictionary
+    }
     full = Pipeline(tmp_path / "full")
     full.run(source)
-    require_same_tables(pipeline, full)
-    assert pipeline.current("image_seqfile").version == full.current("image_seqfile").version
-    assert pipeline.current("sift_features").version == full.current("sift_features").version
-
-
-def test_new_images_are_added_beside_the_files_that_are_there(
-    pipeline: Pipeline, source: Path, tmp_path: Path
-) -> None:
-    pipeline.run(source)
-    before = {asset: Path(pipeline.current(asset).uri) for asset in UP_TO_ENCODINGS}
-    words = pipeline.current("kmeans_dictionary")
-    (source / "cats" / "new.jpg").write_bytes(images.jpeg(images.colored(seed=99)))
-    assert done(pipeline, source, "image_seqfile", "sift_features") == {
-        "image_seqfile": (12, 1, 0),
-        "sift_features": (12, 1, 0),
-    }
-    assert done(pipeline, None, "bow_encodings") == {"bow_encodings": (12, 1, 0)}
-    assert pipeline.current("bow_encodings").inputs["kmeans_dictionary"] == words.name
-    for asset in VERBS:
-        inodes = {file.stat().st_ino for file in Path(pipeline.current(asset).uri).glob("part-*")}
-        assert {file.stat().st_ino for file in before[asset].glob("part-*")} < inodes
-    full = Pipeline(tmp_path / "full")
-    full.run(source, "image_seqfile", "sift_features")
-    pd.testing.assert_frame_equal(
-        pipeline.table("sift_features"), full.table("sift_features"), check_exact=True
-    )
-    evaluations = pipeline.run(None, "sift_features").get_asset_check_evaluations()
-    assert all(evaluation.passed for evaluation in evaluations)
-
-
-def test_nothing_is_done_where_nothing_changed(pipeline: Pipeline, source: Path) -> None:
-    pipeline.run(source)
-    before = {asset: pipeline.current(asset) for asset in UP_TO_ENCODINGS}
-    assert set(done(pipeline, source).values()) == {(12, 0, 0)}
+    require_same_tables(filled_copy, full)
     for asset in UP_TO_ENCODINGS:
-        after = pipeline.current(asset)
-        assert after.sequence == before[asset].sequence + 1
-        assert (after.version, after.counts, after.rows) == (
-            before[asset].version,
-            before[asset].counts,
-            before[asset].rows,
-        )
+        version = filled_copy.current(asset).version
+        assert version != filled.current(asset).version
+        assert version == full.current(asset).version
 
 
-def test_rows_that_are_kept_are_not_read(pipeline: Pipeline, source: Path) -> None:
-    """Their descriptors may be damaged: it shows only when somebody wants them."""
-    pipeline.run(source)
-    (part, *_) = Path(pipeline.current("sift_features").uri).glob("part-*")
+def test_nothing_is_done_where_nothing_changed(
+    filled_copy: Pipeline, filled: Pipeline, image_folder: Path
+) -> None:
+    assert set(done(filled_copy, image_folder).values()) == {(12, 0, 0)}
+    for asset in UP_TO_ENCODINGS:
+        before, after = filled.current(asset), filled_copy.current(asset)
+        assert after.sequence == before.sequence + 1
+        assert (after.version, after.counts, after.rows) == (before.version, before.counts, before.rows)
+
+
+def test_new_images_are_added_beside_files_that_are_not_read(filled_copy: Pipeline, source: Path) -> None:
+    """Descriptors in them may even be damaged: it shows only when somebody wants them."""
+    before = {asset: filled_copy.current(asset) for asset in UP_TO_ENCODINGS}
+    (part, *_) = Path(before["sift_features"].uri).glob("part-*")
     chunk = pq.ParquetFile(part).metadata.row_group(0).column(7)
     assert chunk.path_in_schema == "descriptors"
     data = bytearray(part.read_bytes())
     data[chunk.data_page_offset + chunk.total_compressed_size // 2] ^= 0xFF
     part.write_bytes(data)
     (source / "cats" / "new.jpg").write_bytes(images.jpeg(images.colored(seed=99)))
-    assert done(pipeline, source, "image_seqfile", "sift_features")["sift_features"] == (12, 1, 0)
-    assert part.name in pipeline.error(pipeline.run(None, "kmeans_dictionary", fail=True))
+    assert done(filled_copy, source, "image_seqfile", "sift_features")["sift_features"] == (12, 1, 0)
+    assert done(filled_copy, None, "bow_encodings") == {"bow_encodings": (12, 1, 0)}
+    assert (
+        filled_copy.current("bow_encodings").inputs["kmeans_dictionary"] == before["kmeans_dictionary"].name
+    )
+    for asset in ("sift_features", "bow_encodings"):
+        inodes = {file.stat().st_ino for file in Path(filled_copy.current(asset).uri).glob("part-*")}
+        assert {file.stat().st_ino for file in Path(before[asset].uri).glob("part-*")} < inodes
+    assert filled_copy.current("bow_encodings").counts["images"] == 13
+    assert part.name in filled_copy.error(filled_copy.run(None, "kmeans_dictionary", fail=True))
 
 
-def test_other_settings_make_everything_anew(pipeline: Pipeline, source: Path) -> None:
-    pipeline.run(source)
-    other = {"nfeatures": 50}
-    assert done(pipeline, source, sift_features=other) == {
-        "image_seqfile": (12, 0, 0),
-        "sift_features": (0, 12, 0),
-        "bow_encodings": (0, 12, 0),
+def test_other_settings_make_everything_anew(filled_copy: Pipeline) -> None:
+    assert done(filled_copy, None, "bow_encodings", bow_encodings={"pooling": "max"}) == {
+        "bow_encodings": (0, 12, 0)
     }
-    assert done(pipeline, None, "sift_features", sift_features=other | {"partitions": 3}) == {
+    other = {"nfeatures": 50}
+    assert done(filled_copy, None, "sift_features", sift_features=other) == {"sift_features": (0, 12, 0)}
+    assert done(filled_copy, None, "sift_features", sift_features=other | {"partitions": 3}) == {
         "sift_features": (12, 0, 0)
     }
-    pooled = done(pipeline, None, "bow_encodings", bow_encodings={"pooling": "max"})
-    assert pooled == {"bow_encodings": (0, 12, 0)}
+    assert done(filled_copy, None, "bow_encodings") == {"bow_encodings": (0, 12, 0)}
 
 
-def test_a_full_refresh_makes_everything_anew(pipeline: Pipeline, source: Path, filled: Pipeline) -> None:
-    pipeline.run(source)
+def test_a_full_refresh_makes_everything_anew(
+    filled_copy: Pipeline, filled: Pipeline, image_folder: Path
+) -> None:
     full = {"full_refresh": True}
-    found = done(pipeline, source, image_seqfile=full, sift_features=full, bow_encodings=full)
+    found = done(filled_copy, image_folder, image_seqfile=full, sift_features=full, bow_encodings=full)
     assert set(found.values()) == {(0, 12, 0)}
-    require_same_tables(pipeline, filled)
+    require_same_tables(filled_copy, filled)
 
 
-def test_another_source_is_read_whole(pipeline: Pipeline, source: Path, tmp_path: Path) -> None:
-    pipeline.run(source, "image_seqfile")
-    shutil.copytree(source, tmp_path / "another")
-    assert done(pipeline, tmp_path / "another", "image_seqfile") == {"image_seqfile": (0, 12, 0)}
+def test_of_a_folder_only_parts_with_changes_are_read(filled_copy: Pipeline, source: Path) -> None:
+    def read() -> tuple[int, ...]:
+        return done(filled_copy, source, "image_seqfile")["image_seqfile"]
+
+    assert read() == (0, 12, 0)
+    assert read() == (12, 0, 0)
+    (source / "cats" / "new.jpg").write_bytes(images.jpeg(images.colored(seed=99)))
+    assert read() == (12, 1, 0)
+    before = filled_copy.current("image_seqfile").version
+    file = source / "cats" / "image 01.jpg"
+    status, data = file.stat(), bytearray(file.read_bytes())
+    data[-10] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))  # as rsync or cp -p leave it
+    reused, again, _ = read()
+    assert reused + again == 13
+    assert 0 < again < 13
+    assert filled_copy.current("image_seqfile").version != before
 
 
 @pytest.mark.parametrize("kind", ["tar", "gztar", "zip"])
@@ -152,34 +146,14 @@ def test_an_archive_that_did_not_change_is_not_read(
     assert done(pipeline, archive, "image_seqfile") == {"image_seqfile": (0, 11, 1)}
 
 
-def test_a_file_with_the_size_and_time_of_the_one_before_is_read(pipeline: Pipeline, source: Path) -> None:
-    """As rsync or cp -p leave it."""
-    import os
-
-    file = source / "cats" / "image 01.jpg"
-    pipeline.run(source, "image_seqfile")
-    before = pipeline.current("image_seqfile").version
-    status = file.stat()
-    data = bytearray(file.read_bytes())
-    data[-10] ^= 1
-    file.write_bytes(data)
-    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert done(pipeline, source, "image_seqfile")["image_seqfile"][1] > 0
-    assert pipeline.current("image_seqfile").version != before
-
-
-def test_small_files_are_put_together_when_they_are_many(
-    pipeline: Pipeline, source: Path, filled: Pipeline
-) -> None:
-    pipeline.run(source, "image_seqfile", "sift_features")
+def test_small_files_are_put_together_when_they_are_many(filled_copy: Pipeline, filled: Pipeline) -> None:
+    pipeline = filled_copy
     folder = Path(pipeline.current("sift_features").uri)
     table = pd.read_parquet(folder)
     schema = pq.read_schema(next(folder.glob("part-*")))
     for file in folder.glob("part-*"):
         file.unlink()
     for index in range(12):
-        import pyarrow as pa
-
         rows = pa.Table.from_pandas(table.iloc[index : index + 1], schema, preserve_index=False)
         pq.write_table(rows, folder / f"part-{index:03}.parquet")
         for more in range(5):
@@ -190,8 +164,8 @@ def test_small_files_are_put_together_when_they_are_many(
     )
 
 
-def test_the_dictionary_of_the_encodings_is_named(pipeline: Pipeline, source: Path) -> None:
-    pipeline.run(source)
+def test_the_dictionary_of_the_encodings_is_named(filled_copy: Pipeline) -> None:
+    pipeline = filled_copy
     words = pipeline.current("kmeans_dictionary")
     pipeline.run(None, "kmeans_dictionary", kmeans_dictionary={"seed": 1})
     assert pipeline.current("kmeans_dictionary").version != words.version

@@ -9,7 +9,14 @@ from pyspark.ml.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.errors import UserError
-from vision_assets.spark.dictionary import KMeansOptions, dictionary_table, load_centers, reduce_depth, train
+from vision_assets.spark.dictionary import (
+    KMeansOptions,
+    Progress,
+    dictionary_table,
+    load_centers,
+    reduce_depth,
+    train,
+)
 from vision_assets.spark.tables import KMEANS_DICTIONARY, summarize
 from vision_assets.vision.kmeans import initial_centers, lloyd
 from vision_assets.vision.sampling import descriptor_hashes, lowest_distinct, sample_indices
@@ -69,6 +76,34 @@ def test_it_is_lloyds_algorithm_on_the_sample(
     np.testing.assert_array_equal(training.final.centers.matrix, expected.centers.matrix)
     np.testing.assert_array_equal(training.final.statistics.counts, expected.statistics.counts)
     np.testing.assert_array_equal(training.final.inertia, expected.inertia)
+
+
+def test_a_training_that_goes_on_gives_the_same_bits(
+    table: Features, matrices: dict[str, NDArray[np.uint8]]
+) -> None:
+    options = KMeansOptions(k=30, max_iter=6, tol=0, seed=4, descriptors_per_word=50)
+    saved: list[bytes] = []
+    whole = train(table(matrices), options, save=lambda progress: saved.append(progress.to_bytes()))
+    assert len(saved) == 7
+    lines: list[str] = []
+    for step in (0, 3, 6):
+        start = Progress.from_bytes(saved[step])
+        rest = train(table(matrices), options, lines.append, start=start)
+        assert rest.inertia == whole.inertia
+        assert rest.seconds[: step + 1] == whole.seconds[: step + 1]
+        assert (rest.trained, rest.total) == (whole.trained, whole.total)
+        assert (rest.final.index, rest.final.moved) == (whole.final.index, whole.final.moved)
+        np.testing.assert_array_equal(rest.final.centers.matrix, whole.final.centers.matrix)
+        np.testing.assert_array_equal(rest.final.statistics.counts, whole.final.statistics.counts)
+        np.testing.assert_array_equal(rest.final.inertia, whole.final.inertia)
+    assert sum(line.startswith("iteration") for line in lines) == 6 + 3 + 0
+    assert any("going on after iteration 3" in line for line in lines)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"{}\n", b"[1]\nx"])
+def test_saved_progress_that_is_damaged_is_a_value_error(damage: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Progress.from_bytes(damage)
 
 
 @pytest.mark.parametrize("init_mode", ["random", "k-means++"])

@@ -194,6 +194,32 @@ def test_only_dead_runs_leave_something_and_only_of_the_same_rows(store: Snapsho
     assert store.adopt(FEATURES, "v1", "another") == [adopted[0]]
 
 
+def test_what_a_dead_reader_held_is_free_when_the_next_one_comes(
+    store: SnapshotStore, tmp_path: Path
+) -> None:
+    make(store)
+    notes = tmp_path / "sift_features" / "_snapshots"
+    held = [store.hold(lambda: store.current(FEATURES), f"reader {number}") for number in range(2)]
+    assert held[0]
+    assert held[1]
+    die(store, held[0][1])
+    third = store.hold(lambda: store.current(FEATURES), "reader 3")
+    assert third
+    assert {path.stem for path in notes.glob("*.pending")} == {held[1][1].name, third[1].name}
+    assert {path.stem for path in notes.glob("*.beat")} == {held[1][1].name, third[1].name}
+
+
+def test_a_run_that_dies_at_the_end_of_its_commit_leaves_a_note_that_is_removed(
+    store: SnapshotStore, tmp_path: Path
+) -> None:
+    made = make(store)
+    beat = tmp_path / "sift_features" / "_snapshots" / f"{made.name}.beat"
+    beat.touch()
+    store.prune(FEATURES, 3)
+    assert not beat.exists()
+    assert Path(made.uri).exists()
+
+
 def test_files_that_a_loss_of_power_has_cut_are_no_parts(store: SnapshotStore) -> None:
     staged = store.begin(FEATURES, "run", {})
     folder = Path(staged.uri)
