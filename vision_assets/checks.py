@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from vision_assets.failures import failures
+from vision_assets.failures import RETRY_POLICY, failures
 from vision_assets.resources import SparkResource
 from vision_assets.spark import tables
 from vision_assets.spark.stored_tables import stored_rows
@@ -44,6 +44,7 @@ def _invariant_checks(asset: AssetPath, table: tables.Table) -> dg.AssetChecksDe
             for name in table.checks
         ],
         can_subset=True,
+        retry_policy=RETRY_POLICY,
     )
     def invariants(
         context: dg.AssetCheckExecutionContext, pyspark: SparkResource, data_folder: DataFolder
@@ -81,6 +82,7 @@ def _current(data_folder: DataFolder, asset: AssetPath) -> Snapshot:
 @dg.asset_check(
     asset="sift_features",
     description="Not more images than `max_failed_share` in the configuration could not be read.",
+    retry_policy=RETRY_POLICY,
 )
 def readable_images(pyspark: SparkResource, data_folder: DataFolder) -> dg.AssetCheckResult:
     """Warn when too many images could not be read, and name the first of them."""
@@ -106,6 +108,7 @@ def readable_images(pyspark: SparkResource, data_folder: DataFolder) -> dg.Asset
 @dg.asset_check(
     asset="classification_report",
     description="The mean accuracy of the classes is above the chance level, 1 / number of classes.",
+    retry_policy=RETRY_POLICY,
 )
 def better_than_chance(data_folder: DataFolder) -> dg.AssetCheckResult:
     """Warn when a classifier has learnt nothing."""

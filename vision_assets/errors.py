@@ -1,6 +1,11 @@
-"""The one kind of error that a user can cause and mend."""
+"""The one kind of error that a user can cause and mend, and what no message may show."""
 
 import re
+
+_USER_INFO = re.compile(r"(?<=://)[^\s/@:]+:(?!\d+/)[^\s@]*(?=@)")
+"""User and password of a URI; a secret key may have a '/', and what a port is followed by may have an '@'."""
+
+_SECRET = re.compile(r"((?:secret|password|token|access[._]?key)[\w.]*=)[^\s,;&)\]}'\"]+", re.IGNORECASE)
 
 
 class UserError(Exception):
@@ -26,3 +31,19 @@ def worker_error(error: Exception) -> UserError | None:
     """
     found = re.search(rf"^{re.escape(UserError.__module__)}\.UserError: (.+)$", str(error), re.MULTILINE)
     return UserError(found[1]) if found else None
+
+
+def redact(text: str) -> str:
+    """Return a text without the passwords of the URIs in it, and without values given to secret settings.
+
+    Parameters
+    ----------
+    text : str
+        A URI, a message, or a whole traceback.
+
+    Returns
+    -------
+    str
+        With `***` in their places: ``s3a://***@bucket/images``.
+    """
+    return _SECRET.sub(r"\1***", _USER_INFO.sub("***", text))

@@ -7,6 +7,7 @@ from dagster_pyspark import LazyPySparkResource
 from dagster_spark.utils import flatten_dict
 
 from vision_assets import settings
+from vision_assets.spark import jvm
 from vision_assets.spark.session import spark_config, start_session
 from vision_assets.storage.io_managers import (
     ClassifierIOManager,
@@ -17,12 +18,17 @@ from vision_assets.storage.io_managers import (
 
 
 class SparkResource(LazyPySparkResource):
-    """A Spark session that starts when it is first used; its properties are added to this project's own."""
+    """A Spark session that starts when it is first used; its properties are added to this project's own.
+
+    After the death of its JVM, of which a retried step knows nothing, the next use starts another.
+    """
 
     def _init_session(self) -> None:
-        if self._spark_session is None:
+        if self._spark_session is None or not jvm.is_alive(self._spark_session):
             config = spark_config() | dict(flatten_dict(self.spark_config))
             log = dg.get_dagster_logger()
+            if jvm.forget_dead_jvm():
+                log.warning("Spark's JVM has died")
             log.info(f"starting Spark on {config['spark.master']}")
             self._spark_session = start_session(config)
             log.info(f"Spark runs on {self._spark_session.sparkContext.defaultParallelism} cores")

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from vision_assets.assets.columns import definition_metadata
 from vision_assets.assets.image_classifier import ImageClassifierConfig
 from vision_assets.errors import UserError
-from vision_assets.failures import failures
+from vision_assets.failures import RETRY_POLICY, failures
 from vision_assets.spark.classification import predict
 from vision_assets.spark.gallery import Gallery
 from vision_assets.spark.pictures import picture_of_examples
@@ -33,6 +33,7 @@ _NAMED_PAIRS = 20
     group_name="bovw",
     kinds={"pyspark", "numpy", "parquet"},
     code_version="1",
+    retry_policy=RETRY_POLICY,
     metadata=definition_metadata(CLASSIFICATION_REPORT.schema),
     ins=dict.fromkeys(("image_seqfile", "sift_features", "bow_encodings"), _OF_CLASSIFIER),
 )

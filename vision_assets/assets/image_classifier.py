@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 
 from vision_assets.assets.columns import definition_metadata
 from vision_assets.errors import UserError
-from vision_assets.failures import failures
+from vision_assets.failures import RETRY_POLICY, failures
 from vision_assets.spark.classification import TrainingOptions, train_classifier
 from vision_assets.spark.splits import (
     COPY,
@@ -94,6 +94,7 @@ class ImageClassifierConfig(dg.Config):
     group_name="bovw",
     kinds={"pyspark", "numpy"},
     code_version="1",
+    retry_policy=RETRY_POLICY,
     metadata=definition_metadata(IMAGE_CLASSIFIER.schema),
     ins={"sift_features": dg.AssetIn(metadata={LINEAGE_OF: "bow_encodings"})},
     output_required=False,

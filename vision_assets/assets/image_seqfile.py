@@ -8,7 +8,7 @@ from pydantic import Field
 from vision_assets import settings
 from vision_assets.assets.columns import definition_metadata
 from vision_assets.errors import UserError
-from vision_assets.failures import failures
+from vision_assets.failures import RETRY_POLICY, failures
 from vision_assets.resources import SparkResource
 from vision_assets.spark.sources import ImageFiles, open_source
 from vision_assets.spark.tables import SEQUENCE_FILE
@@ -44,6 +44,7 @@ class ImageSeqfileConfig(dg.Config):
     group_name="bovw",
     kinds={"pyspark", "hadoop"},
     code_version="1",
+    retry_policy=RETRY_POLICY,
     metadata=definition_metadata(SEQUENCE_FILE),
 )
 def image_seqfile(

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from vision_assets.assets.columns import definition_metadata
 from vision_assets.assets.fields import FULL_REFRESH
+from vision_assets.failures import RETRY_POLICY
 from vision_assets.spark.features import extract
 from vision_assets.spark.row_wise import RowWise
 from vision_assets.spark.stored_tables import StoredImages
@@ -68,6 +69,7 @@ class SiftFeaturesConfig(dg.Config):
     group_name="bovw",
     kinds={"pyspark", "opencv", "parquet"},
     code_version="1",
+    retry_policy=RETRY_POLICY,
     metadata=definition_metadata(SIFT_FEATURES.schema),
 )
 def sift_features(config: SiftFeaturesConfig, image_seqfile: StoredImages) -> RowWise:

@@ -1,0 +1,154 @@
+"""What has gone wrong, in plain words, found in what Spark, Hadoop and Python say about it."""
+
+import re
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from py4j.protocol import Py4JJavaError, Py4JNetworkError
+from pyspark.errors import AnalysisException
+
+from vision_assets.spark import jvm
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why something failed.
+
+    Attributes
+    ----------
+    text : str
+        The cause, and what to do if anything can be done, in one line.
+    may_pass : bool
+        Whether trying again can help.
+    """
+
+    text: str
+    may_pass: bool = True
+
+
+@dataclass(frozen=True)
+class _Rule:
+    sign: str
+    text: str
+    """`{cause}` stands for what was said last, `{found}` for what the sign's group has found."""
+    may_pass: bool = True
+
+
+_OUT_OF_MEMORY = (
+    "Spark's JVM has run out of memory ({cause}). Raise spark.driver.memory, on a cluster "
+    "spark.executor.memory: under `resources: pyspark` in the run's configuration or in spark-defaults.conf."
+)
+_RULES = (
+    _Rule(
+        r"No space left on device",
+        "No space left on device: the data folder or Spark's temporary folder is full. Make room, then run "
+        "again.",
+        may_pass=False,
+    ),
+    _Rule(r"OutOfMemoryError", _OUT_OF_MEMORY),
+    _Rule(
+        r"Python worker exited unexpectedly",
+        "A Python worker of Spark has died, most likely killed for lack of memory (dmesg tells). Set "
+        "`max_side` of sift_features, or let fewer run side by side (local[2] as the Spark master).",
+    ),
+    _Rule(
+        r"ExecutorLostFailure.*Reason: (.*)",
+        "Spark has lost an executor, again and again: {found}. One that was killed for lack of memory (code "
+        "137) needs more spark.executor.memoryOverhead.",
+    ),
+    _Rule(
+        r"(Class \S*FileSystem not found|No FileSystem for scheme \S+)",
+        "Spark cannot reach such a URI: {found}. Name its library in spark.jars.packages in "
+        "spark-defaults.conf, for s3a org.apache.hadoop:hadoop-aws in the version of Spark's Hadoop.",
+        may_pass=False,
+    ),
+    _Rule(
+        r"AccessControlException|AccessDenied|Access Denied|Permission denied|Forbidden|NoAuthWithAWS|"
+        r"Unable to load credentials|NoAwsCredentials|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|"
+        r"Unauthorized|AuthenticationException",
+        "Access is denied ({cause}). Allow this user to, or mend the credentials.",
+        may_pass=False,
+    ),
+    _Rule(r"UnknownHostException:? (\S+)", "The host {found} is unknown. Is the URI right?"),
+    _Rule(
+        r"Call From \S+ to (\S+) failed on connection exception|Failed to connect to (\S+)|"
+        r"Connect to (\S+) .*Connection refused",
+        "Nothing answers at {found} (connection refused). Is the URI right, and the storage up?",
+    ),
+    _Rule(
+        r"SocketTimeoutException|ConnectTimeoutException|TimeoutException|[Tt]imed out",
+        "There was no answer in time ({cause}).",
+    ),
+)
+
+
+def find_cause(error: Exception) -> Cause:
+    """Find the cause of an error.
+
+    Parameters
+    ----------
+    error : Exception
+        Whatever Python, Spark or py4j has raised.
+
+    Returns
+    -------
+    Cause
+    """
+    if _jvm_is_gone(error):
+        return Cause(_last_words(jvm.exit_status()))
+    text = "\n".join(_texts(error))
+    cause = _deepest(error, text)
+    for rule in _RULES:
+        if found := re.search(rule.sign, text):
+            named = next(filter(None, found.groups()), "").rstrip(".,;:")
+            return Cause(rule.text.format(cause=cause, found=named), rule.may_pass)
+    return Cause(cause, may_pass=not isinstance(error, AnalysisException))
+
+
+def _jvm_is_gone(error: BaseException | None) -> bool:
+    if error is None or isinstance(error, Py4JJavaError):  # the latter is what it said while it was there
+        return False
+    if isinstance(error, FileNotFoundError):  # a JVM that ends removes its temporary folder first
+        return bool(re.search(r"/spark-[-0-9a-f]+/", str(error.filename))) and jvm.exit_status() is not None
+    if isinstance(error, (Py4JNetworkError, ConnectionError)):
+        return True
+    return _jvm_is_gone(error.__cause__ or error.__context__)
+
+
+def _last_words(status: int | None) -> str:
+    if status == jvm.OUT_OF_MEMORY:
+        return _OUT_OF_MEMORY.format(cause="it has ended itself")
+    ended = "" if status is None else f" (exit status {status})"
+    if status is not None and status < 0:
+        ended = f" (killed by {signal.Signals(-status).name})"
+    return (
+        f"Spark's JVM has died{ended}. If the system has killed it for lack of memory (dmesg or the run's "
+        "stderr tells), lower spark.driver.memory or free some of the machine's."
+    )
+
+
+def _texts(error: BaseException) -> Iterator[str]:
+    """Yield what an error says, with the part of Spark's exceptions that their text leaves out."""
+    yield str(error)
+    if isinstance(stack := getattr(error, "_stackTrace", None), str):
+        yield stack
+
+
+def _deepest(error: Exception, text: str) -> str:
+    """Return the message of the first cause, in one line, without the packages of its class."""
+    worker = re.findall(r'^ *File ".*(?:\n +.*)*\n(\S.*)', text, re.MULTILINE)
+    if "Traceback (most recent call last)" in text and worker:
+        return worker[-1].strip()
+    if causes := re.findall(r"^Caused by: (.+)", text, re.MULTILINE):
+        return _without_package(causes[-1])
+    if task := re.search(r"most recent failure: .*?\(TID \d+\) \(.*?\): (.+)", text):
+        return _without_package(task[1])
+    if isinstance(error, Py4JJavaError) and (java := re.search(r"^: (.+)", text, re.MULTILINE)):
+        return _without_package(java[1])
+    first = next(filter(None, map(str.strip, str(error).splitlines())), "")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def _without_package(message: str) -> str:
+    return re.sub(r"^(?:[a-z_]\w*\.)+(?=[A-Z]\w*)", "", message.strip())
