@@ -8,9 +8,11 @@ from vision_assets.assets.image_classifier import image_classifier
 from vision_assets.assets.image_seqfile import image_seqfile
 from vision_assets.assets.kmeans_dictionary import kmeans_dictionary
 from vision_assets.assets.sift_features import sift_features
+from vision_assets.automation import follow_upstream_sensor
 from vision_assets.checks import checks
 from vision_assets.jobs import bovw_pipeline
 from vision_assets.resources import make_resources
+from vision_assets.sensors import source_sensor
 
 defs = dg.Definitions(
     assets=[
@@ -23,6 +25,7 @@ defs = dg.Definitions(
     ],
     asset_checks=checks,
     jobs=[bovw_pipeline],
+    sensors=[source_sensor, follow_upstream_sensor],
     resources=make_resources(),
     # One process, one JVM and one Spark session per run; Spark is what runs things side by side.
     executor=dg.in_process_executor,

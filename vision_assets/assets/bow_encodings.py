@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame
 
 from vision_assets.assets.columns import definition_metadata
 from vision_assets.assets.fields import FULL_REFRESH
+from vision_assets.automation import FOLLOW_UPSTREAM
 from vision_assets.failures import RETRY_POLICY
 from vision_assets.spark.encodings import encode_features
 from vision_assets.spark.row_wise import RowWise, Todo, only, with_source
@@ -35,6 +36,7 @@ class BowEncodingsConfig(dg.Config):
     kinds={"pyspark", "numpy", "parquet"},
     code_version="1",
     retry_policy=RETRY_POLICY,
+    automation_condition=FOLLOW_UPSTREAM,
     metadata=definition_metadata(BOW_ENCODINGS.schema),
 )
 def bow_encodings(

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 
 from vision_assets.assets.columns import definition_metadata
 from vision_assets.assets.image_classifier import ImageClassifierConfig
+from vision_assets.automation import FOLLOW_UPSTREAM
 from vision_assets.errors import UserError
 from vision_assets.failures import RETRY_POLICY, failures
 from vision_assets.spark.classification import predict
@@ -34,6 +35,7 @@ _NAMED_PAIRS = 20
     kinds={"pyspark", "numpy", "parquet"},
     code_version="1",
     retry_policy=RETRY_POLICY,
+    automation_condition=FOLLOW_UPSTREAM,
     metadata=definition_metadata(CLASSIFICATION_REPORT.schema),
     ins=dict.fromkeys(("image_seqfile", "sift_features", "bow_encodings"), _OF_CLASSIFIER),
 )

@@ -9,6 +9,7 @@ from pydantic import Field
 from pyspark.sql import DataFrame
 
 from vision_assets.assets.columns import definition_metadata
+from vision_assets.automation import FOLLOW_UPSTREAM
 from vision_assets.errors import UserError
 from vision_assets.failures import RETRY_POLICY, failures
 from vision_assets.spark.classification import TrainingOptions, train_classifier
@@ -95,6 +96,7 @@ class ImageClassifierConfig(dg.Config):
     kinds={"pyspark", "numpy"},
     code_version="1",
     retry_policy=RETRY_POLICY,
+    automation_condition=FOLLOW_UPSTREAM,
     metadata=definition_metadata(IMAGE_CLASSIFIER.schema),
     ins={"sift_features": dg.AssetIn(metadata={LINEAGE_OF: "bow_encodings"})},
     output_required=False,

@@ -7,6 +7,7 @@ from pydantic import Field
 from pyspark.sql import DataFrame
 
 from vision_assets.assets.columns import definition_metadata
+from vision_assets.automation import FOLLOW_UPSTREAM
 from vision_assets.failures import RETRY_POLICY, failures
 from vision_assets.spark.dictionary import KMeansOptions, Progress, dictionary_table, train
 from vision_assets.spark.tables import KMEANS_DICTIONARY
@@ -53,6 +54,7 @@ class KMeansDictionaryConfig(dg.Config):
     kinds={"pyspark", "numpy", "parquet"},
     code_version="1",
     retry_policy=RETRY_POLICY,
+    automation_condition=FOLLOW_UPSTREAM,
     metadata=definition_metadata(KMEANS_DICTIONARY.schema),
 )
 def kmeans_dictionary(

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from vision_assets.assets.columns import definition_metadata
 from vision_assets.assets.fields import FULL_REFRESH
+from vision_assets.automation import FOLLOW_UPSTREAM
 from vision_assets.failures import RETRY_POLICY
 from vision_assets.spark.features import extract
 from vision_assets.spark.row_wise import RowWise
@@ -70,6 +71,7 @@ class SiftFeaturesConfig(dg.Config):
     kinds={"pyspark", "opencv", "parquet"},
     code_version="1",
     retry_policy=RETRY_POLICY,
+    automation_condition=FOLLOW_UPSTREAM,
     metadata=definition_metadata(SIFT_FEATURES.schema),
 )
 def sift_features(config: SiftFeaturesConfig, image_seqfile: StoredImages) -> RowWise:

@@ -8,6 +8,8 @@ from py4j.protocol import Py4JError
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
+from vision_assets.spark.session import spark_config, start_jvm
+
 _SECONDS_TO_DIE = 5
 OUT_OF_MEMORY = 52
 """Exit status that Spark gives a JVM that ran out of memory."""
@@ -43,6 +45,18 @@ def forget_dead_jvm() -> bool:
         with suppress(OSError):
             process.stdin.close()
     return True
+
+
+def hadoop() -> tuple[Any, Any]:
+    """Return the gateway to this process's JVM and Hadoop's configuration in it, without a Spark session.
+
+    A JVM that is missing or dead is started, which takes some two seconds.
+    """
+    forget_dead_jvm()
+    start_jvm(spark_config())
+    gateway: Any = SparkContext._gateway
+    spark = gateway.jvm.org.apache.spark
+    return gateway, spark.deploy.SparkHadoopUtil.get().newConfiguration(spark.SparkConf())
 
 
 def exit_status() -> int | None:

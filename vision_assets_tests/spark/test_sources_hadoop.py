@@ -97,6 +97,14 @@ def test_many_files_are_listed_alike(spark: SparkSession, tmp_path: Path) -> Non
     assert times == {path: int(Path(path[5:]).stat().st_mtime * 1000) for path in times}
 
 
+def test_a_large_folder_of_a_file_system_that_hides_its_files_status(
+    spark: SparkSession, remote: tuple[Path, str]
+) -> None:
+    folder, uri = remote
+    make_folder(folder / "many", {f"{index:03}.jpg": b"x" * index for index in range(160)})
+    assert list_status(spark, f"{uri}/many") == [(f"{uri}/many/{i:03}.jpg", False, i) for i in range(160)]
+
+
 @pytest.mark.parametrize("kind", ["tar", "gnu tar", "comma,.tar", "tar.gz", "zip", "seq"])
 def test_archives(spark: SparkSession, remote: tuple[Path, str], tmp_path: Path, kind: str) -> None:
     import gzip

@@ -6,12 +6,12 @@ import shutil
 import tarfile
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from py4j.protocol import Py4JJavaError
 from pyspark import RDD, SparkContext
@@ -85,7 +85,7 @@ def open_source(
         When the source is missing, unreadable, damaged or of an unknown kind, or holds no image.
     """
     chosen = Patterns(patterns)
-    path = _local_path(spark, source)
+    path = local_path(source, spark.sparkContext._jsc.hadoopConfiguration)
     if path is not None:
         by_driver = reader == "driver" or (reader == "auto" and not _is_local_master(spark))
         images = _open_local(spark, source, path, chosen, by_driver=by_driver)
@@ -109,8 +109,25 @@ def open_hadoop(spark: SparkSession, source: str, patterns: Patterns) -> ImageFi
         ) from error
 
 
-def _local_path(spark: SparkSession, source: str) -> str | None:
-    """Return the path on this machine; None when the source is for Hadoop."""
+def local_path(source: str, hadoop: Callable[[], Any]) -> str | None:
+    """Return the path of a source on this machine; None when it is for Hadoop.
+
+    Parameters
+    ----------
+    source : str
+        As the user gave it.
+    hadoop : callable
+        Returns Hadoop's configuration; called only if that decides.
+
+    Returns
+    -------
+    str or None
+
+    Raises
+    ------
+    UserError
+        If there is no such path.
+    """
     if not source.strip():
         raise UserError("no source: give a folder, an archive or a SequenceFile, as a path or a URI")
     if match := _FILE_URI.fullmatch(source):
@@ -121,7 +138,7 @@ def _local_path(spark: SparkSession, source: str) -> str | None:
         path = str(Path(source).expanduser().absolute())
     if Path(path).exists():
         return path
-    default = str(spark.sparkContext._jsc.hadoopConfiguration().get("fs.defaultFS", "file:///"))
+    default = str(hadoop().get("fs.defaultFS", "file:///"))
     if not _FILE_URI.fullmatch(source) and not default.startswith("file:"):
         return None
     raise UserError(f"source {source!r} does not exist on this machine. Is the path right?")

@@ -56,7 +56,7 @@ def list_folder(source: str, path: str, patterns: Patterns) -> tuple[Listing, Sk
     """
     root = os.fsencode(path)
     listing, skipped = Listing(further_numbers=2), Skipped()
-    for name, entry in _walk(root, skipped):
+    for name, entry in walk(root, skipped):
         key = folder_key(name)
         try:
             status = entry.stat()
@@ -76,8 +76,14 @@ def folder_key(name: bytes) -> str:
     return clean_key(_text(name))
 
 
-def _walk(root: bytes, skipped: Skipped) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
-    """Yield the relative path of everything that is no folder."""
+def walk(root: bytes, skipped: Skipped) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
+    """Yield the relative path of everything below a folder that is no folder, in the order of the names.
+
+    Raises
+    ------
+    UserError
+        When a folder cannot be listed.
+    """
     # Links come last, so that a folder is read under its own name; each is read once, or rings of links
     # would never end.
     folders, links = [b""], list[bytes]()

@@ -40,6 +40,10 @@ class Status(NamedTuple):
     """Milliseconds since 1970."""
 
 
+_WRAPPED = "ViewFsFileStatus{path=null;"
+"""So begins one that leaves telling to another, which its text does not show."""
+
+
 def read_head(files: Any, path: Any, size: int) -> bytes:
     """Read the first bytes of a file through the JVM."""
     stream = files.open(path)
@@ -66,22 +70,29 @@ def copy_to_local(spark: SparkSession, uri: str) -> Path:
 def list_status(spark: SparkSession, uri: str) -> list[Status]:
     """Return what Hadoop says of everything in a folder, by name."""
     files, path = hadoop_path(spark, uri)
-    statuses = files.listStatus(path)
-    texts = _in_one_text(spark, statuses) if len(statuses) >= _MANY else [""] * len(statuses)
-    found = []
+    return [found for found, _ in describe(spark.sparkContext._gateway, files.listStatus(path))]
+
+
+def describe(gateway: Any, statuses: Any) -> list[tuple[Status, str]]:
+    """Return the same of an array of `FileStatus`, each with all that its file system says of it."""
+    many = len(statuses) >= _MANY
+    texts = _in_one_text(gateway, statuses) if many else [status.toString() for status in statuses]
+    described = []
     for index, text in enumerate(texts):
-        if match := _STATUS.match(text):
-            found.append(Status(match[1], match[2] == "true", int(match[3]), int(match[4])))
+        match = _STATUS.match(text)
+        if match and not text.startswith(_WRAPPED):
+            found = Status(match[1], match[2] == "true", int(match[3]), int(match[4]))
+            described.append((found, text))
         else:
             status = statuses[index]
             path, modified = status.getPath().toString(), status.getModificationTime()
-            found.append(Status(path, status.isDirectory(), status.getLen(), modified))
-    return sorted(found)
+            found = Status(path, status.isDirectory(), status.getLen(), modified)
+            described.append((found, str(found)))
+    return sorted(described)
 
 
-def _in_one_text(spark: SparkSession, statuses: Any) -> list[str]:
+def _in_one_text(gateway: Any, statuses: Any) -> list[str]:
     """Fetch what the JVM has in one call instead of four for each: a million in seconds, not in minutes."""
-    gateway: Any = spark.sparkContext._gateway
     objects = gateway.new_array(gateway.jvm.java.lang.Object, len(statuses))
     gateway.jvm.java.lang.System.arraycopy(statuses, 0, objects, 0, len(statuses))
     text: str = gateway.jvm.org.apache.commons.lang3.StringUtils.join(objects, "\0")
