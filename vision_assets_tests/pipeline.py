@@ -32,6 +32,7 @@ class Pipeline:
         keep: int = 3,
         fail: bool = False,
         pictures: bool = False,
+        instance: dg.DagsterInstance | None = None,
         **config: Any,
     ) -> dg.ExecuteInProcessResult:
         """Materialize assets, those up to the encodings by default; the run must end as `fail` says."""
@@ -43,6 +44,7 @@ class Pipeline:
         result = dg.materialize(
             [*(defs.assets or []), *(defs.asset_checks or [])],  # type: ignore[list-item]
             selection=chosen,
+            instance=instance,
             resources=make_resources(str(self.data), keep, pictures),
             run_config={"ops": {name: {"config": config[name]} for name in config if name in wanted}},
             raise_on_error=False,

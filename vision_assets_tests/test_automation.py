@@ -1,6 +1,7 @@
 """What the automation condition requests, tick by tick."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -8,7 +9,25 @@ import pytest
 
 from vision_assets.automation import FOLLOW_UPSTREAM
 from vision_assets.definitions import defs
-from vision_assets_tests.pipeline import ALL_ASSETS
+from vision_assets_tests.pipeline import ALL_ASSETS, Pipeline
+
+
+class Ticks:
+    """Ticks of the sensor, one after the other."""
+
+    def __init__(self, definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+        self.defs = definitions
+        self.instance = instance
+        self.cursor: Any = None
+
+    def next(self) -> set[str]:
+        """Return the assets that the next tick requests."""
+        result = dg.evaluate_automation_conditions(
+            self.defs, self.instance, dg.AssetSelection.all(), cursor=self.cursor
+        )
+        self.cursor = result.cursor
+        keys = self.defs.resolve_asset_graph().get_all_asset_keys()
+        return {key.to_user_string() for key in keys if result.get_num_requested(key)}
 
 
 class Graph:
@@ -21,7 +40,6 @@ class Graph:
         self.makes_nothing: set[str] = set()
         self.check_passes = True
         self.meanwhile: Callable[[], object] = lambda: None
-        self.cursor: Any = None
 
         def asset(name: str, *upstream: str) -> dg.AssetsDefinition:
             @dg.asset(
@@ -52,18 +70,13 @@ class Graph:
             ],
             asset_checks=[sound],
         )
+        self.ticks = Ticks(self.defs, instance)
+        self.tick = self.ticks.next
 
     def make(self, *names: str) -> None:
         job = self.defs.resolve_implicit_global_asset_job_def()
         keys = [dg.AssetKey(name) for name in names]
         job.execute_in_process(instance=self.instance, asset_selection=keys, raise_on_error=False)
-
-    def tick(self) -> set[str]:
-        result = dg.evaluate_automation_conditions(
-            self.defs, self.instance, dg.AssetSelection.all(), cursor=self.cursor
-        )
-        self.cursor = result.cursor
-        return {name for name in self.version if result.get_num_requested(dg.AssetKey(name))}
 
     def follow(self) -> list[set[str]]:
         """Make what is requested until nothing is; return what each tick has requested."""
@@ -131,7 +144,7 @@ def test_a_change_back_is_a_change(made: Graph) -> None:
 def test_a_change_before_automation_was_switched_on_is_seen(made: Graph) -> None:
     made.version["images"] = "2"
     made.make("images")
-    made.cursor = None
+    made.ticks.cursor = None
     assert made.follow() == [{"features"}]
 
 
@@ -197,3 +210,19 @@ def test_the_first_asset_is_requested_by_nobody_but_the_sensor() -> None:
         key.to_user_string() for key in assets.get_all_asset_keys() if assets.get(key).automation_condition
     }
     assert following == set(ALL_ASSETS) - {"image_seqfile"}
+
+
+def test_the_real_graph(pipeline: Pipeline, image_folder: Path) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        ticks = Ticks(defs, instance)
+        pipeline.run(image_folder, *ALL_ASSETS, instance=instance)
+        assert not ticks.next(), "all is there"
+        pipeline.run(image_folder, "image_seqfile", "sift_features", instance=instance)
+        assert not ticks.next(), "two tables were made anew, with the same content"
+        other = dg.AssetMaterialization("image_seqfile", tags={"dagster/data_version": "other"})
+        instance.report_runless_asset_event(other)
+        assert not ticks.next(), "its checks have not passed"
+        for check in defs.resolve_asset_graph().get(dg.AssetKey("image_seqfile")).check_keys:
+            passed = dg.AssetCheckEvaluation(asset_key=check.asset_key, check_name=check.name, passed=True)
+            instance.report_runless_asset_event(passed)
+        assert ticks.next() == {"sift_features"}

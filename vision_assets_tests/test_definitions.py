@@ -27,6 +27,7 @@ def graph() -> dict[str, object]:
             "kinds": sorted(assets.get(key).kinds),
             "code_version": assets.get(key).code_version,
             "description": assets.get(key).description,
+            "automated": assets.get(key).automation_condition is not None,
             "checks": sorted(
                 f"{check.name}{' (blocking)' if assets.get(check).blocking else ''}"
                 for check in assets.get(key).check_keys
