@@ -7,7 +7,7 @@ from pydantic import Field
 
 from vision_assets import settings
 from vision_assets.assets.columns import definition_metadata
-from vision_assets.errors import UserError
+from vision_assets.errors import UserError, redact
 from vision_assets.failures import RETRY_POLICY, failures
 from vision_assets.resources import SparkResource
 from vision_assets.spark.sources import ImageFiles, open_source
@@ -61,6 +61,8 @@ def image_seqfile(
         images = open_source(
             pyspark.spark_session, source, config.patterns or DEFAULT_PATTERNS, reader=config.reader
         )
-    context.log.info(f"{source}: {'unknown' if images.count is None else format(images.count, ',')} images")
-    context.add_output_metadata({"source": source})
+    context.log.info(
+        f"{redact(source)}: {'unknown' if images.count is None else format(images.count, ',')} images"
+    )
+    context.add_output_metadata({"source": redact(source)})
     return images

@@ -12,7 +12,7 @@ from dagster_pyspark import LazyPySparkResource
 from pydantic import PrivateAttr
 from pyspark.sql import DataFrame
 
-from vision_assets.errors import UserError
+from vision_assets.errors import UserError, redact
 from vision_assets.failures import failures
 from vision_assets.spark import progress, tables
 from vision_assets.spark.row_wise import RowWise
@@ -83,7 +83,7 @@ class DataFolder(dg.ConfigurableResource):
         try:
             pictures = draw() if self.pictures else {}
         except Exception as error:  # noqa: BLE001 - the table is worth storing without pictures of it
-            dg.get_dagster_logger().warning(f"the pictures could not be drawn: {error}")
+            dg.get_dagster_logger().warning(f"the pictures could not be drawn: {redact(str(error))}")
             return {}
         return {f"picture_{name}": dg.MetadataValue.md(pic.markdown()) for name, pic in pictures.items()}
 
@@ -160,7 +160,9 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         try:
             removed = store.prune(asset, self.data_folder.keep_snapshots)
         except Exception as error:  # noqa: BLE001 - the table is stored, whatever the clean-up meets
-            context.log.warning(f"old snapshots of {snapshot.asset} could not be removed: {error}")
+            context.log.warning(
+                f"old snapshots of {snapshot.asset} could not be removed: {redact(str(error))}"
+            )
         else:
             if removed:
                 context.log.info(f"removed old snapshots: {', '.join(removed)}")
@@ -196,7 +198,10 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             staged,
             run_id=context.run_id,
             code_version=context.asset_spec.code_version or "",
-            config=_config(context),
+            config={
+                name: redact(value) if isinstance(value, str) else value
+                for name, value in _config(context).items()
+            },
             counts=summary.counts,
             holds=summary.holds,
             keys=summary.keys,
