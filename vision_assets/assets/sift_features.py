@@ -9,7 +9,7 @@ from pydantic import Field
 from vision_assets.assets.columns import definition_metadata
 from vision_assets.assets.fields import FULL_REFRESH
 from vision_assets.automation import FOLLOW_UPSTREAM
-from vision_assets.failures import RETRY_POLICY
+from vision_assets.failures import RETRY_POLICY, failures
 from vision_assets.spark.features import extract
 from vision_assets.spark.row_wise import RowWise
 from vision_assets.spark.stored_tables import StoredImages
@@ -80,8 +80,10 @@ def sift_features(config: SiftFeaturesConfig, image_seqfile: StoredImages) -> Ro
     Only new and changed images are extracted, unless the settings have changed.
     """
     options = config.options()
+    with failures():
+        index = image_seqfile.index()
     return RowWise(
-        wanted=image_seqfile.index().selectExpr("fileName", "digest", "part as source"),
+        wanted=index.selectExpr("fileName", "digest", "part as source"),
         compute=lambda todo: extract(image_seqfile.table(config.partitions, todo), options),
         # Other versions of OpenCV may find other keypoints.
         settings={"extractor": "sift", "opencv": cv2.__version__, **asdict(options)},

@@ -75,7 +75,8 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
     Raises
     ------
     UserError
-        When the source cannot be read to its end, has changed, or holds no image.
+        When the source cannot be read to its end, has changed, or holds no image. What was written by
+        then is removed.
     """
     files, path = hadoop_path(spark, uri)
     reports = spark.sparkContext.accumulator({}, _Reports())
@@ -94,7 +95,10 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
         _check(images, written)
     except Exception as error:
         known = explain(error, images.source)
-        if known is None or known is error:
+        if known is None:
+            raise
+        files.delete(path, True)
+        if known is error:
             raise
         raise known from error
     finally:

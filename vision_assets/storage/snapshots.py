@@ -398,8 +398,9 @@ class SnapshotStore:
 
     def _unmark(self, staged: Staged) -> None:
         self._rest(staged)
-        self._files.delete(_marker(staged))
+        # In this order, so that there is never a sign of life without a marker.
         self._files.delete(_join(staged.asset, _MANIFESTS, staged.name + _BEAT))
+        self._files.delete(_marker(staged))
 
     def discard(self, staged: Staged) -> None:
         """Remove what was written of a snapshot, unless it was committed after all, and its marker."""

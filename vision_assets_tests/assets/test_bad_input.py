@@ -129,7 +129,8 @@ def test_a_dictionary_of_other_descriptors_names_both(filled_copy: Pipeline) -> 
         [center[:64] for center in table["center"].to_pylist()], table.schema.field("center").type
     )
     pq.write_table(table.set_column(1, table.schema.field("center"), shorter), part)
-    message = filled_copy.error(filled_copy.run(None, "bow_encodings", fail=True))
+    anew = {"full_refresh": True}
+    message = filled_copy.error(filled_copy.run(None, "bow_encodings", fail=True, bow_encodings=anew))
     features = filled_copy.current("sift_features").uri
     assert_clear(message, "length 64", "length 128", str(words), features)
 

@@ -12,8 +12,8 @@ from vision_assets.vision.nearest import Centers, round_centers
 
 
 def features(spark: SparkSession, matrices: dict[str, NDArray[np.uint8]], partitions: int = 2) -> DataFrame:
-    rows = [(name, None, len(matrix), matrix.tobytes()) for name, matrix in matrices.items()]
-    schema = "fileName string, label string, keypointCount int, descriptors binary"
+    rows = [(name, None, bytes(32), len(matrix), matrix.tobytes()) for name, matrix in matrices.items()]
+    schema = "fileName string, label string, digest binary, keypointCount int, descriptors binary"
     return spark.createDataFrame(rows, schema).repartition(partitions)
 
 

@@ -102,7 +102,8 @@ def test_a_large_folder_of_a_file_system_that_hides_its_files_status(
 ) -> None:
     folder, uri = remote
     make_folder(folder / "many", {f"{index:03}.jpg": b"x" * index for index in range(160)})
-    assert list_status(spark, f"{uri}/many") == [(f"{uri}/many/{i:03}.jpg", False, i) for i in range(160)]
+    found = [status[:3] for status in list_status(spark, f"{uri}/many")]
+    assert found == [(f"{uri}/many/{i:03}.jpg", False, i) for i in range(160)]
 
 
 @pytest.mark.parametrize("kind", ["tar", "gnu tar", "comma,.tar", "tar.gz", "zip", "seq"])

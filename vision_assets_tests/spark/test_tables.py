@@ -1,7 +1,8 @@
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.spark.tables import (
     BOW_ENCODINGS,
@@ -9,16 +10,22 @@ from vision_assets.spark.tables import (
     SAME_KEYS,
     TABLES,
     UNIQUE_KEYS,
+    add_counts,
     duplicate_keys,
     observe,
     summarize,
 )
 
 
+def images_table(spark: SparkSession, *images: tuple[str, int]) -> DataFrame:
+    rows = [(name, length, bytes(32), "part-0", None) for name, length in images]
+    return spark.createDataFrame(rows, IMAGE_SEQFILE.schema)
+
+
 def test_the_fingerprint_of_keys_depends_on_the_set_alone(spark: SparkSession) -> None:
     names = [f"{i}.jpg" for i in range(50)]
     tables = [
-        spark.createDataFrame([(name, 1) for name in order], IMAGE_SEQFILE.schema).repartition(parts)
+        images_table(spark, *((name, 1) for name in order)).repartition(parts)
         for order, parts in ((names, 1), (names[::-1], 5), ([*names[:-1], "other.jpg"], 1))
     ]
     keys = [summarize(IMAGE_SEQFILE, table).keys for table in tables]
@@ -28,12 +35,12 @@ def test_the_fingerprint_of_keys_depends_on_the_set_alone(spark: SparkSession) -
 
 
 def test_counts_are_in_the_fields_words(spark: SparkSession) -> None:
-    table = spark.createDataFrame([("a.jpg", 10), ("b.jpg", 5)], IMAGE_SEQFILE.schema)
+    table = images_table(spark, ("a.jpg", 10), ("b.jpg", 5))
     assert summarize(IMAGE_SEQFILE, table).counts == {"images": 2}
 
 
 def test_duplicates_are_found_and_named(spark: SparkSession) -> None:
-    table = spark.createDataFrame([("a.jpg", 1), ("b.jpg", 1), ("a.jpg", 2)], IMAGE_SEQFILE.schema)
+    table = images_table(spark, ("a.jpg", 1), ("b.jpg", 1), ("a.jpg", 2))
     assert not summarize(IMAGE_SEQFILE, table).holds[UNIQUE_KEYS]
     assert duplicate_keys(IMAGE_SEQFILE, table) == ["a.jpg"]
 
@@ -47,15 +54,39 @@ def test_an_empty_table_breaks_nothing(spark: SparkSession) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
 def test_values_that_are_no_encodings_are_found(spark: SparkSession, value: float) -> None:
-    table = spark.createDataFrame([("a.jpg", None, 1, [1.0, value])], BOW_ENCODINGS.schema)
+    table = spark.createDataFrame([("a.jpg", None, b"", 1, [1.0, value])], BOW_ENCODINGS.schema)
     assert not summarize(BOW_ENCODINGS, table).holds["finite_and_non_negative"]
+
+
+def test_the_content_of_images_is_their_names_and_digests(spark: SparkSession) -> None:
+    table = images_table(spark, ("a.jpg", 1), ("b.jpg", 1))
+    content = summarize(IMAGE_SEQFILE, table).content
+    assert content
+    assert content == summarize(IMAGE_SEQFILE, table.withColumn("part", F.lit("another"))).content
+    changed = table.withColumn("digest", F.expr("if(fileName = 'b.jpg', unhex(repeat('01', 32)), digest)"))
+    assert content != summarize(IMAGE_SEQFILE, changed).content
+    renamed = table.withColumn("fileName", F.expr("concat('x', fileName)"))
+    assert content != summarize(IMAGE_SEQFILE, renamed).content
+
+
+@pytest.mark.parametrize("more", [True, False])
+def test_counts_of_rows_taken_over_are_added(spark: SparkSession, tmp_path: Path, more: bool) -> None:
+    rows = [(f"{i}.jpg", None, b"", i, [float(i), 0.0]) for i in range(9)]
+    stored, new = (spark.createDataFrame(part, BOW_ENCODINGS.schema) for part in (rows[:5], rows[5:]))
+    table, observation = observe(BOW_ENCODINGS, new)
+    table.write.parquet(str(tmp_path / "new"))
+    whole = stored.union(new) if more else stored
+    added = add_counts(
+        BOW_ENCODINGS, summarize(BOW_ENCODINGS, stored).counts, observation.get if more else None
+    )
+    assert summarize(BOW_ENCODINGS, whole, observed=added) == summarize(BOW_ENCODINGS, whole)
 
 
 @pytest.mark.parametrize("value", [0.5, -1.0])
 def test_what_is_observed_while_rows_are_written_is_what_they_hold(
     spark: SparkSession, value: float, tmp_path: Path
 ) -> None:
-    rows = [(f"{i}.jpg", None, i, [1.0, value if i == 7 else 0.0]) for i in range(20)]
+    rows = [(f"{i}.jpg", None, b"", i, [1.0, value if i == 7 else 0.0]) for i in range(20)]
     table, observation = observe(
         BOW_ENCODINGS, spark.createDataFrame(rows, BOW_ENCODINGS.schema).repartition(3)
     )
