@@ -3,7 +3,7 @@
 # As typed, even with a $ in it.
 export SOURCE_AS_GIVEN := $(value SOURCE)
 
-.PHONY: help run test bench lint ui sample screenshots lock clean
+.PHONY: help run test torture bench lint ui sample screenshots lock clean
 .NOTPARALLEL:
 
 help: ## Print this.
@@ -16,6 +16,7 @@ help: ## Print this.
 	@echo "  N=500            for make bench: so many of the images, evenly spaced; else all"
 	@echo "  ROUNDS=3         for make bench: how often everything is measured"
 	@echo "  ROWS=sift,whole  for make bench: these rows of the table alone"
+	@echo "  KILLS=120        for make torture: how many runs are killed"
 	@echo "  PYTHON=path      the Python that .venv is made with; else the newest from 3.11 on"
 	@echo "  UPGRADE=1        for make lock: the newest versions"
 	@echo "  SYSTEM_PACKAGES=no    name Java or a library that is missing, but never install it"
@@ -26,6 +27,9 @@ run: ## Set up, run the whole job on SOURCE or on sample images, and print the s
 
 test: ## Set up and run the tests.
 	@sh scripts/test.sh
+
+torture: ## Set up and torture: mutated images, archives that are traps, killed runs, large loads. Hours, not minutes.
+	@sh scripts/torture.sh
 
 bench: ## Set up and measure, on SOURCE or on sample images, beside what one would run instead.
 	@sh scripts/bench.sh

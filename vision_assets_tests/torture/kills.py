@@ -31,6 +31,7 @@ from vision_assets import settings
 from vision_assets.storage.snapshots import Snapshot, SnapshotStore, open_store
 from vision_assets.vision.classifier import CLASSIFIER_FILE
 from vision_assets.vision.samples import write_sample_images
+from vision_assets_tests.torture.one_run import OPERATIONS
 
 ASSETS = (
     "image_seqfile",
@@ -46,7 +47,6 @@ CONFIG: dict[str, dict[str, Any]] = {
     "image_classifier": {"train_per_class": 3, "splits": 2, "max_iter": 5},
 }
 VICTIMS = ("storage", "driver", "java", "worker")
-_OPERATIONS = 60
 _LONGEST = 300.0  # seconds that a run may take
 
 
@@ -65,39 +65,42 @@ class Trial:
 class Outcome:
     trial: Trial
     died: bool = False
+    """Whether the run failed; one that loses a worker goes on."""
     faults: list[str] = field(default_factory=list)
 
 
 class World:
     """The images, and the data folder that an undisturbed pipeline has made of them in two steps."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, assets: Sequence[str] = ASSETS) -> None:
         self.folder = folder
+        self.assets = assets
         self.source = folder / "source"
         self.data = folder / "data"
         write_sample_images(self.source, images_per_class=5)
         for file in sorted(self.source.rglob("*.*"))[::5]:
             (folder / file.name).write_bytes(file.read_bytes())
             file.unlink()
-        self.run(self.data, ASSETS)
+        self.run(self.data, assets)
         self.seconds: dict[str, float] = {}
+        self.operations: dict[str, int] = {}
         for file in sorted(self.source.rglob("*.*"))[::7]:
             file.unlink()
-        for asset in ASSETS:
+        for asset in assets:
             started = time.monotonic()
-            self.run(self.data, [asset])
+            self.operations[asset] = self.run(self.data, [asset])
             self.seconds[asset] = time.monotonic() - started
         store = open_store(str(self.data))
-        self.earlier = {asset: store.snapshots((asset,))[0] for asset in ASSETS}
-        self.expected = {asset: store.require_current((asset,)) for asset in ASSETS}
+        self.earlier = {asset: store.snapshots((asset,))[0] for asset in assets}
+        self.expected = {asset: store.require_current((asset,)) for asset in assets}
 
-    def command(self, assets: Sequence[str], *operation: str) -> list[str]:
+    def command(self, assets: Sequence[str], operation: int = 0) -> list[str]:
         configured = {name: {"config": CONFIG[name]} for name in assets if name in CONFIG}
         if "image_seqfile" in assets:
             configured["image_seqfile"] = {"config": {"source": str(self.source)}}
         run_config = json.dumps({"ops": configured})
         module = "vision_assets_tests.torture.one_run"
-        return [sys.executable, "-m", module, ",".join(assets), run_config, *operation]
+        return [sys.executable, "-m", module, ",".join(assets), run_config, str(operation)]
 
     def start(self, data: Path, log: Path, command: list[str]) -> "subprocess.Popen[bytes]":
         environment = {
@@ -117,11 +120,13 @@ class World:
                 command, env=environment, cwd=log.parent, stdout=output, stderr=output, start_new_session=True
             )
 
-    def run(self, data: Path, assets: Sequence[str]) -> None:
+    def run(self, data: Path, assets: Sequence[str]) -> int:
+        """Run undisturbed; return how many operations on the storage that took."""
         log = self.folder / f"{data.name}.log"
         status = self.start(data, log, self.command(assets)).wait(_LONGEST)
         if status:
             raise RuntimeError(f"an undisturbed run of {assets} failed:\n{log.read_text()[-3000:]}")
+        return int(log.read_text().rpartition(OPERATIONS)[2].split()[0])
 
 
 def table(snapshot: Snapshot) -> Any:
@@ -150,9 +155,9 @@ def is_equal(one: Any, other: Any) -> bool:
     return True
 
 
-def leftovers(data: Path, store: SnapshotStore) -> list[str]:
+def leftovers(data: Path, store: SnapshotStore, assets: Sequence[str]) -> list[str]:
     found = []
-    for asset in ASSETS:
+    for asset in assets:
         kept = {snapshot.name for snapshot in store.snapshots((asset,))}
         found += [path for path in (data / asset).iterdir() if path.name not in kept | {"_snapshots"}]
         found += [path for path in (data / asset / "_snapshots").iterdir() if path.suffix != ".json"]
@@ -213,9 +218,10 @@ def torture(world: World, trial: Trial) -> Outcome:
     log = world.folder / f"trial-{trial.number}.log"
     prepare(world, trial, data)
     store = open_store(str(data))
-    operation = [str(1 + int(trial.moment * _OPERATIONS))] if trial.victim == "storage" else []
-    process = world.start(data, log, world.command([trial.asset], *operation))
-    if not operation:
+    operation = 1 + int(trial.moment * world.operations[trial.asset])
+    command = world.command([trial.asset], operation if trial.victim == "storage" else 0)
+    process = world.start(data, log, command)
+    if trial.victim != "storage":
         kill(process.pid, trial, world.seconds[trial.asset], process)
     outcome.died = process.wait(_LONGEST) != 0
     until = time.monotonic() + 60
@@ -226,7 +232,7 @@ def torture(world: World, trial: Trial) -> Outcome:
             break
         time.sleep(0.02)
     try:
-        for asset in ASSETS:
+        for asset in world.assets:
             current = store.current((asset,))
             if current is None:
                 assert asset == trial.asset, f"{asset} has no snapshot any more"
@@ -237,7 +243,7 @@ def torture(world: World, trial: Trial) -> Outcome:
         current = store.require_current((trial.asset,))
         assert is_equal(table(current), table(world.expected[trial.asset])), "the next run made other rows"
         assert current.version == world.expected[trial.asset].version, "the next run made another version"
-        left = leftovers(data, store)
+        left = leftovers(data, store, world.assets)
         assert not left, f"left: {left}"
     except Exception as error:  # noqa: BLE001 - all are faults
         outcome.faults.append(f"{type(error).__name__}: {error}"[:2000])

@@ -1,10 +1,12 @@
-"""Materializes assets as a user does, and kills itself at an operation on the storage if it is told to.
+"""Materializes assets as a user does, and kills itself at an operation on the storage.
 
-    python -m vision_assets_tests.torture.one_run ASSETS RUN_CONFIG [OPERATION]
+    python -m vision_assets_tests.torture.one_run ASSETS RUN_CONFIG OPERATION
 
-Each change of the storage counts as two operations: the moment before it and the moment after it.
+Each change of the storage counts as two operations: the moment before it and the moment after it. Operation 0 is
+none; at the end it says how many there were.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -16,9 +18,12 @@ from dagster._cli import main
 
 from vision_assets.storage.files import LocalFiles
 
+OPERATIONS = "operations: "
+
 
 def kill_at(operation: int) -> None:
     operations = count(1)
+    atexit.register(lambda: print(f"{OPERATIONS}{next(operations) - 1}", flush=True))
 
     def point() -> None:
         if next(operations) == operation:
@@ -38,9 +43,8 @@ def kill_at(operation: int) -> None:
 
 
 if __name__ == "__main__":
-    assets, config, *operation = sys.argv[1:]
-    if operation:
-        kill_at(int(operation[0]))
+    assets, config, operation = sys.argv[1:]
+    kill_at(int(operation))
     sys.argv = ["dagster", "asset", "materialize", "--select", assets, "-m", "vision_assets.definitions"]
     sys.argv += ["--config-json", config]
     main()

@@ -1,0 +1,24 @@
+#!/bin/sh
+# make torture: what takes too long for make test. KILLS comes from make.
+set -u
+. "$(dirname "$0")/common.sh"
+
+sh scripts/setup.sh dev || exit 1
+use_environment
+unset VISION_ASSETS_SOURCE DAGSTER_HOME
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+status=0
+# torture NAME COMMAND...
+torture() {
+    say "--- $1"
+    shift
+    "$@" || status=1
+}
+torture "Mutated images" python -m vision_assets_tests.torture.images --mutations 10000
+torture "Archives that are traps" python -m pytest vision_assets_tests/torture -m torture -q
+torture "Killed runs" python -m vision_assets_tests.torture.kills --kills "${KILLS:-120}" --folder "$work/kills"
+torture "Two runs at once" python -m vision_assets_tests.torture.two_at_once --rounds 20
+torture "Many images, large images" python -m vision_assets_tests.torture.load
+exit "$status"

@@ -1,0 +1,33 @@
+"""A few of the kills; `make torture` has all."""
+
+import pytest
+
+from vision_assets_tests.torture.kills import ASSETS, VICTIMS, Trial, World, torture, trials
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("kills"), ASSETS[:2])
+
+
+@pytest.mark.parametrize(
+    ("asset", "victim", "earlier", "moment"),
+    [
+        # The manifest of the first snapshot is there, its marker is not removed.
+        ("image_seqfile", "storage", False, 0.3),
+        ("sift_features", "driver", True, 0.9),
+    ],
+)
+def test_a_killed_run_harms_nothing_and_the_next_one_makes_the_same(
+    world: World, asset: str, victim: str, earlier: bool, moment: float
+) -> None:
+    outcome = torture(world, Trial(asset, victim, earlier, moment, 0))
+    assert outcome.faults == []
+    assert outcome.died
+
+
+def test_kills_are_spread_over_assets_and_victims() -> None:
+    chosen = trials(120, 1)
+    pairs = [(trial.asset, trial.victim) for trial in chosen]
+    assert {pairs.count((asset, victim)) for asset in ASSETS for victim in VICTIMS} == {5}
+    assert trials(120, 1) == chosen
