@@ -2,8 +2,8 @@
 
     python -m vision_assets_tests.torture.one_run ASSETS RUN_CONFIG OPERATION
 
-Each change of the storage counts as two operations: the moment before it and the moment after it. Operation 0 is
-none; at the end it says how many there were.
+Each change of the storage counts as two operations: the moment before it and the moment after it. Operation 0
+is none; at the end it says how many there were.
 """
 
 import atexit

@@ -23,6 +23,7 @@ def test_a_killed_run_harms_nothing_and_the_next_one_makes_the_same(
 ) -> None:
     outcome = torture(world, Trial(asset, victim, earlier, moment, 0))
     assert outcome.faults == []
+    assert outcome.killed
     assert outcome.died
 
 
