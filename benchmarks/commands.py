@@ -70,10 +70,11 @@ class Materialized:
 
 
 class Commands:
-    """Runs commands, their history and logs in a folder."""
+    """Runs commands, their history and logs in a folder; with Spark properties besides the project's own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, spark_config: Mapping[str, str] | None = None) -> None:
         self._folder = folder
+        self._spark_config = dict(spark_config or {})
         self._home = folder / "dagster_home"
         self._home.mkdir(parents=True)
         (self._home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
@@ -136,7 +137,8 @@ class Commands:
         wanted = assets or ASSETS
         ops = {name: {"config": fields} for name, fields in (config or {}).items() if name in wanted}
         file = self._folder / "run.yaml"
-        file.write_text(json.dumps({"ops": ops}))  # which is YAML as well
+        resources = {"pyspark": {"config": {"spark_config": self._spark_config}}}
+        file.write_text(json.dumps({"ops": ops, "resources": resources}))  # which is YAML as well
         finished = self.run(
             *(sys.executable, "-m", "dagster", "asset", "materialize", "--select", ",".join(wanted)),
             *("-m", "vision_assets.definitions", "-c", file),

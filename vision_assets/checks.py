@@ -49,9 +49,10 @@ def _invariant_checks(asset: AssetPath, table: tables.Table) -> dg.AssetChecksDe
     def invariants(
         context: dg.AssetCheckExecutionContext, pyspark: SparkResource, data_folder: DataFolder
     ) -> Iterable[dg.AssetCheckResult]:
-        snapshot = _current(data_folder, asset)
-        made_by_this_run = snapshot.run_id == context.run.run_id
-        holds = snapshot.holds if made_by_this_run else _look_again(pyspark, data_folder, snapshot, table)
+        run_id = context.run.run_id
+        with failures(), data_folder.store.reading(asset, run_id) as snapshot:
+            made_by_this_run = snapshot.run_id == run_id
+            holds = snapshot.holds if made_by_this_run else _look_again(pyspark, data_folder, snapshot, table)
         for name in table.checks:
             if dg.AssetCheckKey(key, name) in context.selected_asset_check_keys:
                 yield dg.AssetCheckResult(
@@ -74,19 +75,20 @@ def _look_again(
     return snapshot.holds | holds
 
 
-def _current(data_folder: DataFolder, asset: AssetPath) -> Snapshot:
-    with failures():
-        return data_folder.store.require_current(asset)
-
-
 @dg.asset_check(
     asset="sift_features",
     description="Not more images than `max_failed_share` in the configuration could not be read.",
     retry_policy=RETRY_POLICY,
 )
-def readable_images(pyspark: SparkResource, data_folder: DataFolder) -> dg.AssetCheckResult:
+def readable_images(
+    context: dg.AssetCheckExecutionContext, pyspark: SparkResource, data_folder: DataFolder
+) -> dg.AssetCheckResult:
     """Warn when too many images could not be read, and name the first of them."""
-    snapshot = _current(data_folder, ("sift_features",))
+    with failures(), data_folder.store.reading(("sift_features",), context.run.run_id) as snapshot:
+        return _failed_images(pyspark, snapshot)
+
+
+def _failed_images(pyspark: SparkResource, snapshot: Snapshot) -> dg.AssetCheckResult:
     failed = snapshot.counts["failures"]
     allowed = snapshot.config["max_failed_share"]
     metadata: dict[str, dg.MetadataValue | float | str] = {
@@ -112,7 +114,8 @@ def readable_images(pyspark: SparkResource, data_folder: DataFolder) -> dg.Asset
 )
 def better_than_chance(data_folder: DataFolder) -> dg.AssetCheckResult:
     """Warn when a classifier has learnt nothing."""
-    counts = _current(data_folder, ("classification_report",)).counts
+    with failures():
+        counts = data_folder.store.require_current(("classification_report",)).counts
     reached, chance = counts["mean_per_class_accuracy"], 1 / counts["classes"]
     return dg.AssetCheckResult(
         passed=reached > chance,

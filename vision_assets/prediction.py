@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeAlias
@@ -23,6 +23,7 @@ from vision_assets.vision.encoding import Normalization, Pooling, encode
 from vision_assets.vision.nearest import Centers
 from vision_assets.vision.sift import SiftExtractor, SiftOptions
 
+_CLASSIFIER = ("image_classifier",)
 _TO_GRAY = {(): None, (1,): None, (3,): cv2.COLOR_BGR2GRAY, (4,): cv2.COLOR_BGRA2GRAY}
 """Shape of a pixel to OpenCV's way of making it grey."""
 
@@ -145,11 +146,24 @@ def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _load(store: SnapshotStore) -> _Model:
-    try:
-        snapshot = store.require_current(("image_classifier",))
-    except UserError as error:
-        raise UserError(f"{error} It is skipped where images have fewer than two labels.") from error
-    made_from = store.lineage(snapshot)
+    """Load the current classifier; the next one, if a clean-up removes what is being read."""
+    while True:
+        try:
+            snapshot = store.require_current(_CLASSIFIER)
+        except UserError as error:
+            raise UserError(f"{error} It is skipped where images have fewer than two labels.") from error
+        made_from = store.lineage(snapshot)
+        try:
+            model = _load_from(store, snapshot, made_from)
+        except UserError:
+            if store.current(_CLASSIFIER) == snapshot:
+                raise
+        else:
+            if all(store.has(read) for read in (snapshot, *made_from.values())):
+                return model
+
+
+def _load_from(store: SnapshotStore, snapshot: Snapshot, made_from: Mapping[str, Snapshot]) -> _Model:
     missing = {"bow_encodings", "kmeans_dictionary", "sift_features"} - made_from.keys()
     if missing:
         raise UserError(

@@ -137,8 +137,11 @@ class LocalFiles:
         """Remove a file or a folder with all that is in it, if it is there."""
         target = self._root / path
         while target.is_dir():
+            # In one step, so that nobody takes what is left of a table for the table.
+            removed = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
             with suppress(FileNotFoundError):  # another run deletes it at the same time
-                shutil.rmtree(target)
+                target.rename(removed)
+                shutil.rmtree(removed)
         target.unlink(missing_ok=True)
 
     def sizes(self, path: str) -> dict[str, int]:

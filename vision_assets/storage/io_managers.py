@@ -52,9 +52,10 @@ class DataFolder(dg.ConfigurableResource):
     keep_snapshots: int
     pictures: bool
 
-    # What a step has read, for the manifest of what it writes: it may read through one IO manager and write
-    # through another.
+    # What a step has read, for the manifest of what it writes, and what is kept for it: it may read through
+    # one IO manager and write through another.
     _reads: ClassVar[dict[tuple[str, str], dict[str, Snapshot]]] = {}
+    _held: ClassVar[dict[tuple[str, str], dict[AssetPath, Snapshot]]] = {}
 
     @property
     def store(self) -> SnapshotStore:
@@ -64,6 +65,10 @@ class DataFolder(dg.ConfigurableResource):
     def reads(self, run_id: str, step: str) -> dict[str, Snapshot]:
         """Return what a step of a run has read: asset to snapshot."""
         return self._reads.setdefault((run_id, step), {})
+
+    def held(self, run_id: str, step: str) -> dict[AssetPath, Snapshot]:
+        """Return the snapshots that are kept from being removed while a step of a run goes on."""
+        return self._held.setdefault((run_id, step), {})
 
     def checkpoint(self, context: dg.AssetExecutionContext, settings: Mapping[str, Any]) -> Checkpoint:
         """Return how far the computation of an asset with these settings, from what was read, has come."""
@@ -117,13 +122,24 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         store = self.data_folder.store
         run_id, step = _run_and_step(context)
         with failures():
-            held = store.hold(lambda: _upstream(store, context, run_id), run_id)
-            assert held  # noqa: S101 - there is one, or an error
-            snapshot, hold = held
+            asset = tuple(context.asset_key.path)
+            if maker := (context.definition_metadata or {}).get(LINEAGE_OF):
+                snapshot = _made_from(store, asset, self._hold(store, (maker,), run_id, step))
+            else:
+                snapshot = self._hold(store, asset, run_id, step)
             self.data_folder.reads(run_id, step)[snapshot.asset] = snapshot
-            self._holds.append(hold)
             context.log.info(f"reading {snapshot.uri}")
             return self.read(hadoop_uri(snapshot.uri))
+
+    def _hold(self, store: SnapshotStore, asset: AssetPath, run_id: str, step: str) -> Snapshot:
+        """Choose the snapshot of an asset that a step reads; with it all stays that it was made from."""
+        held = self.data_folder.held(run_id, step)
+        if asset not in held:
+            chosen = store.hold(lambda: store.of_run(asset, run_id) or store.require_current(asset), run_id)
+            assert chosen  # noqa: S101 - there is one, or an error
+            held[asset], hold = chosen
+            self._holds.append(hold)
+        return held[asset]
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write a table, verify what must hold of it, and make it current."""
@@ -287,15 +303,12 @@ class ClassifierIOManager(SnapshotIOManager):
         return read_classifier(self.pyspark.spark_session, uri)
 
 
-def _upstream(store: SnapshotStore, context: dg.InputContext, run_id: str) -> Snapshot:
-    asset = tuple(context.asset_key.path)
-    if not (maker := (context.definition_metadata or {}).get(LINEAGE_OF)):
-        return store.of_run(asset, run_id) or store.require_current(asset)
-    made = store.of_run((maker,), run_id) or store.require_current((maker,))
+def _made_from(store: SnapshotStore, asset: AssetPath, made: Snapshot) -> Snapshot:
     snapshot = store.lineage(made).get("/".join(asset))
     if snapshot is None:
         raise UserError(
-            f"The {'/'.join(asset)} that {maker} was made from is gone. Materialize {maker} again first."
+            f"The {'/'.join(asset)} that {made.asset} was made from is gone. "
+            f"Materialize {made.asset} again first."
         )
     return snapshot
 

@@ -16,7 +16,7 @@ is stored. What a run that died has finished of a table stays beside its marker,
 import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -134,8 +134,10 @@ class SnapshotStore:
 
     def current(self, asset: AssetPath) -> Snapshot | None:
         """Return the current snapshot of an asset, or None before the first."""
-        manifests = self._manifests(asset)
-        return self._load(asset, manifests[-1]) if manifests else None
+        while manifests := self._manifests(asset):
+            with suppress(FileNotFoundError):  # a newer one has taken its place just now
+                return self._load(asset, manifests[-1])
+        return None
 
     def require_current(self, asset: AssetPath) -> Snapshot:
         """Return the current snapshot of an asset.
@@ -219,10 +221,41 @@ class SnapshotStore:
             self._discard_holds_of_dead(snapshot)
             hold = self.begin(asset, run_id, {snapshot.asset: snapshot.name})
             # Who removes it has removed its manifest before he looks for holds a last time.
-            if _manifest(snapshot) in self._manifests(asset):
+            if self.has(snapshot):
                 return snapshot, hold
             self.discard(hold)
         return None
+
+    @contextmanager
+    def reading(self, asset: AssetPath, run_id: str = "") -> Iterator[Snapshot]:
+        """Keep the current snapshot of an asset from being removed while a `with` block reads it.
+
+        Parameters
+        ----------
+        asset : tuple of str
+        run_id : str
+            Empty outside of Dagster.
+
+        Yields
+        ------
+        Snapshot
+
+        Raises
+        ------
+        UserError
+            If the asset was never materialized, or the data folder cannot be written.
+        """
+        held = self.hold(lambda: self.require_current(asset), run_id)
+        assert held  # noqa: S101 - there is one, or an error
+        snapshot, hold = held
+        try:
+            yield snapshot
+        finally:
+            self.discard(hold)
+
+    def has(self, snapshot: Snapshot) -> bool:
+        """Tell whether a snapshot is still stored; if so, all that was read of it before was there."""
+        return _manifest(snapshot) in self._manifests(tuple(snapshot.asset.split("/")))
 
     def _discard_holds_of_dead(self, snapshot: Snapshot) -> None:
         for pending in self._pending(tuple(snapshot.asset.split("/"))):
@@ -462,13 +495,13 @@ class SnapshotStore:
         unfinished = [name for name in notes if name.startswith(".")]
         pending = list(self._pending(asset))
         begun = {p.staged.name for p in pending}
-        marked = begun | set(map(_snapshot_name, self._manifests(asset)))
-        # "<snapshot>.uploaded" is what an upload has not finished.
-        unmarked = [name for name in names if name.partition(".")[0] not in marked]
-        unmarked += [name.removesuffix(_BEAT) for name in beats if name.removesuffix(_BEAT) not in begun]
-        dead = [p.staged for p in pending if not p.alive]
-        for staged in (*dead, *(self._staged(asset, name) for name in unmarked)):
-            self.discard(staged)
+        kept = {p.staged.name for p in pending if p.alive} | set(map(_snapshot_name, self._manifests(asset)))
+        # "<snapshot>.…" is what an upload or a removal has not finished.
+        left = [name for name in names if name.partition(".")[0] not in kept]
+        left += [name.removesuffix(_BEAT) for name in beats if name.removesuffix(_BEAT) not in begun]
+        left += [p.staged.name for p in pending if not p.alive]
+        for name in left:
+            self.discard(self._staged(asset, name))
         for name in unfinished:
             of_alive = any(p.alive and p.staged.name in name for p in pending)
             if not of_alive and not self._may_become_marker(asset, name):
