@@ -61,8 +61,7 @@ def image_seqfile(
         images = open_source(
             pyspark.spark_session, source, config.patterns or DEFAULT_PATTERNS, reader=config.reader
         )
-    context.log.info(
-        f"{redact(source)}: {'unknown' if images.count is None else format(images.count, ',')} images"
-    )
-    context.add_output_metadata({"source": redact(source)})
+    shown = redact(source)
+    context.log.info(f"{shown}: {'unknown' if images.count is None else format(images.count, ',')} images")
+    context.add_output_metadata({"source": shown})
     return images

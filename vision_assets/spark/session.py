@@ -30,6 +30,8 @@ _ATTEMPTS = 4  # of a task, as on a cluster; in local mode Spark has one unless 
 PARTITIONS_PER_CORE = 16  # so that progress shows and the last tasks do not wait for one long one
 SILENT_ARCHIVE = "-Xlog:cds*=off"
 """Java option: else a JVM that cannot use a class archive says so amid the output of a command."""
+_SECRET = re.compile("secret|password|token|access.?key", re.IGNORECASE)
+"""In names of properties whose values are not to be shown, as in Spark's `spark.redaction.regex`."""
 _JVM_NOTICES = (
     b"WARNING: Using incubator modules: jdk.incubator.vector",
     b"netlib-blas: JNI_OnLoad: dlopen(libblas.so.3) failed",  # MLlib goes on with Java code
@@ -126,7 +128,9 @@ def start_jvm(config: dict[str, str]) -> None:
     if config["spark.master"].startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    conf = SparkConf(loadDefaults=False).setAll(list(config.items()))
+    # These stand in the JVM's command line, which all users of the machine can read; the session gets the rest.
+    shown = [(name, value) for name, value in config.items() if not _SECRET.search(name)]
+    conf = SparkConf(loadDefaults=False).setAll(shown)
     reading, writing = os.pipe()
     with os.fdopen(writing, "wb") as stderr:
         gateway = launch_gateway(conf, popen_kwargs={"stderr": stderr})

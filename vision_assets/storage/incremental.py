@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
@@ -42,20 +42,15 @@ def reusable(store: SnapshotStore, staged: Staged, run_id: str) -> Iterator[list
     Those leftovers are removed at the end, as what is of use in them is in what is being written then.
     """
     asset, version = staged.asset, staged.row_version
-    held = store.hold(lambda: store.current(asset), run_id)
-    left = store.adopt(asset, version, run_id)
-    try:
-        yield [*([held[0]] if held and held[0].row_version == version else []), *left]
-    except BaseException:
-        for one in left:
-            store.leave(one)
-        raise
-    else:
-        for one in left:
-            store.discard(one)
-    finally:
-        if held:
-            store.discard(held[1])
+    with ExitStack() as holds:
+        if held := store.hold(lambda: store.current(asset), run_id):
+            holds.callback(store.discard, held[1])
+        left = store.hold_left(asset, version, run_id)
+        for _, hold in left:
+            holds.callback(store.discard, hold)
+        yield [*([held[0]] if held and held[0].row_version == version else []), *(one for one, _ in left)]
+    for one, _ in left:
+        store.discard_left(one)
 
 
 def write_rows(

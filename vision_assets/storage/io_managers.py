@@ -274,7 +274,7 @@ class SequenceFileIOManager(SnapshotIOManager):
 
     def row_settings(self, value: ImageFiles) -> Mapping[str, Any]:
         """Return where the images come from."""
-        return {"source": value.source}
+        return {"source": redact(value.source)}
 
     def read(self, uri: str) -> StoredImages:
         """Return the images of a snapshot."""
@@ -363,10 +363,12 @@ def _run_and_step(context: dg.InputContext | dg.OutputContext) -> tuple[str, str
 
 
 def _config(context: dg.OutputContext) -> dict[str, Any]:
+    """Return the configuration of the asset, as it may be stored and shown."""
     try:
-        return context.step_context.op_config or {}
+        config = context.step_context.op_config or {}
     except dg.DagsterInvariantViolationError:
         return {}
+    return {name: redact(value) if isinstance(value, str) else value for name, value in config.items()}
 
 
 def _started(context: dg.OutputContext) -> float:

@@ -15,7 +15,7 @@ is stored. What a run that died has finished of a table stays beside its marker,
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -290,17 +290,51 @@ class SnapshotStore:
         self._rest(staged)
         self._beat(staged, liveness.ENDED)
 
-    def adopt(self, asset: AssetPath, row_version: str, run_id: str) -> list[Staged]:
-        """Take what dead or failed runs left of an asset, of rows of this version; the newest first.
+    def hold_left(self, asset: AssetPath, row_version: str, run_id: str) -> list[tuple[Staged, Staged]]:
+        """Keep what dead or failed runs left of an asset, of rows of this version; the newest first.
 
-        Until it is discarded or left again, other runs take it for something that is being written.
+        Returns
+        -------
+        list of (Staged, Staged)
+            What is left, and what holds it until discarded. Other runs may hold the same.
         """
-        left = [pending.staged for pending in self._pending(asset) if not pending.alive]
-        adopted = [staged for staged in reversed(left) if staged.row_version == row_version]
-        for staged in adopted:
-            self._files.replace(_marker(staged), self._marker_content(staged, run_id))
-            self._start_beating(staged)
-        return adopted
+        found = []
+        for left in reversed([pending.staged for pending in self._pending(asset) if not pending.alive]):
+            if left.row_version == row_version:
+                hold = self.begin(asset, run_id, {"/".join(asset): left.name})
+                # As in `hold`.
+                if self._is_marked(left):
+                    found.append((left, hold))
+                else:
+                    self.discard(hold)
+        return found
+
+    def discard_left(self, left: Staged) -> None:
+        """Remove what a dead or failed run left, unless another run holds it."""
+        if self._is_held(left):
+            return
+        try:
+            content = self._files.read(_marker(left))
+        except FileNotFoundError:  # another run removes it
+            return
+        self._files.delete(_marker(left))
+        if self._is_held(left):
+            self._files.create(_marker(left), content)
+        else:
+            self.discard(left)
+
+    def _is_held(self, left: Staged) -> bool:
+        return left.name in self._held(left.asset, self._pending(left.asset))
+
+    @staticmethod
+    def _held(asset: AssetPath, pending: "Iterable[_Pending]") -> set[str]:
+        return {p.staged.inputs.get("/".join(asset), "") for p in pending if p.alive}
+
+    def _is_marked(self, staged: Staged) -> bool:
+        try:
+            return bool(self._files.read(_marker(staged)))
+        except FileNotFoundError:
+            return False
 
     def parts(self, made: "Staged | Snapshot") -> dict[str, int]:
         """Return name and size in bytes of the files of a table that are whole.
@@ -418,13 +452,11 @@ class SnapshotStore:
         return snapshot
 
     def _require_marked(self, staged: Staged) -> None:
-        try:
-            self._files.read(_marker(staged))
-        except FileNotFoundError:
+        if not self._is_marked(staged):
             raise UserError(
                 f"{staged.uri} was not stored: this run showed no sign of life for so long that another one "
                 "has removed what it had written. Run again."
-            ) from None
+            )
 
     def _rest(self, staged: Staged) -> None:
         _heart.stop(self._heart_key(staged))
@@ -495,12 +527,16 @@ class SnapshotStore:
         unfinished = [name for name in notes if name.startswith(".")]
         pending = list(self._pending(asset))
         begun = {p.staged.name for p in pending}
-        kept = {p.staged.name for p in pending if p.alive} | set(map(_snapshot_name, self._manifests(asset)))
+        marked = begun | self._held(asset, pending) | set(map(_snapshot_name, self._manifests(asset)))
+        dead = {p.staged.name for p in pending if not p.alive}
+        for left in dead:
+            self.discard_left(self._staged(asset, left))
         # "<snapshot>.…" is what an upload or a removal has not finished.
-        left = [name for name in names if name.partition(".")[0] not in kept]
-        left += [name.removesuffix(_BEAT) for name in beats if name.removesuffix(_BEAT) not in begun]
-        left += [p.staged.name for p in pending if not p.alive]
-        for name in left:
+        unmarked = [
+            name for name in names if name not in marked and name.partition(".")[0] not in marked - dead
+        ]
+        unmarked += [name.removesuffix(_BEAT) for name in beats if name.removesuffix(_BEAT) not in begun]
+        for name in unmarked:
             self.discard(self._staged(asset, name))
         for name in unfinished:
             of_alive = any(p.alive and p.staged.name in name for p in pending)

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,22 @@ def test_delete_removes_files_and_folders_and_minds_nothing_missing(files: Files
     assert files.names("a") == []
     files.delete("a/one")
     files.delete("nothing")
+
+
+def test_a_folder_goes_in_one_step(tmp_path: Path) -> None:
+    files, folder, count = LocalFiles(tmp_path), tmp_path / "a", 300
+    seen = set()
+    for _ in range(5):
+        folder.mkdir()
+        for number in range(count):
+            (folder / str(number)).touch()
+        with ThreadPoolExecutor(1) as pool:
+            removal = pool.submit(files.delete, "a")
+            while not removal.done():
+                with suppress(FileNotFoundError):
+                    seen.add(len(list(folder.iterdir())))
+        removal.result()
+    assert seen <= {count}
 
 
 def test_hidden_files_have_no_size(files: Files) -> None:

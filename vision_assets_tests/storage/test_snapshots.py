@@ -182,16 +182,53 @@ def test_only_dead_runs_leave_something_and_only_of_the_same_rows(store: Snapsho
     failed = store.begin(FEATURES, "failed", {}, "v1")
     for staged in (alive, dead, other, failed):
         write(staged)
-    assert store.adopt(FEATURES, "v1", "next") == []
+    assert store.hold_left(FEATURES, "v1", "next") == []
     die(store, dead)
     die(store, other)
     store.leave(failed)
-    adopted = store.adopt(FEATURES, "v1", "next")
-    assert {left.name for left in adopted} == {dead.name, failed.name}
-    assert store.adopt(FEATURES, "v1", "another") == [], "they are not nobody's any more"
-    assert store.adopt(FEATURES, "v2", "another") == [other]
-    store.leave(adopted[0])
-    assert store.adopt(FEATURES, "v1", "another") == [adopted[0]]
+    assert {left.name for left, _ in store.hold_left(FEATURES, "v1", "next")} == {dead.name, failed.name}
+    assert [left.name for left, _ in store.hold_left(FEATURES, "v2", "next")] == [other.name]
+
+
+def test_what_a_dead_run_left_stays_while_one_of_two_runs_reads_it(store: SnapshotStore) -> None:
+    dead = store.begin(FEATURES, "dead", {}, "v1")
+    write(dead)
+    die(store, dead)
+    ((left, hold),) = store.hold_left(FEATURES, "v1", "one")
+    ((same, other_hold),) = store.hold_left(FEATURES, "v1", "other")
+    assert left.name == same.name == dead.name
+
+    store.discard(hold)
+    store.discard_left(left)
+    store.prune(FEATURES, 1)
+    assert Path(dead.uri, "part-0.parquet").read_bytes() == b"rows"
+
+    store.discard(other_hold)
+    store.discard_left(same)
+    assert not Path(dead.uri).exists()
+    assert store.hold_left(FEATURES, "v1", "late") == []
+
+
+def test_what_a_removal_has_not_finished_goes_at_once(store: SnapshotStore, tmp_path: Path) -> None:
+    make(store)
+    dead = store.begin(FEATURES, "dead", {})
+    write(dead)
+    Path(dead.uri).rename(f"{dead.uri}.0123")
+    die(store, dead)
+    store.prune(FEATURES, 1)
+    assert not [path for path in (tmp_path / "sift_features").rglob("*") if dead.name in path.name]
+
+
+def test_a_snapshot_can_be_read_in_a_block_while_newer_ones_replace_it(store: SnapshotStore) -> None:
+    older = make(store)
+    with store.reading(FEATURES) as snapshot:
+        make(store)
+        store.prune(FEATURES, 1)
+        assert Path(snapshot.uri, "part-0.parquet").read_bytes() == b"rows"
+    assert snapshot == older
+    store.prune(FEATURES, 1)
+    assert not store.has(older)
+    assert not Path(older.uri).exists()
 
 
 def test_what_a_dead_reader_held_is_free_when_the_next_one_comes(
