@@ -8,6 +8,7 @@ import dagster as dg
 
 from vision_assets.errors import UserError, redact, worker_error
 from vision_assets.spark.causes import Cause, find_cause
+from vision_assets.storage.faults import storage_fault
 
 RETRY_POLICY = dg.RetryPolicy(
     max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
@@ -28,7 +29,7 @@ def failures() -> Iterator[None]:
     except UserError as error:
         raise _failure(Cause(str(error), may_pass=False)) from None
     except Exception as error:  # noqa: BLE001 - whatever it is, it has a cause to name
-        if known := worker_error(error):
+        if known := worker_error(error) or storage_fault(error):
             raise _failure(Cause(str(known), may_pass=False)) from None
         raise _failure(find_cause(error)) from _redacted(error)
 

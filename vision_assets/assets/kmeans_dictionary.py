@@ -99,6 +99,7 @@ def _last_progress(context: dg.AssetExecutionContext, checkpoint: Checkpoint) ->
         return Progress.from_bytes(saved) if saved else None
     except ValueError as error:
         context.log.warning(f"what an earlier run has saved is damaged, so the training starts anew: {error}")
+        checkpoint.clear()
         return None
 
 

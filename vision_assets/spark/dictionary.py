@@ -1,5 +1,6 @@
 """The dictionary of visual words: features in, the table `kmeans_dictionary` out."""
 
+import hashlib
 import json
 import math
 import time
@@ -88,12 +89,17 @@ class Progress:
     def to_bytes(self) -> bytes:
         """Write it down, to go on from there."""
         history = json.dumps({"inertia": self.inertia, "seconds": self.seconds}).encode()
-        return history + b"\n" + iteration_to_npz(self.state)
+        saved = history + b"\n" + iteration_to_npz(self.state)
+        return hashlib.sha256(saved).digest() + saved
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Read what `to_bytes` has written; a `ValueError` if it is damaged."""
-        history, _, state = data.partition(b"\n")
+        size = hashlib.sha256().digest_size
+        checksum, saved = data[:size], data[size:]
+        if hashlib.sha256(saved).digest() != checksum:
+            raise ValueError("its checksum is another")
+        history, _, state = saved.partition(b"\n")
         return cls(iteration_from_npz(state), **json.loads(history))
 
 

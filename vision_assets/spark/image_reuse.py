@@ -70,15 +70,17 @@ def plan_images(spark: SparkSession, stamps: pa.Table, stored: Sequence[StoredPa
 def _images(spark: SparkSession, folder: StoredParts) -> pd.DataFrame:
     """File name, part and stamp of the images in a folder."""
     stamps = image_index.read_stamps(spark, folder.uri)
-    if stamps is None:
-        return image_index.read(spark, folder.uri).select("fileName", "part", "stamp").toPandas()
-    found = image_index.scan(spark, [f"{folder.uri}/{name}" for name in folder.sizes])
     try:
-        return found.join(stamps, "fileName", "left").select("fileName", "part", "stamp").toPandas()
+        if stamps is None:
+            found = image_index.read(spark, folder.uri)
+        else:
+            scanned = image_index.scan(spark, [f"{folder.uri}/{name}" for name in folder.sizes])
+            found = scanned.join(stamps, "fileName", "left")
+        return found.select("fileName", "part", "stamp").toPandas()
     except (Py4JJavaError, PySparkException) as error:
         if sequence_file.explain(error, folder.uri) is None:
             raise
-        return pd.DataFrame(columns=["fileName", "part", "stamp"])  # a loss of power has cut a file
+        return pd.DataFrame(columns=["fileName", "part", "stamp"])  # a file is damaged: none is taken over
 
 
 def _unchanged_parts(images: pd.DataFrame, unread: pd.Series, sizes: Mapping[str, int]) -> list[str]:

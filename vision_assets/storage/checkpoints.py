@@ -39,5 +39,10 @@ class Checkpoint:
             if earlier < file:
                 self._files.delete(f"{self._folder}/{earlier}")
 
+    def clear(self) -> None:
+        """Remove what was saved."""
+        for file in self._saved():
+            self._files.delete(f"{self._folder}/{file}")
+
     def _saved(self) -> list[str]:
         return [file for file in self._files.names(self._folder) if file.startswith(f"{self._name}-")]

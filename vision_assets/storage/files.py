@@ -116,6 +116,9 @@ class LocalFiles:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)
+        except OSError as error:  # which names no file if the disk is full
+            error.filename = error.filename or str(target)
+            raise
         finally:
             temporary.unlink(missing_ok=True)
         _sync_folder(target.parent)

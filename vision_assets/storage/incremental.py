@@ -104,7 +104,12 @@ def _counts(
 ) -> dict[str, Any] | None:
     """Count without reading what was taken over, if that is one sound table as it was."""
     snapshot, parts = stored[0]
-    if isinstance(snapshot, Snapshot) and not any(plan.whole[1:]) and len(plan.whole[0]) == len(parts.sizes):
+    taken = len(plan.whole[0])
+    if (
+        isinstance(snapshot, Snapshot)
+        and taken == len(parts.sizes) == snapshot.files
+        and not any(plan.whole[1:])
+    ):
         return add_counts(table, snapshot.counts, observed)
     return None
 
@@ -143,7 +148,8 @@ def write_images(
         What was not taken from the source.
     """
     uri = hadoop_uri(staged.uri)
-    stored = _stored(store, made)
+    # Of an index that is not whole nobody can tell what it lacks.
+    stored = _stored(store, [one for one in made if isinstance(one, Staged) or not store.damage(one)])
     skipped, found = images.skipped, sequence_file.Written(0, Skipped())
     parts, reused, dropped = [list[str]() for _ in stored], 0, 0
     if images.listed:

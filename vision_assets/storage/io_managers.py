@@ -128,6 +128,8 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             else:
                 snapshot = self._hold(store, asset, run_id, step)
             self.data_folder.reads(run_id, step)[snapshot.asset] = snapshot
+            if damage := store.damage(snapshot):
+                raise damage
             context.log.info(f"reading {snapshot.uri}")
             return self.read(hadoop_uri(snapshot.uri))
 

@@ -50,6 +50,10 @@ class _Process:
         return _started(self.pid) == self.started
 
 
+UNKNOWN_PROCESS: Mapping[str, Any] = {"boot": "", "namespace": 0, "pid": 0, "started": 0}
+"""For `may_be_alive`: a process of which only its signs of life are known."""
+
+
 def may_be_alive(process: Mapping[str, Any], beat: str, now: datetime | None = None) -> bool:
     """Tell whether a process may still be at work.
 
@@ -83,6 +87,16 @@ def this_process() -> dict[str, Any]:
 def sign_of_life() -> str:
     """Return what a process writes at every beat."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def is_sign(text: str) -> bool:
+    """Tell whether a text is a sign of life, or says that there will be none."""
+    if text == ENDED:
+        return True
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 class Heart:

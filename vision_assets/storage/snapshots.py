@@ -13,7 +13,10 @@ the manifest is the commit, one new file or object, so neither a failed nor a co
 is stored. What a run that died has finished of a table stays beside its marker, for the next run to use.
 """
 
+import errno
+import hashlib
 import json
+import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +37,13 @@ _CHECKPOINTS = "_checkpoints"
 _PENDING = ".pending"
 _BEAT = ".beat"
 _RUN_ID = 8  # characters of it in the name of a snapshot
+# What is deleted goes by names of files: `..` in one must not lead out of the data folder.
+_NAME = r"[\w-]+"
+_MANIFEST_NAME = re.compile(rf"\d+-{_NAME}\.json", re.ASCII)
+_MARKER_NAME = re.compile(rf"{_NAME}\.pending", re.ASCII)
+_BEAT_NAME = re.compile(rf"{_NAME}\.beat", re.ASCII)
+_CHECKSUM = "checksum"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _heart = liveness.Heart()
 
 AssetPath = tuple[str, ...]
@@ -74,6 +84,9 @@ class Snapshot:
     row_version : str
         Of all that a row depends on besides its image; rows can be taken over from one with the same. Empty
         if they cannot.
+    sizes : dict
+        Name to size in bytes of each file in the folder, those of an index with their folder. Empty if they
+        were not noted.
     """
 
     asset: str
@@ -94,6 +107,7 @@ class Snapshot:
     committed_at: str
     version: str = ""
     row_version: str = ""
+    sizes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -195,9 +209,16 @@ class SnapshotStore:
             self._mark(staged, run_id)
             self._start_beating(staged)
         except Exception as error:
+            with suppress(Exception):
+                self._unmark(staged)
+            advice = (
+                "Make room there, then run again."
+                if isinstance(error, OSError) and error.errno in _NO_ROOM
+                else "Set VISION_ASSETS_DATA to a folder or URI that this user may write to."
+            )
+            cause = str(error).splitlines()[0]
             raise UserError(
-                f"Cannot write to the data folder {self._files.uri('')}: {str(error).splitlines()[0]}. "
-                "Set VISION_ASSETS_DATA to a folder or URI that this user may write to."
+                f"Cannot write to the data folder {self._files.uri('')}: {cause}. {advice}"
             ) from error
         return staged
 
@@ -288,6 +309,8 @@ class SnapshotStore:
     def leave(self, staged: Staged) -> None:
         """Leave what was written of a snapshot for the next run of the asset."""
         self._rest(staged)
+        # The last one goes first: on a full disk there is no other place.
+        self._files.delete(_join(staged.asset, _MANIFESTS, staged.name + _BEAT))
         self._beat(staged, liveness.ENDED)
 
     def hold_left(self, asset: AssetPath, row_version: str, run_id: str) -> list[tuple[Staged, Staged]]:
@@ -339,14 +362,39 @@ class SnapshotStore:
     def parts(self, made: "Staged | Snapshot") -> dict[str, int]:
         """Return name and size in bytes of the files of a table that are whole.
 
-        Of Parquet only files with their end: a loss of power may have cut those of a run that died.
+        Those of a snapshot have the size that they were committed with. Of Parquet that was not committed
+        only files with their end: a loss of power may have cut those of a run that died.
         """
         folder = _folder(made)
+        sizes = self._files.sizes(folder)
+        if isinstance(made, Snapshot) and made.sizes:
+            return {name: size for name, size in sizes.items() if made.sizes.get(name) == size}
         return {
             name: size
-            for name, size in self._files.sizes(folder).items()
+            for name, size in sizes.items()
             if not name.endswith(".parquet") or self._files.tail(f"{folder}/{name}", 4) == b"PAR1"
         }
+
+    def damage(self, snapshot: Snapshot) -> UserError | None:
+        """Return an error that names a file of a snapshot that is gone, or not as long as it was; else None.
+
+        Nothing is read: damage inside of a file shows when somebody reads it.
+        """
+        found = self._sizes(_folder(snapshot))
+        for file, size in snapshot.sizes.items():
+            if found.get(file) != size:
+                fault = f"has {found[file]:,} of {size:,} bytes" if file in found else "is missing"
+                return damaged_file(f"{snapshot.uri}/{file}", fault, bool(snapshot.row_version))
+        return None
+
+    def _sizes(self, folder: str) -> dict[str, int]:
+        """Return path and size of the files of a table and of its index, whose folder has an underscore."""
+        sizes = self._files.sizes(folder)
+        for index in (name for name in self._files.names(folder) if name[0] == "_"):
+            sizes |= {
+                f"{index}/{name}": size for name, size in self._files.sizes(_join((folder,), index)).items()
+            }
+        return sizes
 
     def take_over(self, made: "Staged | Snapshot", names: Mapping[str, str], staged: Staged) -> None:
         """Have files of another snapshot in one that is being written, at the least cost.
@@ -402,11 +450,6 @@ class SnapshotStore:
         """Return the names of the visible files in a snapshot's folder."""
         return list(self._files.sizes(_folder(snapshot)))
 
-    def measure(self, staged: Staged) -> tuple[int, int]:
-        """Return number and total size in bytes of the files that were written."""
-        sizes = self._files.sizes(_folder(staged)).values()
-        return len(sizes), sum(sizes)
-
     def commit(self, staged: Staged, **described: Any) -> Snapshot:
         """Make a written snapshot the current one.
 
@@ -425,7 +468,8 @@ class SnapshotStore:
         UserError
             If another run took this one for dead, because it gave no sign of life for too long.
         """
-        files, size = self.measure(staged)
+        sizes = self._sizes(_folder(staged))
+        of_table = [size for file, size in sizes.items() if "/" not in file]
         self._require_marked(staged)
         newest = self.current(staged.asset)
         snapshot = Snapshot(
@@ -434,13 +478,15 @@ class SnapshotStore:
             sequence=newest.sequence + 1 if newest else 1,
             uri=staged.uri,
             inputs=staged.inputs,
-            files=files,
-            bytes=size,
+            files=len(of_table),
+            bytes=sum(of_table),
             committed_at=liveness.sign_of_life(),
             row_version=staged.row_version,
+            sizes=sizes,
             **described,
         )
-        content = _to_json({key: value for key, value in asdict(snapshot).items() if key != "uri"})
+        stored = {key: value for key, value in asdict(snapshot).items() if key != "uri"}
+        content = _to_json(stored | {_CHECKSUM: _checksum(stored)})
         manifest = _join(staged.asset, _MANIFESTS, _manifest(snapshot))
         self._files.create(manifest, content)
         try:
@@ -523,7 +569,7 @@ class SnapshotStore:
         # In this order: a snapshot has its marker before anything else, and its manifest before that goes.
         names = [name for name in self._files.names(_join(asset)) if name[0] not in "._"]
         notes = self._files.names(_join(asset, _MANIFESTS))
-        beats = [name for name in notes if name.endswith(_BEAT)]
+        beats = [name for name in notes if _BEAT_NAME.fullmatch(name)]
         unfinished = [name for name in notes if name.startswith(".")]
         pending = list(self._pending(asset))
         begun = {p.staged.name for p in pending}
@@ -548,16 +594,15 @@ class SnapshotStore:
         if f"{_PENDING}." not in unfinished:
             return False
         try:
-            marker = json.loads(self._files.read(_join(asset, _MANIFESTS, unfinished)))
+            marker = self._read_marker(_join(asset, _MANIFESTS, unfinished))
         except FileNotFoundError:
             return False
-        except ValueError:  # nobody can tell whose it is
-            return True
-        return liveness.may_be_alive(marker["process"], marker["startedAt"])
+        # If it is not whole, nobody can tell whose it is.
+        return marker is _DAMAGED or liveness.may_be_alive(marker["process"], marker["startedAt"])
 
     def _manifests(self, asset: AssetPath) -> list[str]:
         names = self._files.names(_join(asset, _MANIFESTS))
-        return [name for name in names if name.endswith(".json") and not name.startswith(".")]
+        return [name for name in names if _MANIFEST_NAME.fullmatch(name)]
 
     def _matching(self, asset: AssetPath, part: str) -> list[Snapshot]:
         """Snapshots whose manifest has this in its name; damage to others does no harm."""
@@ -572,13 +617,16 @@ class SnapshotStore:
         path = _join(asset, _MANIFESTS, manifest)
         try:
             stored = json.loads(self._files.read(path))
+            checksum = stored.pop(_CHECKSUM, None)  # as all with a default not there from the beginning
             known = {
                 f.name: stored[f.name]
                 for f in fields(Snapshot)
-                # Those with a default were not there from the beginning.
-                if f.name != "uri" and (f.default is MISSING or f.name in stored)
+                if f.name != "uri" and (f.name in stored or f.default is f.default_factory is MISSING)
             }
-        except (ValueError, KeyError, TypeError) as error:
+            _require(checksum in (None, _checksum(stored)), "its checksum is another")
+            _require(known["asset"] == "/".join(asset), "it is of another asset")
+            _require(known["name"] == _snapshot_name(manifest), "it is of another snapshot")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"The manifest {self._files.uri(path)} is damaged ({error}). "
                 "Remove it to go back to the snapshot before it."
@@ -587,9 +635,9 @@ class SnapshotStore:
 
     def _pending(self, asset: AssetPath) -> "Iterator[_Pending]":
         for name in self._files.names(_join(asset, _MANIFESTS)):
-            if name.endswith(_PENDING) and not name.startswith("."):
+            if _MARKER_NAME.fullmatch(name):
                 try:
-                    marker = json.loads(self._files.read(_join(asset, _MANIFESTS, name)))
+                    marker = self._read_marker(_join(asset, _MANIFESTS, name))
                 except FileNotFoundError:  # its run has ended meanwhile
                     continue
                 staged = replace(
@@ -601,14 +649,31 @@ class SnapshotStore:
                     staged, liveness.may_be_alive(marker["process"], self._last_beat(staged, marker))
                 )
 
+    def _read_marker(self, path: str) -> Mapping[str, Any]:
+        """Return what a marker says, or `_DAMAGED`."""
+        try:
+            marker = json.loads(self._files.read(path))
+            is_whole = (
+                marker.keys() >= _DAMAGED.keys() and marker["process"].keys() == _DAMAGED["process"].keys()
+            )
+        except (ValueError, AttributeError):
+            return _DAMAGED
+        return marker if is_whole else _DAMAGED
+
     def _last_beat(self, staged: Staged, marker: Mapping[str, Any]) -> str:
         try:
-            # Empty while it is being written, on storage without atomic replacement.
-            sign = self._files.read(_join(staged.asset, _MANIFESTS, staged.name + _BEAT)).decode()
-            return sign or liveness.sign_of_life()
+            sign = self._files.read(_join(staged.asset, _MANIFESTS, staged.name + _BEAT)).decode(
+                errors="replace"
+            )
         except FileNotFoundError:
-            started: str = marker["startedAt"]
-            return started
+            sign = marker["startedAt"]
+        if liveness.is_sign(sign):
+            return sign
+        now = liveness.sign_of_life()
+        if sign or marker is _DAMAGED:  # else it may be being written, on storage without atomic replacement
+            # Whoever is alive will show another sign in time.
+            self._beat(staged, now)
+        return now
 
     def _walk(self, folder: AssetPath) -> Iterator[AssetPath]:
         try:
@@ -664,6 +729,40 @@ class _Pending:
     alive: bool
 
 
+_DAMAGED: Mapping[str, Any] = {
+    "inputs": {},
+    "rowVersion": "",
+    "startedAt": "",
+    "process": liveness.UNKNOWN_PROCESS,
+}
+"""In place of a marker that cannot be read: signs of life alone tell whether somebody is at work."""
+
+
+def damaged_file(file: str, fault: str, row_wise: bool) -> UserError:
+    """Make the error for a damaged file of a snapshot.
+
+    Parameters
+    ----------
+    file : str
+        Its path or URI: ``<data>/<asset>/<snapshot>/<file>``.
+    fault : str
+        What is wrong with it, such as ``is missing``.
+    row_wise : bool
+        Whether the asset takes over rows from earlier snapshots, unless it is told not to.
+
+    Returns
+    -------
+    UserError
+    """
+    parts = file.split("/")
+    *folder, asset, name = parts[:-2] if parts[-2][0] == "_" else parts[:-1]
+    manifest = "/".join((*folder, asset, _MANIFESTS, f"*-{name}.json"))
+    return UserError(
+        f"{file} {fault}. Materialize {asset} again{' with `full_refresh: true`' if row_wise else ''}, or "
+        f"remove {manifest} to go back to the snapshot before it."
+    )
+
+
 def _folder(made: Staged | Snapshot) -> str:
     asset = made.asset if isinstance(made, Staged) else made.asset.split("/")
     return _join(asset, made.name)
@@ -683,6 +782,15 @@ def _snapshot_name(manifest: str) -> str:
 
 def _join(asset: Sequence[str], *names: str) -> str:
     return "/".join((*asset, *names))
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
+
+
+def _checksum(stored: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(stored, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _to_json(value: Mapping[str, Any]) -> bytes:
