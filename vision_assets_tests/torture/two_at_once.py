@@ -263,7 +263,7 @@ class World:
             expected = self._expected[self.source.is_whole][asset]
             assert asset not in made or is_equal(whole[-1], expected), f"{asset} has other rows"
         self._check_order()
-        left = leftovers(self.data, self._store)
+        left = leftovers(self.data, self._store, ASSETS)
         assert not left, f"left: {left}"
 
     def _check_order(self) -> None:
