@@ -556,10 +556,11 @@ class SnapshotStore:
             return None
         self._mark(staged, "")
         self._files.delete(path)
-        if not self._unnamed(asset, [manifest]):
+        is_read = not self._unnamed(asset, [manifest])
+        if is_read:
             self._files.create(path, content)
         self.discard(staged)
-        return staged.name
+        return None if is_read else staged.name
 
     def _staged(self, asset: AssetPath, name: str) -> Staged:
         return Staged(asset, name, self._files.uri(_join(asset, name)))

@@ -390,7 +390,7 @@ def test_what_is_removed_stays_if_somebody_begins_to_read_it(
         delete(files, path)
 
     monkeypatch.setattr(LocalFiles, "delete", read_first)
-    store.prune(FEATURES, 1)
+    assert store.prune(FEATURES, 1) == []
     assert store.snapshots(FEATURES)[0] == older
     assert Path(older.uri).exists()
 
