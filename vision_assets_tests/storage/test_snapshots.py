@@ -237,11 +237,11 @@ def test_what_a_dead_reader_held_is_free_when_the_next_one_comes(
 ) -> None:
     make(store)
     notes = tmp_path / "sift_features" / "_snapshots"
-    held = [store.hold(lambda: store.current(FEATURES), f"reader {number}") for number in range(2)]
+    held = [store.hold(lambda: store.current(FEATURES), f"reader{number}") for number in range(2)]
     assert held[0]
     assert held[1]
     die(store, held[0][1])
-    third = store.hold(lambda: store.current(FEATURES), "reader 3")
+    third = store.hold(lambda: store.current(FEATURES), "reader3")
     assert third
     assert {path.stem for path in notes.glob("*.pending")} == {held[1][1].name, third[1].name}
     assert {path.stem for path in notes.glob("*.beat")} == {held[1][1].name, third[1].name}
