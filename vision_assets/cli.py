@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vision_assets import settings
-from vision_assets.errors import UserError
+from vision_assets.errors import UserError, no_permission
 from vision_assets.storage.snapshots import AssetPath, Snapshot, SnapshotStore, open_store
 from vision_assets.vision.formats import DEFAULT_PATTERNS
 
@@ -47,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options)
     except BrokenPipeError:  # the reader, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except PermissionError as error:
+        print(no_permission(error.filename), file=sys.stderr)
+        return 1
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

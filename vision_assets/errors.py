@@ -47,3 +47,8 @@ def redact(text: str) -> str:
         With `***` in their places: ``s3a://***@bucket/images``.
     """
     return _SECRET.sub(r"\1***", _USER_INFO.sub("***", text))
+
+
+def no_permission(file: str) -> UserError:
+    """Make the error for a file or folder that this user may not use."""
+    return UserError(f"{file}: permission denied. Allow this user to read and write there, then run again.")

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from pyspark.sql import SparkSession
 
-from vision_assets.errors import UserError
+from vision_assets.errors import UserError, no_permission
 from vision_assets.spark.tables import TABLES
 from vision_assets.storage.snapshots import damaged_file
 
@@ -37,6 +37,8 @@ def storage_fault(error: Exception) -> UserError | None:
     UserError or None
         None if the cause is another.
     """
+    if isinstance(error, PermissionError):
+        return no_permission(error.filename)
     text = f"{error}\n{getattr(error, '_stackTrace', None) or ''}\n"
     if found := _NO_ROOM.search(text):
         return UserError(f"{found[0]}: {_full_folder(text)} is full. Make room there, then run again.")
@@ -48,19 +50,19 @@ def storage_fault(error: Exception) -> UserError | None:
 def _full_folder(text: str) -> str:
     session = SparkSession.getActiveSession()
     configured = session.conf.get("spark.local.dir", None) if session else None
-    temporary = f"Spark's temporary folder {os.environ.get('SPARK_LOCAL_DIRS') or configured or tempfile.gettempdir()}"
+    temporary = os.environ.get("SPARK_LOCAL_DIRS") or configured or tempfile.gettempdir()
     if _IN_TEMPORARY_FOLDER.search(text):
-        return temporary
+        return f"Spark's temporary folder {temporary}"
     if found := _FILE_WITHOUT_ROOM.search(text):
         return f"the disk of {found[1] or found[2] or found[3]}"
-    return f"the data folder or {temporary}"
+    return f"the data folder or Spark's temporary folder {temporary}"
 
 
 def _unreadable(uri: str, asset: str, text: str) -> UserError:
     file = re.sub("^file:/+", "/", uri)
     cause = found[1] if (found := _LAST_CAUSE.search(text)) else "it is damaged"
     if "Permission denied" in cause:
-        return UserError(f"{file} cannot be read (permission denied). Allow this user to, then run again.")
+        return no_permission(file)
     table = TABLES.get((asset,))
     row_wise = table is not None and table.key == "fileName"
     return damaged_file(file, f"cannot be read ({cause.replace(uri, 'it')})", row_wise)

@@ -9,7 +9,9 @@ import pytest
 
 from vision_assets.errors import UserError
 from vision_assets.storage.files import LocalFiles
+from vision_assets.storage.liveness import SILENT_FOR
 from vision_assets.storage.snapshots import Snapshot, SnapshotStore, Staged
+from vision_assets_tests.small_disks import require_root, resize, small_disk
 
 FEATURES = ("sift_features",)
 WORDS = ("kmeans_dictionary",)
@@ -475,6 +477,114 @@ def test_damage_to_an_older_manifest_does_not_harm_what_is_newer(
     (tmp_path / "sift_features" / "_snapshots" / f"0000000001-{older.name}.json").write_bytes(b"{")
     assert store.current(FEATURES) == store.input_of(words, FEATURES) == newer
     assert store.of_run(FEATURES, "other") is None
+
+
+@pytest.mark.parametrize("changed", [{"name": "../../x"}, {"asset": "../x"}, {"rows": 5}, {"sizes": None}])
+def test_a_manifest_that_says_what_was_not_committed_is_damaged(
+    store: SnapshotStore, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    made = make(store)
+    manifest = tmp_path / "sift_features" / "_snapshots" / f"0000000001-{made.name}.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | changed))
+    with pytest.raises(UserError, match="is damaged"):
+        store.current(FEATURES)
+
+
+def test_no_name_leads_pruning_out_of_the_data_folder(tmp_path: Path) -> None:
+    (tmp_path / "of somebody else").touch()
+    store = SnapshotStore(LocalFiles(tmp_path / "data"))
+    made = make(store)
+    notes = tmp_path / "data" / "sift_features" / "_snapshots"
+    manifest = next(notes.glob("*.json"))
+    content = json.loads(manifest.read_text())
+    for name in ("0000000000-...json", "0000000000-.json", "0000000000-x...json", "...pending", ".pending"):
+        (notes / name).write_text(json.dumps(content | {"name": "../.."}))
+    for name in ("...beat", ".beat"):
+        (notes / name).write_text("ended")
+    store.prune(FEATURES, 1)
+    assert (tmp_path / "of somebody else").exists()
+    assert Path(made.uri, "part-0.parquet").exists()
+    assert store.current(FEATURES) == made
+
+
+MARKERS = [
+    b"",
+    b"{",
+    b"[]",
+    b"{}",
+    b"\xff\x00",
+    b'{"inputs": {}, "rowVersion": "", "startedAt": "", "process": {}}',
+]
+
+
+@pytest.mark.parametrize("damage", MARKERS)
+def test_of_a_damaged_marker_the_signs_of_life_tell(
+    store: SnapshotStore, tmp_path: Path, damage: bytes
+) -> None:
+    made = make(store)
+    notes = tmp_path / "sift_features" / "_snapshots"
+    alive, dead = store.begin(FEATURES, "alive", {}, "v1"), store.begin(FEATURES, "dead", {}, "v1")
+    for staged in (alive, dead):
+        write(staged)
+        (notes / f"{staged.name}.pending").write_bytes(damage)
+    (notes / f"{dead.name}.beat").write_text((datetime.now(UTC) - SILENT_FOR).isoformat())
+    assert store.adopt(FEATURES, "v1", "next") == []
+    store.prune(FEATURES, 1)
+    assert Path(alive.uri).exists()
+    assert not Path(dead.uri).exists()
+    assert not list(notes.glob(f"{dead.name}*"))
+    assert store.current(FEATURES) == made
+    assert commit(store, alive) == store.current(FEATURES)
+
+
+@pytest.mark.parametrize("beat", [None, b"", b"\x00\xff", b"yesterday", b"2020-01-01"])
+def test_who_shows_no_sign_that_can_be_read_gets_time_for_another(
+    store: SnapshotStore, tmp_path: Path, beat: bytes | None
+) -> None:
+    notes = tmp_path / "sift_features" / "_snapshots"
+    staged = store.begin(FEATURES, "run", {})
+    write(staged)
+    (notes / f"{staged.name}.pending").write_bytes(b"{")
+    sign = notes / f"{staged.name}.beat"
+    sign.unlink() if beat is None else sign.write_bytes(beat)
+    store.prune(FEATURES, 1)
+    assert Path(staged.uri).exists()
+    given = datetime.fromisoformat(sign.read_text())
+    sign.write_text((given - SILENT_FOR).isoformat())
+    store.prune(FEATURES, 1)
+    assert not Path(staged.uri).exists()
+    assert list(notes.iterdir()) == []
+
+
+def test_damage_that_shows_without_reading(store: SnapshotStore) -> None:
+    made = make(store)
+    part = Path(made.uri, "part-0.parquet")
+    assert store.damage(made) is None
+    part.write_bytes(b"row")
+    assert f"{part} has 3 of 4 bytes. Materialize sift_features again, or remove" in str(store.damage(made))
+    assert store.parts(made) == {}
+    part.unlink()
+    assert f"{part} is missing." in str(store.damage(made))
+
+
+def test_what_fails_for_want_of_room_is_left_all_the_same(tmp_path: Path) -> None:
+    require_root()
+    with small_disk(tmp_path / "disk", 64):
+        store = SnapshotStore(LocalFiles(tmp_path / "disk"))
+        older, staged = make(store), store.begin(FEATURES, "run", {}, "v1")
+        write(staged)
+        with pytest.raises(OSError, match="No space left"):
+            Path(staged.uri, "part-1").write_bytes(bytes(2**17))
+        with pytest.raises(OSError, match=r"No space left on device: '.*/_snapshots/.*\.json'"):
+            commit(store, staged)
+        store.leave(staged)
+        assert store.current(FEATURES) == older
+        with pytest.raises(UserError, match="Make room there"):
+            store.begin(FEATURES, "another", {})
+        resize(tmp_path / "disk", 256)
+        assert store.adopt(FEATURES, "v1", "next") == [staged]
+        notes = list((tmp_path / "disk" / "sift_features" / "_snapshots").iterdir())
+        assert len(notes) == 3, "the manifest, a marker and a beat"
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
