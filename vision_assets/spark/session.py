@@ -128,7 +128,7 @@ def start_jvm(config: dict[str, str]) -> None:
     if config["spark.master"].startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    # These stand in the JVM's command line, which all users of the machine can read; the session gets the rest.
+    # All users of the machine can read the JVM's command line. The session gets the rest.
     shown = [(name, value) for name, value in config.items() if not _SECRET.search(name)]
     conf = SparkConf(loadDefaults=False).setAll(shown)
     reading, writing = os.pipe()

@@ -18,6 +18,7 @@ from vision_assets_tests.browser.dagster_page import (
     chromium,
     serving,
 )
+from vision_assets_tests.sockets import Socket, watched
 
 # On the default configuration, 1,000 words, which is what the plain button runs: 34,000 descriptors.
 IMAGES_PER_CLASS = 8
@@ -61,11 +62,19 @@ def dagster(server: Server) -> Iterator[DagsterPage]:
 
 
 @pytest.fixture(scope="module")
-def run(dagster: DagsterPage) -> str:
+def sockets() -> set[Socket]:
+    """What the server's processes have listened on during `run`."""
+    return set()
+
+
+@pytest.fixture(scope="module")
+def run(dagster: DagsterPage, sockets: set[Socket]) -> str:
     """The run that Materialize all starts, after its success."""
     dagster.open_graph()
-    run = dagster.launch("Materialize all")
-    assert dagster.outcome() == "Success"
+    with watched(dagster.server.processes) as found:
+        run = dagster.launch("Materialize all")
+        assert dagster.outcome() == "Success"
+    sockets |= found
     return run
 
 

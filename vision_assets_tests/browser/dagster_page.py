@@ -148,7 +148,9 @@ def serving(folder: Path, source: Path | str, **environment: str) -> Iterator["S
             yield server
         finally:
             _stop(process)
-    wait_until(lambda: not server.processes(), _STOP_SECONDS, f"still there: {server.processes()}")
+    wait_until(
+        lambda: not server.processes(), _STOP_SECONDS, f"still there: {list(server.processes().values())}"
+    )
 
 
 class Server(NamedTuple):
@@ -206,14 +208,15 @@ class Server(NamedTuple):
             if label.startswith(PICTURE_PREFIX)
         }
 
-    def processes(self) -> list[str]:
-        """Return the command lines of all processes that this server has started, where /proc tells."""
+    def processes(self) -> dict[int, str]:
+        """Return ids and command lines of all processes that this server has started, where /proc tells."""
         mark = f"DAGSTER_HOME={self.home}\0".encode()
-        found = []
+        found = {}
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 if mark in (process / "environ").read_bytes():
-                    found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:200])
+                    line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    found[int(process.name)] = line[:200]
             except OSError:  # another user's, or gone
                 continue
         return found

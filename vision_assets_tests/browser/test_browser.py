@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
@@ -10,8 +11,9 @@ from playwright.sync_api import expect
 
 from vision_assets.definitions import defs
 from vision_assets_tests.assets.test_pictures import PICTURES
-from vision_assets_tests.browser.dagster_page import DagsterPage
+from vision_assets_tests.browser.dagster_page import DagsterPage, Server
 from vision_assets_tests.pipeline import Pipeline
+from vision_assets_tests.sockets import Socket
 
 GRAPH = defs.resolve_asset_graph()
 ASSETS = sorted(key.to_user_string() for key in GRAPH.get_all_asset_keys())
@@ -28,6 +30,13 @@ def test_after_materialize_all_every_asset_is_green(dagster: DagsterPage) -> Non
     dagster.open_graph()
     for asset in ASSETS:
         expect(dagster.page.get_by_role("button", name=f"run_success {asset}")).to_be_visible()
+
+
+@pytest.mark.usefixtures("run")
+def test_dagster_and_a_run_listen_on_loopback_alone(server: Server, sockets: set[Socket]) -> None:
+    assert urlsplit(server.url).port in {found.port for found in sockets}
+    assert len({found.port for found in sockets if found.program == "java"}) >= 3
+    assert not [found for found in sockets if not found.address.is_loopback]
 
 
 @every_asset

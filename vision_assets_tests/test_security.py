@@ -1,0 +1,312 @@
+"""Nothing comes in from the network, no code from the data folder, no path from a key; no secret goes out."""
+
+import ast
+import io
+import os
+import pickle
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from pyspark.sql import SparkSession
+
+import vision_assets
+from vision_assets import prediction, settings
+from vision_assets.assets.kmeans_dictionary import KMeansDictionaryConfig
+from vision_assets.errors import UserError
+from vision_assets.spark import sequence_file
+from vision_assets.spark.image_files import ImageFiles, Patterns, Skipped
+from vision_assets.storage.versions import table_version
+from vision_assets_tests.pipeline import UP_TO_ENCODINGS, WORDS, Pipeline
+from vision_assets_tests.sockets import Socket, watched
+from vision_assets_tests.torture.kills import processes
+from vision_assets_tests.vision import images
+
+ROOT = Path(__file__).parents[1]
+
+# ---------------------------------------------------------------------------- a run with secrets, looked at
+
+ACCESS_KEY = "AKIAFAKE"
+SECRETS = ("SecretOfTheUri", "SecretOfTheRun", "SecretOfTheConf", "SecretOfTheEnvironment")
+URI_SECRET, RUN_SECRET, CONF_SECRET, ENVIRONMENT_SECRET = SECRETS
+AUTHORITY = f"{ACCESS_KEY}:{URI_SECRET}@bucket"
+
+
+class Looked(NamedTuple):
+    """What was seen of a run, by others on the machine and afterwards."""
+
+    output: str
+    events: str
+    data: Path
+    sockets: set[Socket]
+    command_lines: str
+    ui_port: int
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def looked(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Looked:
+    """A run of a user whose Spark has a page, and whose images lie on a storage that takes a key."""
+    folder = tmp_path_factory.mktemp("looked")
+    home, conf, data, port = folder / "home", folder / "conf", folder / "data", free_port()
+    for made in (home, conf):
+        made.mkdir()
+    shutil.copy(ROOT / "dagster.yaml", home)
+    (conf / "spark-defaults.conf").write_text(
+        f"spark.ui.enabled true\nspark.ui.port {port}\nspark.hadoop.fs.s3a.session.token {CONF_SECRET}\n"
+    )
+    # A file system that takes any name and key, as S3's own is not part of PySpark.
+    mount = f"spark.hadoop.fs.viewfs.mounttable.{AUTHORITY}.link./images"
+    spark_config = {"spark.hadoop.fs.s3a.secret.key": RUN_SECRET, mount: image_folder.as_uri()}
+    ops: dict[str, Any] = {
+        "image_seqfile": {"config": {"source": f"viewfs://{AUTHORITY}/images"}},
+        "kmeans_dictionary": {"config": {"k": WORDS}},
+    }
+    config = folder / "run.yaml"
+    config.write_text(
+        yaml.safe_dump({"ops": ops, "resources": {"pyspark": {"config": {"spark_config": spark_config}}}})
+    )
+    environment = os.environ | {
+        settings.DATA: str(data),
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": ENVIRONMENT_SECRET,
+        "DAGSTER_HOME": str(home),
+        "PYTHONWARNINGS": "ignore::FutureWarning",
+        "SPARK_CONF_DIR": str(conf),
+    }
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "vision_assets.definitions"]
+    with (folder / "output").open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--select", ",".join(UP_TO_ENCODINGS), "-c", str(config)],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        command_lines: set[str] = set()
+
+        def seen() -> Iterator[int]:
+            for pid, command_line in processes(process.pid):
+                command_lines.add(command_line)
+                yield pid
+
+        with watched(seen) as sockets:
+            status = process.wait()
+    text = (folder / "output").read_text()
+    assert status == 0, text[-3000:]
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        (run,) = instance.get_runs()
+        events = "\n".join(dg.serialize_value(event) for event in instance.all_logs(run.run_id))
+    return Looked(text, events, data, sockets, "\n".join(command_lines), port)
+
+
+def test_a_local_run_listens_on_loopback_alone(looked: Looked) -> None:
+    ports = {found.port for found in looked.sockets if found.program == "java"}
+    assert looked.ui_port in ports
+    assert len(ports) >= 4, "Spark's page, driver, block manager, gateway"
+    assert not [found for found in looked.sockets if not found.address.is_loopback]
+
+
+def test_no_secret_is_in_the_output_the_events_or_the_command_lines(looked: Looked) -> None:
+    assert "viewfs://***@bucket/images" in looked.output
+    assert "viewfs://***@bucket/images" in looked.events
+    for secret in SECRETS:
+        assert secret not in looked.output
+        assert secret not in looked.events
+        # The mount in this test has the key in its name.
+        shown = looked.command_lines.replace(f"mounttable.{AUTHORITY}.link", "")
+        assert secret not in shown
+
+
+def test_no_secret_is_in_the_data_folder(looked: Looked) -> None:
+    files = [path for path in looked.data.rglob("*") if path.is_file()]
+    assert len(files) > 8
+    for file in files:
+        content = file.read_bytes()
+        assert not [secret for secret in SECRETS if secret.encode() in content], file
+    assert Pipeline(looked.data).current("image_seqfile").config["source"] == "viewfs://***@bucket/images"
+
+
+# ------------------------------------------------------------------------------------------------ pickles
+
+
+REFRESHED = ("sift_features", "bow_encodings")
+
+
+class Bomb:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self._folder),)
+
+
+def npz_of(bomb: Bomb, names: list[str]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **{name: np.array([bomb], dtype=object) for name in names})  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def classified(tmp_path_factory: pytest.TempPathFactory, filled: Pipeline) -> Pipeline:
+    data = tmp_path_factory.mktemp("classified") / "data"
+    shutil.copytree(filled.data, data)
+    pipeline = Pipeline(data)
+    pipeline.run(None, "image_classifier", image_classifier={"splits": 1, "max_iter": 5})
+    return pipeline
+
+
+@pytest.fixture
+def copy(classified: Pipeline, tmp_path: Path) -> Pipeline:
+    shutil.copytree(classified.data, tmp_path / "data")
+    return Pipeline(tmp_path / "data")
+
+
+def test_the_bomb_is_one(tmp_path: Path) -> None:
+    pickle.loads(pickle.dumps(Bomb(tmp_path / "exploded")))
+    assert (tmp_path / "exploded").exists()
+    np.load(io.BytesIO(npz_of(Bomb(tmp_path / "again"), ["x"])), allow_pickle=True)["x"]
+    assert (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize(
+    ("asset", "reader"),
+    [
+        ("image_seqfile", "sift_features"),
+        ("sift_features", "kmeans_dictionary"),
+        ("kmeans_dictionary", "bow_encodings"),
+        ("bow_encodings", "image_classifier"),
+        ("image_classifier", "classification_report"),
+    ],
+)
+def test_no_table_is_unpickled(copy: Pipeline, tmp_path: Path, asset: str, reader: str) -> None:
+    bomb = Bomb(tmp_path / "exploded")
+    files = [path for path in Path(copy.current(asset).uri).rglob("*") if path.is_file()]
+    assert files
+    for file in files:
+        names = np.load(file).files if file.suffix == ".npz" else []
+        file.write_bytes(npz_of(bomb, names) if names else pickle.dumps(bomb))
+
+    copy.run(None, reader, fail=True, **{reader: {"full_refresh": True}} if reader in REFRESHED else {})
+    if asset in {"kmeans_dictionary", "image_classifier"}:
+        with pytest.raises(UserError, match="cannot be read"):
+            prediction.predict([], data_folder=copy.data)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_no_images_are_unpickled(copy: Pipeline, tmp_path: Path) -> None:
+    for part in Path(copy.current("image_seqfile").uri).glob("part-*"):
+        part.write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
+    copy.run(None, "sift_features", fail=True, sift_features={"full_refresh": True})
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_no_manifest_is_unpickled(copy: Pipeline, tmp_path: Path) -> None:
+    for manifest in copy.data.rglob("_snapshots/*.json"):
+        manifest.write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
+    with pytest.raises(UserError, match="damaged"):
+        prediction.predict([], data_folder=copy.data)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_no_checkpoint_is_unpickled(
+    copy: Pipeline, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    current, options = copy.current("kmeans_dictionary"), KMeansDictionaryConfig(k=WORDS).model_dump()
+    features = {"sift_features": copy.current("sift_features")}
+    name = table_version(current.code_version, options, features)
+    names = ["index", "centers", "counts", "sums", "squareSums", "moved"]
+    checkpoint = copy.store.checkpoint(("kmeans_dictionary",), name)
+    checkpoint.save(1, npz_of(Bomb(tmp_path / "exploded"), names))
+
+    copy.run(None, "kmeans_dictionary")
+
+    assert "so the training starts anew" in capfd.readouterr().err
+    assert copy.current("kmeans_dictionary").version == current.version
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_no_extension_type_is_unpickled(copy: Pipeline, tmp_path: Path) -> None:
+    """PyArrow made its own from pickles up to version 14."""
+    bomb = pickle.dumps(Bomb(tmp_path / "exploded"))
+    metadata = {b"ARROW:extension:name": b"arrow.py_extension_type", b"ARROW:extension:metadata": bomb}
+    for file in Path(copy.current("kmeans_dictionary").uri).iterdir():
+        table = pq.read_table(file)
+        schema = pa.schema([field.with_metadata(metadata) for field in table.schema])
+        pq.write_table(table.cast(schema), file)
+    prediction.predict([], data_folder=copy.data)
+    pd.read_parquet(copy.current("kmeans_dictionary").uri)
+    assert not (tmp_path / "exploded").exists()
+
+
+RUN_CODE = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+CALLS = {"eval", "exec", "pickleFile", "read_pickle", "saveAsPickleFile", "unsafe_load", "objectFile"}
+
+
+@pytest.mark.parametrize(
+    "file", sorted(Path(vision_assets.__file__).parent.rglob("*.py")), ids=lambda f: f.name
+)
+def test_no_module_reads_what_can_run_code(file: Path) -> None:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = {alias.name for alias in node.names} | {getattr(node, "module", "")}
+            assert not RUN_CODE & {str(name).split(".")[0] for name in names}
+        if isinstance(node, ast.Call):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            assert called not in CALLS
+            if ast.unparse(node.func) in {"np.load", "numpy.load"}:
+                assert "allow_pickle=False" in ast.unparse(node)
+
+
+# --------------------------------------------------------------------------------------------------- keys
+
+
+def test_keys_are_no_paths(spark: SparkSession, tmp_path: Path) -> None:
+    """Of archives see `vision_assets_tests.torture.test_archives`; here of a SequenceFile of somebody's."""
+    inside = tmp_path / "deep" / "in"
+    keys = [
+        "../../up.jpg",
+        "../../../../../../../../tmp/up.jpg",
+        f"{tmp_path}/absolute.jpg",
+        f"file://{tmp_path}/uri.jpg",
+        "nul\0../../x.jpg",
+        "..",
+        "../",
+        "c:\\..\\..\\back.jpg",
+        "a/" * 300 + "long.jpg",
+    ]
+    pairs = [(key, images.jpeg(images.colored(seed=number))) for number, key in enumerate(keys)]
+    source = ImageFiles("test", Patterns(["*"]), len(pairs), Skipped(), by_driver=lambda: iter(pairs))
+    sequence_file.write(spark, source, str(inside / "source"))
+    pipeline = Pipeline(inside / "data")
+
+    pipeline.run(inside / "source", pictures=True, image_seqfile={"patterns": ["*"]})
+
+    assert set(pipeline.table("bow_encodings")["fileName"]) == set(keys)
+    assert {path.name for path in tmp_path.iterdir()} == {"deep"}
+    assert {path.name for path in inside.parent.iterdir()} == {"in"}
+    assert {path.name for path in inside.iterdir()} == {"source", "data"}
+    assert {path.name for path in (inside / "data").iterdir()} == set(UP_TO_ENCODINGS)
+    for asset in UP_TO_ENCODINGS:
+        folder = Path(pipeline.current(asset).uri)
+        assert {path.name for path in folder.parent.iterdir()} == {folder.name, "_snapshots"}
+        assert all(path.name.startswith(("part-", "_index", "stamps")) for path in folder.iterdir())
