@@ -31,9 +31,10 @@ def listening(pids: Iterable[int]) -> set[Socket]:
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             _, local, _, state, *_, inode = line.split()[:10]
-            if state == _LISTENING and (program := programs.get(f"socket:[{inode}]")):
+            owner = programs.get(f"socket:[{inode}]")
+            if state == _LISTENING and owner:
                 address, port = local.split(":")
-                found.add(Socket(program, _address(address), int(port, 16)))
+                found.add(Socket(owner, _address(address), int(port, 16)))
     return found
 
 

@@ -27,7 +27,7 @@ from vision_assets.assets.kmeans_dictionary import KMeansDictionaryConfig
 from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
 from vision_assets.spark.image_files import ImageFiles, Patterns, Skipped
-from vision_assets.storage.versions import table_version
+from vision_assets.storage.versions import version_of
 from vision_assets_tests.pipeline import UP_TO_ENCODINGS, WORDS, Pipeline
 from vision_assets_tests.sockets import Socket, watched
 from vision_assets_tests.torture.kills import processes
@@ -206,7 +206,8 @@ def test_no_table_is_unpickled(copy: Pipeline, tmp_path: Path, asset: str, reade
         names = np.load(file).files if file.suffix == ".npz" else []
         file.write_bytes(npz_of(bomb, names) if names else pickle.dumps(bomb))
 
-    copy.run(None, reader, fail=True, **{reader: {"full_refresh": True}} if reader in REFRESHED else {})
+    config: dict[str, Any] = {reader: {"full_refresh": True}} if reader in REFRESHED else {}
+    copy.run(None, reader, fail=True, **config)
     if asset in {"kmeans_dictionary", "image_classifier"}:
         with pytest.raises(UserError, match="cannot be read"):
             prediction.predict([], data_folder=copy.data)
@@ -232,8 +233,8 @@ def test_no_checkpoint_is_unpickled(
     copy: Pipeline, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     current, options = copy.current("kmeans_dictionary"), KMeansDictionaryConfig(k=WORDS).model_dump()
-    features = {"sift_features": copy.current("sift_features")}
-    name = table_version(current.code_version, options, features)
+    features = {"sift_features": copy.current("sift_features").version}
+    name = version_of(current.code_version, options, features)
     names = ["index", "centers", "counts", "sums", "squareSums", "moved"]
     checkpoint = copy.store.checkpoint(("kmeans_dictionary",), name)
     checkpoint.save(1, npz_of(Bomb(tmp_path / "exploded"), names))

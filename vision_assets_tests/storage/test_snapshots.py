@@ -528,7 +528,7 @@ def test_of_a_damaged_marker_the_signs_of_life_tell(
         write(staged)
         (notes / f"{staged.name}.pending").write_bytes(damage)
     (notes / f"{dead.name}.beat").write_text((datetime.now(UTC) - SILENT_FOR).isoformat())
-    assert store.adopt(FEATURES, "v1", "next") == []
+    assert store.hold_left(FEATURES, "v1", "next") == []
     store.prune(FEATURES, 1)
     assert Path(alive.uri).exists()
     assert not Path(dead.uri).exists()
@@ -582,7 +582,9 @@ def test_what_fails_for_want_of_room_is_left_all_the_same(tmp_path: Path) -> Non
         with pytest.raises(UserError, match="Make room there"):
             store.begin(FEATURES, "another", {})
         resize(tmp_path / "disk", 256)
-        assert store.adopt(FEATURES, "v1", "next") == [staged]
+        ((left, hold),) = store.hold_left(FEATURES, "v1", "next")
+        assert left == staged
+        store.discard(hold)
         notes = list((tmp_path / "disk" / "sift_features" / "_snapshots").iterdir())
         assert len(notes) == 3, "the manifest, a marker and a beat"
 
