@@ -355,9 +355,10 @@ class SnapshotStore:
 
     def _is_marked(self, staged: Staged) -> bool:
         try:
-            return bool(self._files.read(_marker(staged)))
+            self._files.read(_marker(staged))
         except FileNotFoundError:
             return False
+        return True
 
     def parts(self, made: "Staged | Snapshot") -> dict[str, int]:
         """Return name and size in bytes of the files of a table that are whole.
