@@ -124,10 +124,12 @@ class Heart:
     def _run(self, ended: threading.Event) -> None:
         while not ended.wait(BEAT_EVERY.total_seconds()):
             with self._lock:
-                beats = list(self._beats.values())
-            for beat in beats:
-                with suppress(Exception):  # the storage may be away for a while; the next beat tries again
-                    beat()
+                keys = list(self._beats)
+            for key in keys:
+                # Who stops a beat waits for one that goes on; none comes after it. Storage may be away for a
+                # while; the next beat tries again.
+                with self._lock, suppress(Exception):
+                    self._beats.get(key, lambda: None)()
 
 
 def _boot() -> str:

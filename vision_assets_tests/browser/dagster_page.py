@@ -148,9 +148,7 @@ def serving(folder: Path, source: Path | str, **environment: str) -> Iterator["S
             yield server
         finally:
             _stop(process)
-    wait_until(
-        lambda: not server.processes(), _STOP_SECONDS, f"still there: {list(server.processes().values())}"
-    )
+    wait_until(lambda: not server.processes(), _STOP_SECONDS, f"still there: {server.processes()}")
 
 
 class Server(NamedTuple):

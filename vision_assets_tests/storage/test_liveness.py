@@ -79,3 +79,25 @@ def test_a_heart_beats_for_all_until_the_last_one_stops(monkeypatch: pytest.Monk
     for thread in [t for t in threading.enumerate() if t.name == "heart"]:
         thread.join(60)
         assert not thread.is_alive()
+
+
+def test_no_beat_comes_after_its_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liveness, "BEAT_EVERY", timedelta(0))
+    heart, beating, stopping = Heart(), threading.Event(), threading.Event()
+    beats: list[str] = []
+
+    def long_beat() -> None:
+        beating.set()
+        stopping.wait(60)
+        beats.append("long")
+
+    heart.start("long", long_beat)
+    assert beating.wait(60)
+    stopper = threading.Thread(target=lambda: [heart.stop("long"), beats.append("stopped")])
+    stopper.start()
+    stopping.set()
+    stopper.join(60)
+    assert beats[-1] == "stopped"
+    for thread in [t for t in threading.enumerate() if t.name == "heart"]:
+        thread.join(60)
+    assert beats[-1] == "stopped"

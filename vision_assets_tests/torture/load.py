@@ -75,8 +75,7 @@ def cases(folder: Path, small: int, photo_count: int) -> list[Case]:
             3 << 10,
             1,
             any_size,
-            # Of all workers: two cores, two workers.
-            {"spark.executor.pyspark.memory": "6g", "spark.master": "local[2]"},
+            {"spark.executor.pyspark.memory": "3g"},
         ),
     ]
 
