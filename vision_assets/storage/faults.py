@@ -14,7 +14,7 @@ from vision_assets.storage.snapshots import damaged_file
 _READING = re.compile(
     r"FAILED_READ_FILE[^\n]*?(?P<uri>[a-z][a-z0-9+.-]*:/[^\n]*?/(?P<asset>[^/\n]+)/\d{8}T\d{6}-[^/\n]+/\S+?)\.?\s"
 )
-_LAST_CAUSE = re.compile(r"^Caused by: (?:[\w.$]+: )?(?!.*^Caused by: )([^\n]+)", re.MULTILINE | re.DOTALL)
+_CAUSE = re.compile(r"^Caused by: (?:[\w.$]+: )?(.+)", re.MULTILINE)
 _NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 _FILE_WITHOUT_ROOM = re.compile(
     rf"(?:{_NO_ROOM.pattern}): '([^'\n]+)'|(/\S+) \((?:{_NO_ROOM.pattern})\)|writing rows to (\S+?)\.?\s"
@@ -54,15 +54,20 @@ def _full_folder(text: str) -> str:
     if _IN_TEMPORARY_FOLDER.search(text):
         return f"Spark's temporary folder {temporary}"
     if found := _FILE_WITHOUT_ROOM.search(text):
-        return f"the disk of {found[1] or found[2] or found[3]}"
+        return f"the disk of {_without_scheme(found[1] or found[2] or found[3])}"
     return f"the data folder or Spark's temporary folder {temporary}"
 
 
 def _unreadable(uri: str, asset: str, text: str) -> UserError:
-    file = re.sub("^file:/+", "/", uri)
-    cause = found[1] if (found := _LAST_CAUSE.search(text)) else "it is damaged"
+    file = _without_scheme(uri)
+    cause = (_CAUSE.findall(text) or ["it is damaged"])[-1]
     if "Permission denied" in cause:
         return no_permission(file)
     table = TABLES.get((asset,))
     row_wise = table is not None and table.key == "fileName"
     return damaged_file(file, f"cannot be read ({cause.replace(uri, 'it')})", row_wise)
+
+
+def _without_scheme(uri: str) -> str:
+    """Return a local file's path as the user knows it; another URI as it is."""
+    return re.sub("^file:/+", "/", uri)

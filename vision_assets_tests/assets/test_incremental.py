@@ -1,5 +1,6 @@
 """What did not change is not done again, and the tables are those of a run that does everything."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -158,6 +159,11 @@ def test_small_files_are_put_together_when_they_are_many(filled_copy: Pipeline, 
         pq.write_table(rows, folder / f"part-{index:03}.parquet")
         for more in range(5):
             pq.write_table(rows.slice(1), folder / f"part-{index:03}-{more}.parquet")
+    (manifest,) = folder.parent.glob(f"_snapshots/*-{folder.name}.json")
+    noted = json.loads(manifest.read_text())
+    sizes = {file.name: file.stat().st_size for file in folder.iterdir()}
+    del noted["checksum"]
+    manifest.write_text(json.dumps(noted | {"sizes": sizes, "files": len(sizes)}))
     assert done(pipeline, None, "sift_features") == {"sift_features": (12, 0, 0)}
     pd.testing.assert_frame_equal(
         pipeline.table("sift_features"), filled.table("sift_features"), check_exact=True
