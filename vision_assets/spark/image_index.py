@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -60,10 +59,10 @@ def read(spark: SparkSession, uri: str) -> DataFrame:
     DataFrame
         Of the schema of `vision_assets.spark.tables.IMAGE_SEQFILE`.
     """
-    try:
-        return spark.read.schema(IMAGE_SEQFILE.schema).parquet(sequence_file.escape_glob(f"{uri}/{INDEX}"))
-    except AnalysisException:
+    files = _files(spark, uri, INDEX)
+    if not files:
         return scan(spark, [uri]).withColumn("stamp", F.lit(None).cast("string"))
+    return spark.read.schema(IMAGE_SEQFILE.schema).parquet(*files)
 
 
 def write(
@@ -115,9 +114,13 @@ def write_stamps(spark: SparkSession, uri: str, stamps: pa.Table) -> None:
 
 def read_stamps(spark: SparkSession, uri: str) -> DataFrame | None:
     """Read what `write_stamps` has written; None if there is nothing."""
-    try:
-        return spark.read.schema("fileName string, stamp string").parquet(
-            sequence_file.escape_glob(f"{uri}/{STAMPS}")
-        )
-    except AnalysisException:
-        return None
+    files = _files(spark, uri, STAMPS)
+    return spark.read.schema("fileName string, stamp string").parquet(*files) if files else None
+
+
+def _files(spark: SparkSession, uri: str, folder: str) -> list[str]:
+    # Not the folder itself: of a name with an underscore Spark warns that it is ignored, and reads it.
+    system, path = sequence_file.hadoop_path(spark, f"{uri}/{folder}")
+    if not system.exists(path):
+        return []
+    return [sequence_file.escape_glob(file) for file in sequence_file.part_files(spark, f"{uri}/{folder}")]

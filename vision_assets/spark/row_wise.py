@@ -139,12 +139,12 @@ def planned(rows: RowWise, stored: Sequence[StoredParts], columns: Sequence[str]
         todo = Todo(marked.where("todo").select("fileName"), sorted(found.todo), sum(found.todo.values()))
         kept = sum(file.kept for files in found.files for file in files.values())
         gone = sum(file.gone for file in found.files[0].values())
-        partly = [
-            f"{parts.uri}/{name}"
+        partly = {
+            f"{parts.uri}/{name}": parts.sizes[name]
             for files, parts, taken in zip(found.files, stored, whole, strict=True)
             for name, file in files.items()
             if file.kept and name not in taken
-        ]
+        }
         yield Plan(whole, _rows_of(spark, partly, marked, columns), todo, kept, gone)
     finally:
         marked.unpersist()
@@ -227,11 +227,12 @@ def _count(marked: DataFrame, tables: int) -> _Found:
 
 
 def _rows_of(
-    spark: SparkSession, files: Sequence[str], marked: DataFrame, columns: Sequence[str]
+    spark: SparkSession, files: Mapping[str, int], marked: DataFrame, columns: Sequence[str]
 ) -> DataFrame | None:
     if not files:
         return None
     stored = spark.read.parquet(*map(escape_glob, files))
     keys = marked.where("kept").selectExpr("fileName", "file")
     rows = stored.withColumn("file", F.col("_metadata.file_name"))
-    return rows.join(F.broadcast(keys), ["fileName", "file"], "left_semi").select(*columns)
+    kept = rows.join(F.broadcast(keys), ["fileName", "file"], "left_semi").select(*columns)
+    return kept.coalesce(-(-sum(files.values()) // _FILE_BYTES))

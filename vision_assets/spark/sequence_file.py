@@ -79,6 +79,8 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
         then is removed.
     """
     files, path = hadoop_path(spark, uri)
+    if files.exists(path) and part_files(spark, uri):
+        raise UserError(f"{uri!r} has part files: write into a folder that has none")
     reports = spark.sparkContext.accumulator({}, _Reports())
     staged = f"{uri}.uploaded"
     choose = partial(_choose, images.patterns, reports)

@@ -7,8 +7,6 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -119,20 +117,6 @@ def test_more_words_than_descriptors(pipeline: Pipeline, image_folder: Path) -> 
 def test_settings_out_of_range_are_named(filled: Pipeline, asset: str, config: Any, named: str) -> None:
     with pytest.raises(Exception, match=named):
         filled.run(None, asset, **{asset: config})
-
-
-def test_a_dictionary_of_other_descriptors_names_both(filled_copy: Pipeline) -> None:
-    words = Path(filled_copy.current("kmeans_dictionary").uri)
-    (part,) = words.glob("*.parquet")
-    table = pq.read_table(part)
-    shorter = pa.array(
-        [center[:64] for center in table["center"].to_pylist()], table.schema.field("center").type
-    )
-    pq.write_table(table.set_column(1, table.schema.field("center"), shorter), part)
-    anew = {"full_refresh": True}
-    message = filled_copy.error(filled_copy.run(None, "bow_encodings", fail=True, bow_encodings=anew))
-    features = filled_copy.current("sift_features").uri
-    assert_clear(message, "length 64", "length 128", str(words), features)
 
 
 @pytest.mark.parametrize(

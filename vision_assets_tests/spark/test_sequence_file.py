@@ -89,9 +89,9 @@ def test_a_path_with_special_characters(spark: SparkSession, tmp_path: Path) -> 
     assert sequence_file.read_table(spark, [uri], 2).collect() == [("a", b"1")]
 
 
-def test_an_existing_folder_is_not_touched(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_folder_with_part_files_is_not_touched(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
-    with pytest.raises(UserError, match="exists"):
+    with pytest.raises(UserError, match="has part files"):
         sequence_file.write(spark, images([("a", b"1")]), str(tmp_path))
     assert (tmp_path / "mine").exists()
 

@@ -93,7 +93,12 @@ def test_no_beat_comes_after_its_stop(monkeypatch: pytest.MonkeyPatch) -> None:
 
     heart.start("long", long_beat)
     assert beating.wait(60)
-    stopper = threading.Thread(target=lambda: [heart.stop("long"), beats.append("stopped")])
+
+    def stop() -> None:
+        heart.stop("long")
+        beats.append("stopped")
+
+    stopper = threading.Thread(target=stop)
     stopper.start()
     stopping.set()
     stopper.join(60)
