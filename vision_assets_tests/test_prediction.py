@@ -20,6 +20,7 @@ from vision_assets.errors import UserError
 from vision_assets.prediction import Prediction
 from vision_assets.spark import classification
 from vision_assets.spark.stored_tables import read_classifier
+from vision_assets.storage.snapshots import Snapshot, SnapshotStore
 from vision_assets.vision.decoding import decode_gray
 from vision_assets.vision.encoding import encode
 from vision_assets.vision.nearest import Centers
@@ -480,3 +481,34 @@ def test_a_uri_of_hadoop_is_read_through_spark(
     name = next(iter(expected))
     found = prediction.predict(image_folder / name, data_folder="viewfs://predictions/data")
     assert list(found) == [expected[name]]
+
+
+def test_a_classifier_that_is_replaced_while_it_is_read(
+    classified: tuple[Pipeline, dict[str, Prediction]],
+    image_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copytree(classified[0].data, tmp_path / "data")
+    pipeline = Pipeline(tmp_path / "data")
+    older = pipeline.current("image_classifier")
+    read = SnapshotStore.read
+
+    def read_late(store: SnapshotStore, snapshot: Snapshot, file: str) -> bytes:
+        if pipeline.current("image_classifier") == older:
+            replace_by_a_copy(pipeline.store, older)
+        return read(store, snapshot, file)
+
+    monkeypatch.setattr(SnapshotStore, "read", read_late)
+    image = next(image_folder.rglob("*.jpg"))
+    assert predict(pipeline, image) == predict(classified[0], image)
+    assert not pipeline.store.has(older)
+
+
+def replace_by_a_copy(store: SnapshotStore, snapshot: Snapshot) -> None:
+    """Commit a newer snapshot of the same content, and remove this one."""
+    staged = store.begin((snapshot.asset,), "newer", snapshot.inputs)
+    shutil.copytree(snapshot.uri, staged.uri)
+    of_the_run = ("code_version", "config", "counts", "holds", "keys", "rows", "seconds", "version")
+    store.commit(staged, run_id="newer", **{name: getattr(snapshot, name) for name in of_the_run})
+    store.prune((snapshot.asset,), 1)
