@@ -320,6 +320,7 @@ def main() -> int:
                     )
                 rounds[name] += 1
                 seconds[name] += round(time.monotonic() - started)
+            print(f"round {number + 1} of {options.rounds}: {sum(faults.values())} faults", flush=True)
     print("| case | rounds | with a fault | seconds |\n|---|---|---|---|")
     for name, count in rounds.items():
         print(f"| {name} | {count} | {faults[name]} | {seconds[name]:,} |")
