@@ -6,6 +6,8 @@ import pytest
 
 from vision_assets_tests.torture.two_at_once import Process, World, run_here
 
+pytestmark = pytest.mark.torture
+
 
 @pytest.mark.usefixtures("spark")
 def test_two_at_once(tmp_path: Path) -> None:
