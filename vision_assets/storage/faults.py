@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from vision_assets.errors import UserError, no_permission
 from vision_assets.spark.tables import TABLES
-from vision_assets.storage.snapshots import damaged_file
+from vision_assets.storage.manifests import damaged_file
 
 _READING = re.compile(
     r"FAILED_READ_FILE[^\n]*?(?P<uri>[a-z][a-z0-9+.-]*:/[^\n]*?/(?P<asset>[^/\n]+)/\d{8}T\d{6}-[^/\n]+/\S+?)\.?\s"
