@@ -52,8 +52,13 @@ def test_one_check_runs_alone(filled: Pipeline) -> None:
 @pytest.mark.parametrize(
     ("asset", "change", "broken"),
     [
-        ("sift_features", lambda t: pd.concat([t, t.iloc[:1]]), {"unique_keys", "same_keys_as_upstream"}),
-        ("sift_features", lambda t: t.iloc[1:], {"same_keys_as_upstream"}),
+        (
+            "sift_features",
+            lambda t: pd.concat([t, t.iloc[:1]]),
+            {"unique_keys", "same_keys_as_upstream", "same_images_as_upstream"},
+        ),
+        ("sift_features", lambda t: t.iloc[1:], {"same_keys_as_upstream", "same_images_as_upstream"}),
+        ("bow_encodings", lambda t: t.assign(digest=[bytes(32)] * len(t)), {"same_images_as_upstream"}),
         ("sift_features", lambda t: t.assign(keypointCount=t.keypointCount + 1), {"sizes_match"}),
         ("sift_features", lambda t: t.assign(error="late"), {"errors_have_no_descriptors"}),
         ("kmeans_dictionary", lambda t: t[t.wordId != 3], {"k_centers", "numbered_words"}),

@@ -20,6 +20,7 @@ from pyspark.sql.types import (
 
 UNIQUE_KEYS = "unique_keys"
 SAME_KEYS = "same_keys_as_upstream"
+SAME_IMAGES = "same_images_as_upstream"
 AS_MANY_ROWS = "k_centers"
 
 
@@ -42,9 +43,8 @@ class Table:
         The upstream asset whose every key has exactly one row here.
     rows_setting : str, optional
         The setting that says how many rows there must be.
-    content : str, optional
-        SQL of what tells two contents of a row apart, of a table whose content does not follow from its
-        inputs.
+    of_images : bool
+        Whether a row is of an image, which its columns ``fileName`` and ``digest`` tell from others.
     """
 
     schema: StructType
@@ -54,7 +54,12 @@ class Table:
     invariants: Mapping[str, str] = field(default_factory=dict)
     same_keys_as: tuple[str, ...] | None = None
     rows_setting: str | None = None
-    content: str | None = None
+    of_images: bool = False
+
+    @property
+    def holds_images(self) -> bool:
+        """Tell whether the table is of the images themselves: what is in it does not follow from others."""
+        return self.of_images and not self.same_keys_as
 
     @property
     def checks(self) -> list[str]:
@@ -63,6 +68,7 @@ class Table:
             UNIQUE_KEYS,
             *self.invariants,
             *([SAME_KEYS] if self.same_keys_as else []),
+            *([SAME_IMAGES] if self.same_keys_as and self.of_images else []),
             *([AS_MANY_ROWS] if self.rows_setting else []),
         ]
 
@@ -79,15 +85,15 @@ class Summary:
     counts : dict
     holds : dict
         Name of a check to whether it holds.
-    content : str
-        Fingerprint of the rows that `Table.content` tells apart; empty without it.
+    images : str
+        Fingerprint of the set of images, of a table of images: equal for the same names and digests.
     """
 
     rows: int
     keys: str
     counts: dict[str, int | float]
     holds: dict[str, bool]
-    content: str = ""
+    images: str = ""
 
 
 def observe(table: Table, rows: DataFrame) -> tuple[DataFrame, Observation]:
@@ -116,6 +122,8 @@ def summarize(
     upstream_keys: str | None = None,
     config: Mapping[str, Any] | None = None,
     observed: Mapping[str, Any] | None = None,
+    *,
+    upstream_images: str = "",
 ) -> Summary:
     """Count a stored table, fingerprint its keys and evaluate its invariants, in one pass.
 
@@ -128,33 +136,40 @@ def summarize(
     config : mapping, optional
         Settings of the run that made the table.
     observed : mapping, optional
-        Counts and invariants found by `observe` while the rows were written. With it only the keys are read.
+        Counts and invariants found by `observe` while the rows were written. With it only keys and digests
+        are read.
+    upstream_images : str
+        Fingerprint of the images of that table; empty if it was stored before there were fingerprints.
 
     Returns
     -------
     Summary
     """
     key = F.expr(table.key)
+    has_digests = table.of_images and "digest" in rows.columns  # encodings of earlier releases have none
     values = {} if observed is not None else {**table.counts, **table.invariants}
     result: Any = rows.agg(
         F.count("*"),
         F.count_distinct(key),
         _fingerprint(key),
-        _fingerprint(F.expr(table.content or "0")),
+        _fingerprint(F.expr("struct(fileName, digest)" if has_digests else "0")),
         *map(F.expr, values.values()),
     ).head()
-    count, distinct, fingerprint, content, *found_values = result
+    count, distinct, of_keys, of_images, *found_values = result
     found = dict(zip(values, found_values, strict=True)) if observed is None else observed
-    keys = f"{count}:{fingerprint or 0}"
+    keys = f"{count}:{of_keys or 0}"
+    images = f"{count}:{of_images or 0}" if has_digests else ""
     holds = {UNIQUE_KEYS: distinct == count}
     # An aggregate over no row is null: what holds of every row holds of none.
     holds |= {name: found[name] is None or bool(found[name]) for name in table.invariants}
     if upstream_keys is not None:
         holds[SAME_KEYS] = keys == upstream_keys
+        if table.of_images:
+            holds[SAME_IMAGES] = images == (upstream_images or images)
     if table.rows_setting:
         holds[AS_MANY_ROWS] = count == (config or {}).get(table.rows_setting, count)
     counts = {name: found[name] or 0 for name in table.counts}
-    return Summary(count, keys, counts, holds, f"{count}:{content}" if table.content else "")
+    return Summary(count, keys, counts, holds, images)
 
 
 def _fingerprint(value: Column) -> Column:
@@ -194,6 +209,13 @@ def duplicate_keys(table: Table, rows: DataFrame, limit: int = 3) -> list[str]:
     return [str(row[0]) for row in duplicates.collect()]
 
 
+def changed_images(index: DataFrame, features: DataFrame, limit: int = 3) -> list[tuple[str, str]]:
+    """Return name and part file of some stored images of which other bytes were read than were stored."""
+    read = features.select("fileName", F.col("digest").alias("read"))
+    changed = index.join(read, "fileName").where("digest <> read").orderBy("part", "fileName")
+    return [(row.fileName, row.part) for row in changed.limit(limit).collect()]
+
+
 def _column(name: str, kind: Any, comment: str, *, nullable: bool = False) -> StructField:
     return StructField(name, kind, nullable, {"comment": comment})
 
@@ -226,7 +248,7 @@ IMAGE_SEQFILE = Table(
     key="fileName",
     rows_are="images",
     counts={"images": "count(*)"},
-    content="struct(fileName, digest)",
+    of_images=True,
 )
 """Its index, which lies beside the images: they are not read to know which they are."""
 
@@ -258,6 +280,7 @@ SIFT_FEATURES = Table(
         "errors_have_no_descriptors": "bool_and(error is null or keypointCount = 0)",
     },
     same_keys_as=("image_seqfile",),
+    of_images=True,
 )
 
 KMEANS_DICTIONARY = Table(
@@ -317,6 +340,7 @@ BOW_ENCODINGS = Table(
         "finite_and_non_negative": "bool_and(array_min(bow) >= 0 and array_max(bow) < float('infinity'))",
     },
     same_keys_as=("sift_features",),
+    of_images=True,
 )
 
 IMAGE_CLASSIFIER = Table(

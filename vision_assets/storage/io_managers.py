@@ -34,6 +34,7 @@ from vision_assets.storage.incremental import (
     write_observed,
     write_rows,
 )
+from vision_assets.storage.manifests import damaged_file
 from vision_assets.storage.pictures import pictures_of
 from vision_assets.storage.snapshots import AssetPath, Snapshot, SnapshotStore, Staged
 from vision_assets.storage.versions import digest, version_of
@@ -209,8 +210,15 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         context.add_output_metadata(written.metadata)
         rows = stored_rows(session, table, hadoop_uri(staged.uri))
         summary = tables.summarize(
-            table, rows, upstream.keys if upstream else None, _config(context), written.observed
+            table,
+            rows,
+            upstream.keys if upstream else None,
+            _config(context),
+            written.observed,
+            upstream_images=upstream.images if upstream else "",
         )
+        if upstream and not summary.holds.get(tables.SAME_IMAGES, True):
+            self._require_undamaged(upstream, rows)
         _require_sound(staged, table, summary, rows)
         return store.commit(
             staged,
@@ -223,10 +231,23 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             counts=summary.counts,
             holds=summary.holds,
             keys=summary.keys,
-            version=digest(summary.content) if summary.content else version,
+            images=summary.images,
+            version=digest(summary.images) if table.holds_images else version,
             rows=summary.rows,
             seconds=round(time.time() - max(_started(context), session.sparkContext.startTime / 1000), 3),
         )
+
+    def _require_undamaged(self, upstream: Snapshot, rows: DataFrame) -> None:
+        """Raise a `UserError` if bits of stored images have flipped: a SequenceFile has no checksums."""
+        table = tables.TABLES[upstream.asset_path]
+        if not table.holds_images:
+            return
+        index = stored_rows(self.pyspark.spark_session, table, hadoop_uri(upstream.uri))
+        if changed := tables.changed_images(index, rows):
+            names = ", ".join(repr(name) for name, part in changed if part == changed[0][1])
+            raise damaged_file(
+                f"{upstream.uri}/{changed[0][1]}", f"holds other bytes of {names} than were stored", True
+            )
 
 
 class ParquetIOManager(SnapshotIOManager):
@@ -327,8 +348,8 @@ def _of_rows(asset: AssetPath, inputs: Mapping[str, Snapshot]) -> dict[str, str]
     if table.same_keys_as:
         rows = "/".join(table.same_keys_as)
         # The digest of an image says what its row depends on of it.
-        images = tables.TABLES[table.same_keys_as].content
-        versions[rows] = "" if images else inputs[rows].row_version or inputs[rows].name
+        is_digest = tables.TABLES[table.same_keys_as].holds_images
+        versions[rows] = "" if is_digest else inputs[rows].row_version or inputs[rows].name
     return versions
 
 

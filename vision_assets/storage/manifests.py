@@ -40,6 +40,8 @@ class Snapshot:
         Name of a check to whether it held before the commit.
     keys : str
         Fingerprint of the set of keys; equal sets have equal fingerprints.
+    images : str
+        Fingerprint of the set of images with their digests, of a table of images.
     rows, files, bytes : int
     seconds : float
         From the start of the asset to its commit.
@@ -71,6 +73,7 @@ class Snapshot:
     bytes: int
     seconds: float
     committed_at: str
+    images: str = ""
     version: str = ""
     row_version: str = ""
     sizes: dict[str, int] = field(default_factory=dict)

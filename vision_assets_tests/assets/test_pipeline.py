@@ -121,6 +121,7 @@ def test_blocking_checks_ran_and_passed(pipeline: Pipeline, image_folder: Path) 
     assert {
         ("image_seqfile", "unique_keys"),
         ("sift_features", "same_keys_as_upstream"),
+        ("sift_features", "same_images_as_upstream"),
         ("kmeans_dictionary", "k_centers"),
         ("bow_encodings", "finite_and_non_negative"),
     } <= names

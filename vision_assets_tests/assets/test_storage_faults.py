@@ -103,6 +103,7 @@ def require_clear(error: str, *named: object) -> None:
     ("asset", "file", "damage", "downstream", "back"),
     [
         ("image_seqfile", one_part, truncate, "sift_features", False),
+        ("image_seqfile", one_part, flip_middle, "sift_features", False),
         ("image_seqfile", index_part, Path.unlink, "sift_features", True),
         ("image_seqfile", index_part, flip_page, "sift_features", False),
         ("sift_features", one_part, truncate, "kmeans_dictionary", True),

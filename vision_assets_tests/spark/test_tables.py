@@ -58,15 +58,15 @@ def test_values_that_are_no_encodings_are_found(spark: SparkSession, value: floa
     assert not summarize(BOW_ENCODINGS, table).holds["finite_and_non_negative"]
 
 
-def test_the_content_of_images_is_their_names_and_digests(spark: SparkSession) -> None:
+def test_images_are_told_apart_by_their_names_and_digests(spark: SparkSession) -> None:
     table = images_table(spark, ("a.jpg", 1), ("b.jpg", 1))
-    content = summarize(IMAGE_SEQFILE, table).content
-    assert content
-    assert content == summarize(IMAGE_SEQFILE, table.withColumn("part", F.lit("another"))).content
+    fingerprint = summarize(IMAGE_SEQFILE, table).images
+    assert fingerprint
+    assert fingerprint == summarize(IMAGE_SEQFILE, table.withColumn("part", F.lit("another"))).images
     changed = table.withColumn("digest", F.expr("if(fileName = 'b.jpg', unhex(repeat('01', 32)), digest)"))
-    assert content != summarize(IMAGE_SEQFILE, changed).content
+    assert fingerprint != summarize(IMAGE_SEQFILE, changed).images
     renamed = table.withColumn("fileName", F.expr("concat('x', fileName)"))
-    assert content != summarize(IMAGE_SEQFILE, renamed).content
+    assert fingerprint != summarize(IMAGE_SEQFILE, renamed).images
 
 
 @pytest.mark.parametrize("more", [True, False])

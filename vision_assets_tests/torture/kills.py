@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,8 +57,10 @@ class Trial:
     earlier: bool
     """Whether the asset has a snapshot of an earlier state of the source."""
     moment: float
-    """In 0..1: where in the run the kill is."""
+    """In 0..1: where in the run the kill is, by its operations on the storage or by time."""
     number: int
+    parts: int = 0
+    """Kill once so many part files are there, instead of after a time."""
 
 
 @dataclass
@@ -192,11 +194,10 @@ def victims(session: int, victim: str) -> list[int]:
     return daemons[1:]  # the first one is what workers are forked from
 
 
-def kill(session: int, trial: Trial, seconds: float, process: "subprocess.Popen[bytes]") -> bool:
-    """Kill at the moment of the trial, unless the run ends before; tell whether it was."""
-    until = time.monotonic() + trial.moment * seconds
+def kill(process: "subprocess.Popen[bytes]", trial: Trial, is_time: Callable[[], bool]) -> bool:
+    """Kill when it is time, unless the run ends before; tell whether it was."""
     while process.poll() is None:
-        if time.monotonic() >= until and (pids := victims(session, trial.victim)):
+        if is_time() and (pids := victims(process.pid, trial.victim)):
             try:
                 os.kill(pids[trial.number % len(pids)], signal.SIGKILL)
             except ProcessLookupError:
@@ -204,6 +205,10 @@ def kill(session: int, trial: Trial, seconds: float, process: "subprocess.Popen[
             return True
         time.sleep(0.002)
     return False
+
+
+def part_files(data: Path, asset: str) -> list[Path]:
+    return list((data / asset).glob("*/part-*"))
 
 
 def prepare(world: World, trial: Trial, data: Path) -> None:
@@ -225,7 +230,17 @@ def torture(world: World, trial: Trial) -> Outcome:
     command = world.command([trial.asset], operation if trial.victim == "storage" else 0)
     process = world.start(data, log, command)
     if trial.victim != "storage":
-        outcome.killed = kill(process.pid, trial, world.seconds[trial.asset], process)
+        until = time.monotonic() + trial.moment * world.seconds[trial.asset]
+        before = len(part_files(data, trial.asset))
+        outcome.killed = kill(
+            process,
+            trial,
+            lambda: (
+                len(part_files(data, trial.asset)) >= before + trial.parts
+                if trial.parts
+                else time.monotonic() >= until
+            ),
+        )
     outcome.died = process.wait(_LONGEST) != 0
     outcome.killed |= trial.victim == "storage" and outcome.died
     until = time.monotonic() + 60

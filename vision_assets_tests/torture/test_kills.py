@@ -11,17 +11,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.mark.parametrize(
-    ("asset", "victim", "earlier", "moment"),
+    "trial",
     [
         # The manifest of the first snapshot is there, its marker is not removed.
-        ("image_seqfile", "storage", False, 0.3),
-        ("sift_features", "driver", True, 0.9),
+        Trial("image_seqfile", "storage", earlier=False, moment=0.3, number=0),
+        Trial("sift_features", "driver", earlier=False, moment=0, number=1, parts=2),
     ],
+    ids=["amid the commit", "amid the extraction"],
 )
-def test_a_killed_run_harms_nothing_and_the_next_one_makes_the_same(
-    world: World, asset: str, victim: str, earlier: bool, moment: float
-) -> None:
-    outcome = torture(world, Trial(asset, victim, earlier, moment, 0))
+def test_a_killed_run_harms_nothing_and_the_next_one_makes_the_same(world: World, trial: Trial) -> None:
+    outcome = torture(world, trial)
     assert outcome.faults == []
     assert outcome.killed
     assert outcome.died
