@@ -30,6 +30,15 @@ def spark() -> Iterator[SparkSession]:
     session.stop()
 
 
+@pytest.fixture(scope="session")
+def remote(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return a folder, and the URI by which Hadoop reaches it: Hadoop keeps to the first that it was told."""
+    folder = tmp_path_factory.mktemp("remote")
+    configuration = spark.sparkContext._jsc.hadoopConfiguration()
+    configuration.set("fs.viewfs.mounttable.store.link./data", f"file://{folder}")
+    return folder, "viewfs://store/data"
+
+
 @pytest.fixture
 def pipeline(tmp_path: Path, spark: SparkSession) -> Pipeline:
     """All assets on an empty data folder."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import unquote
 
 from py4j.protocol import Py4JJavaError
 from pyspark import RDD, Accumulator
@@ -289,10 +290,8 @@ def explain(error: Exception, source: str) -> UserError | None:
     if cause := worker_error(error):
         return cause
     text = str(error)
-    if found := re.search(r"(?:Encountered error while reading file|FAILED_READ_FILE\S*) (\S+)", text):
-        return UserError(
-            f"cannot read {found[1]!r}, which was listed before.\nIs it still there, and readable?"
-        )
+    if file := _unreadable_file(text):
+        return UserError(f"cannot read {file!r}, which was listed before.\nIs it still there, and readable?")
     damage = (
         "java.io.EOFException",
         "File is corrupt",
@@ -305,6 +304,15 @@ def explain(error: Exception, source: str) -> UserError | None:
     )
     if any(sign in text for sign in damage):
         return damaged(source)
+    return None
+
+
+def _unreadable_file(text: str) -> str | None:
+    """Find the file that Spark could not read: it tells it percent-encoded, or escaped as a pattern."""
+    if found := re.search(r"Encountered error while reading file (\S+?)\.?\s", text):
+        return unquote(found[1])
+    if found := re.search(r"\[PATH_NOT_FOUND\] Path does not exist: (.+)\. SQLSTATE", text, re.DOTALL):
+        return re.sub(r"\\(.)", r"\1", found[1])
     return None
 
 

@@ -1,18 +1,23 @@
 """Sources behind Hadoop's file systems, with `viewfs:` standing for storage that Python cannot reach."""
 
 import io
+import os
 import random
 import tarfile
-from collections.abc import Iterator
+import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
+from vision_assets.spark.causes import find_cause
 from vision_assets.spark.image_files import ImageFiles, Patterns
 from vision_assets.spark.sources import open_source
 from vision_assets.spark.sources.hadoop import hadoop_glob, list_status
@@ -30,17 +35,6 @@ FILES: Files = {
     "_DSC1234.JPG": b"camera",
     "_x/.y/z.jpg": b"hidden folders",
 }
-
-
-@pytest.fixture(scope="module")
-def remote(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """Return a folder, and the URI by which Hadoop reaches it."""
-    folder = tmp_path_factory.mktemp("remote")
-    configuration = spark.sparkContext._jsc.hadoopConfiguration()
-    link = "fs.viewfs.mounttable.store.link./data"
-    configuration.set(link, f"file://{folder}")
-    yield folder, "viewfs://store/data"
-    configuration.unset(link)
 
 
 def make_folder(folder: Path, files: Files) -> None:
@@ -218,13 +212,74 @@ def test_a_tar_cut_short(spark: SparkSession, remote: tuple[Path, str], share: f
             open_source(spark, f"{uri}/cut{cut}.tar")
 
 
+def test_what_is_known_of_files_before_they_are_read(spark: SparkSession, remote: tuple[Path, str]) -> None:
+    folder, uri = remote
+    times = {"past.jpg": 1_700_000_000_123_000_000, "future.jpg": time.time_ns() + 3600 * 10**9}
+    make_folder(folder / "times", dict.fromkeys(times, b"four"))
+    for name, modified in times.items():
+        os.utime(folder / "times" / name, ns=(modified, modified))
+    listed = open_source(spark, f"{uri}/times").listed
+    assert listed
+    assert {row["fileName"]: row["stamp"] for row in listed.stamps().to_pylist()} == {
+        "past.jpg": "4.1700000000123000000",
+        "future.jpg": None,
+    }
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+def test_some_of_the_images_are_read(
+    spark: SparkSession, remote: tuple[Path, str], tmp_path: Path, kind: str
+) -> None:
+    folder, uri = remote
+    files = FILES | {f"12:30/{number}.jpg": bytes(1000 * number) for number in range(9)}
+    (folder / "some").mkdir(exist_ok=True)
+    if kind == "folder":
+        make_folder(folder / "some" / kind, files)
+    else:
+        (folder / "some" / kind).write_bytes(tar_of(files))
+    listed = open_source(spark, f"{uri}/some/{kind}").listed
+    assert listed
+    names = listed.stamps()["fileName"].to_pylist()
+    for first in (0, 1):
+        chosen = np.arange(len(names)) % 2 == first
+        some = stored(spark, listed.only(chosen), tmp_path / f"out{first}")
+        assert some == {name: files[name] for name in names[first::2]}
+
+
 def test_a_file_that_vanishes_is_named(spark: SparkSession, remote: tuple[Path, str], tmp_path: Path) -> None:
     folder, uri = remote
-    make_folder(folder / "gone", {f"{index}.jpg": b"x" for index in range(9)})
+    make_folder(folder / "gone", {f"{index} [x] é.jpg": b"x" for index in range(9)})
     images = open_source(spark, f"{uri}/gone")
-    (folder / "gone" / "4.jpg").unlink()
-    with pytest.raises(UserError, match=r"4\.jpg|changed while it was read: 9 images were listed and 8 read"):
+    assert images.listed
+    some = images.listed.only(np.arange(9) > 0)
+    assert some.by_workers
+    found_by_spark = some.by_workers(spark.sparkContext)
+    (folder / "gone" / "4 [x] é.jpg").unlink()
+    named = rf"cannot read '{uri}/gone/4 \[x\] é\.jpg', which was listed before"
+    for number, (source, message) in enumerate(
+        [
+            (images, "changed while it was read: 9 images were listed and 8 read"),
+            (some, named),
+            (replace(some, by_workers=lambda _: found_by_spark), named),
+        ]
+    ):
+        with pytest.raises(UserError, match=message):
+            sequence_file.write(spark, source, str(tmp_path / f"out{number}"))
+        assert not (tmp_path / f"out{number}").exists()
+
+
+def test_a_hidden_file_that_vanishes_is_named(
+    spark: SparkSession, remote: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, uri = remote
+    make_folder(folder / "gone too", {"_1.jpg": b"x", "_2.jpg": b"x"})
+    images = open_source(spark, f"{uri}/gone too")
+    (folder / "gone too" / "_2.jpg").unlink()
+    with pytest.raises(Py4JJavaError) as error:
         sequence_file.write(spark, images, str(tmp_path / "out"))
+    cause = find_cause(error.value)
+    assert cause.may_pass
+    assert "gone too/_2.jpg does not exist" in cause.text
 
 
 def test_a_path_without_scheme_follows_hadoops_default(
