@@ -106,6 +106,7 @@ def open_folder(spark: SparkSession, source: str, uri: str, patterns: Patterns) 
     """
     files, path = hadoop_path(spark, uri)
     root = files.makeQualified(path).toString().rstrip("/") + "/"
+    root_path = path.toUri().getPath()
     listing, skipped, now = Listing(further_numbers=1), Skipped(), time.time_ns()
     pending = [root]
     while pending:
@@ -121,9 +122,13 @@ def open_folder(spark: SparkSession, source: str, uri: str, patterns: Patterns) 
         pending.extend(reversed(folders))
 
     def read(chosen: Listing) -> ImageFiles:
+        whole = len(chosen) == len(listing)
         visible = np.array([_is_visible(_to_text(name), size) for name, (size, _) in chosen.rows()], bool)
+        if not whole:
+            paths = (f"{root_path}/{_to_text(name)}" for name in chosen.names())
+            visible &= np.array([_can_be_named(path) for path in paths], bool)
         left_out, shown = chosen.only(~visible), chosen.only(visible)
-        some = None if len(chosen) == len(listing) else shown
+        some = None if whole else shown
         by_workers = partial(_visible, spark, root, patterns, some) if shown else None
         by_driver = partial(_left_out, spark, root, left_out) if left_out else None
         return ImageFiles(source, patterns, len(chosen), skipped, by_workers, by_driver)
@@ -149,6 +154,11 @@ def _is_visible(key: str, size: int) -> bool:
         part.startswith(".") or (part.startswith("_") and "=" not in part) or part.endswith("._COPYING_")
         for part in key.split("/")
     )
+
+
+def _can_be_named(path: str) -> bool:
+    """Tell which files Spark's reader can be given one by one: a pattern of Hadoop's may have no colon."""
+    return ":" not in path or escape_glob(path) == path
 
 
 def _visible(
