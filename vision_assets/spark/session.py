@@ -76,6 +76,9 @@ def spark_config() -> dict[str, str]:
         "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
         # The folder may have files of other snapshots already, which are taken over.
         "spark.hadoop.validateOutputSpecs": "false",
+        # No stream writes a folder that is read here. To look for its log under a path that had to be escaped
+        # fills the standard error stream with a stack.
+        "spark.sql.streaming.fileStreamSink.ignoreMetadata": "true",
         # In place of the checksum files beside each file, see `start_session`.
         "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
     }
