@@ -135,6 +135,6 @@ def classifier_rows(spark: SparkSession, classifier: Classifier) -> DataFrame:
     return spark.createDataFrame(rows, IMAGE_CLASSIFIER.schema)
 
 
-def read_parquet(spark: SparkSession, uri: str) -> DataFrame:
-    """Read a folder of Parquet files, whatever characters stand in its name."""
-    return spark.read.parquet(sequence_file.escape_glob(uri))
+def read_parquet(spark: SparkSession, *uris: str) -> DataFrame:
+    """Read Parquet files or folders of them, whatever characters stand in their names."""
+    return spark.read.parquet(*map(sequence_file.escape_glob, uris))

@@ -1,6 +1,6 @@
 """The tables: their columns, what counts in them, and what must hold of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -176,29 +176,47 @@ def _fingerprint(value: Column) -> Column:
     return F.sum(F.xxhash64(value).cast("decimal(38,0)"))
 
 
-def add_counts(
-    table: Table, counts: Mapping[str, int | float], observed: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """Add the counts of rows that were taken over to what was observed of new ones.
+def count(table: Table, rows: DataFrame, *, sound: bool) -> dict[str, Any]:
+    """Evaluate a table's counts on some of its rows, and its invariants unless they are known to hold.
 
     Parameters
     ----------
     table : Table
-    counts : mapping
-        `Summary.counts` of a sound table, all rows of which were taken over.
-    observed : mapping, optional
-        Found by `observe`; None if there are no new rows.
+    rows : DataFrame
+    sound : bool
+        Whether the rows are from a table of which all invariants were found to hold.
+
+    Returns
+    -------
+    dict
+        As `observe` finds it.
+    """
+    values = {**table.counts, **({} if sound else table.invariants)}
+    found: Any = rows.agg(*(F.expr(sql).alias(name) for name, sql in values.items())).head()
+    return dict(found.asDict())
+
+
+def add_up(table: Table, pieces: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Put together what was found in the pieces of a table of which each row stands in one.
+
+    Parameters
+    ----------
+    table : Table
+    pieces : sequence of mapping
+        Counts and invariants that `observe` or `count` have found; an invariant that is not there holds.
 
     Returns
     -------
     dict
         As if all rows had been observed.
     """
-    together: dict[str, Any] = dict.fromkeys(table.invariants, True) | dict(observed or {})
+    whole: dict[str, Any] = {}
     for name, sql in table.counts.items():
-        values = [value for value in (counts[name], (observed or {}).get(name)) if value is not None]
-        together[name] = max(values) if sql.startswith("max(") else sum(values)
-    return together
+        values = [piece[name] for piece in pieces if piece[name] is not None]
+        whole[name] = max(values, default=0) if sql.startswith("max(") else sum(values)
+    for name in table.invariants:
+        whole[name] = all(piece.get(name) is not False for piece in pieces)
+    return whole
 
 
 def duplicate_keys(table: Table, rows: DataFrame, limit: int = 3) -> list[str]:

@@ -11,7 +11,8 @@ from vision_assets.spark import image_index, sequence_file
 from vision_assets.spark.image_files import ImageFiles, Skipped
 from vision_assets.spark.image_reuse import plan_images
 from vision_assets.spark.row_wise import Plan, RowWise, StoredParts, planned
-from vision_assets.spark.tables import Table, add_counts, observe
+from vision_assets.spark.stored_tables import read_parquet
+from vision_assets.spark.tables import Table, add_up, count, observe
 from vision_assets.storage.files import hadoop_uri
 from vision_assets.storage.snapshots import Snapshot, SnapshotStore, Staged
 
@@ -89,7 +90,8 @@ def write_rows(
         with progress(plan.todo.rows):
             observed = None if rows is None else write_observed(rows, staged, table)
         metadata = {"reused": plan.reused, value.computed: plan.todo.rows, "dropped": plan.dropped}
-        return Written(metadata, _counts(table, stored, plan, observed))
+        taken_over = _found_in(value.wanted.sparkSession, table, stored, plan)
+        return Written(metadata, add_up(table, [*taken_over, *([observed] if observed else [])]))
 
 
 def _to_write(value: RowWise, plan: Plan) -> DataFrame | None:
@@ -99,19 +101,16 @@ def _to_write(value: RowWise, plan: Plan) -> DataFrame | None:
     return computed.union(plan.partly)
 
 
-def _counts(
-    table: Table, stored: Sequence[tuple[Made, StoredParts]], plan: Plan, observed: dict[str, Any] | None
-) -> dict[str, Any] | None:
-    """Count without reading what was taken over, if that is one sound table as it was."""
-    snapshot, parts = stored[0]
-    taken = len(plan.whole[0])
-    if (
-        isinstance(snapshot, Snapshot)
-        and taken == len(parts.sizes) == snapshot.files
-        and not any(plan.whole[1:])
-    ):
-        return add_counts(table, snapshot.counts, observed)
-    return None
+def _found_in(
+    spark: SparkSession, table: Table, stored: Sequence[tuple[Made, StoredParts]], plan: Plan
+) -> Iterator[dict[str, Any]]:
+    """Count what was taken over as it is, and verify what nobody has: the rows of runs that did not end."""
+    for (one, parts), names in zip(stored, plan.whole, strict=True):
+        sound = isinstance(one, Snapshot)
+        if isinstance(one, Snapshot) and len(names) == len(parts.sizes) == one.files:
+            yield one.counts
+        elif names:
+            yield count(table, read_parquet(spark, *[f"{parts.uri}/{name}" for name in names]), sound=sound)
 
 
 def write_observed(rows: DataFrame, staged: Staged, table: Table) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -153,6 +155,30 @@ def test_small_files_are_put_together_when_they_are_many(
     assert done(filled_copy, None, "sift_features") == {"sift_features": (12, 0, 0)}
     assert filled_copy.current("sift_features").files == 1
     require_same_tables(filled_copy, filled)
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_what_a_run_left_that_did_not_end_is_verified(
+    filled_copy: Pipeline, filled: Pipeline, sound: bool
+) -> None:
+    """Nobody has looked at its rows: what its tasks had found of them went with it."""
+    store, made = filled_copy.store, filled_copy.current("sift_features")
+    left = store.begin(("sift_features",), "another", made.inputs, made.row_version)
+    shutil.move(made.uri, left.uri)
+    (filled_copy.data / "sift_features" / "_snapshots" / made.manifest).unlink()
+    store.leave(left)
+    if sound:
+        assert done(filled_copy, None, "sift_features") == {"sift_features": (12, 0, 0)}
+        require_same_tables(filled_copy, filled)
+        assert not Path(left.uri).exists()
+    else:
+        (part, *_) = Path(left.uri).glob("part-*")
+        rows = pq.read_table(part)
+        number = rows.schema.get_field_index("keypointCount")
+        more = pc.add(rows["keypointCount"], pa.scalar(1, pa.int32()))
+        pq.write_table(rows.set_column(number, rows.schema.field(number), more), part)
+        error = filled_copy.error(filled_copy.run(None, "sift_features", fail=True))
+        assert "not stored, since it breaks sizes_match" in error
 
 
 def test_the_dictionary_of_the_encodings_is_named(filled_copy: Pipeline) -> None:

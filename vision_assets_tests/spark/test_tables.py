@@ -10,7 +10,7 @@ from vision_assets.spark.tables import (
     SAME_KEYS,
     TABLES,
     UNIQUE_KEYS,
-    add_counts,
+    add_up,
     duplicate_keys,
     observe,
     summarize,
@@ -76,9 +76,8 @@ def test_counts_of_rows_taken_over_are_added(spark: SparkSession, tmp_path: Path
     table, observation = observe(BOW_ENCODINGS, new)
     table.write.parquet(str(tmp_path / "new"))
     whole = stored.union(new) if more else stored
-    added = add_counts(
-        BOW_ENCODINGS, summarize(BOW_ENCODINGS, stored).counts, observation.get if more else None
-    )
+    taken_over = summarize(BOW_ENCODINGS, stored).counts
+    added = add_up(BOW_ENCODINGS, [taken_over, *([observation.get] if more else [])])
     assert summarize(BOW_ENCODINGS, whole, observed=added) == summarize(BOW_ENCODINGS, whole)
 
 
