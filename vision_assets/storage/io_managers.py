@@ -71,6 +71,12 @@ class DataFolder(dg.ConfigurableResource):
         """Return the snapshots that are kept from being removed while a step of a run goes on."""
         return self._held.setdefault((run_id, step), {})
 
+    def forget(self, run_id: str) -> None:
+        """Forget what the steps of a run have read."""
+        for steps in (self._reads, self._held):
+            for key in [key for key in steps if key[0] == run_id]:
+                steps.pop(key, None)
+
     def checkpoint(self, context: dg.AssetExecutionContext, settings: Mapping[str, Any]) -> Checkpoint:
         """Return how far the computation of an asset with these settings, from what was read, has come."""
         key = context.asset_key
@@ -191,6 +197,8 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         while self._holds:
             with suppress(Exception):  # a marker that stays keeps a snapshot longer, no more
                 self.data_folder.store.discard(self._holds.pop())
+        if context.run:
+            self.data_folder.forget(context.run.run_id)
 
     def _write_and_commit(
         self, context: dg.OutputContext, store: SnapshotStore, staged: Staged, value: Any, version: str

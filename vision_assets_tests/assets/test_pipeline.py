@@ -18,6 +18,7 @@ from vision_assets.resources import make_resources
 from vision_assets.spark.features import extract
 from vision_assets.spark.stored_tables import StoredImages
 from vision_assets.spark.tables import IMAGES
+from vision_assets.storage.io_managers import DataFolder
 from vision_assets.vision.cells import descriptor_matrix
 from vision_assets.vision.sift import SiftOptions
 from vision_assets_tests.pipeline import UP_TO_ENCODINGS as ASSETS
@@ -180,6 +181,11 @@ def test_a_write_that_fails_harms_nothing(
     pd.testing.assert_frame_equal(read_table(Path(before.uri)), rows)
     left = {path.name for path in (pipeline.data / "sift_features").iterdir()}
     assert left == {"_snapshots", before.name}
+
+
+def test_nothing_of_a_run_stays_in_memory(filled: Pipeline) -> None:
+    runs = {run for run, _ in (*DataFolder._reads, *DataFolder._held)}
+    assert filled.current("bow_encodings").run_id not in runs
 
 
 def test_two_runs_of_one_asset_at_once(pipeline: Pipeline, image_folder: Path) -> None:
