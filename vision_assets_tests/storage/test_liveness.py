@@ -84,6 +84,7 @@ def test_a_heart_beats_for_all_until_the_last_one_stops(monkeypatch: pytest.Monk
 
 def test_no_beat_comes_after_its_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(liveness, "BEAT_EVERY", timedelta(0))
+    others = threading.enumerate()
     heart, beating, stopping = Heart(), threading.Event(), threading.Event()
     beats: list[str] = []
 
@@ -104,6 +105,6 @@ def test_no_beat_comes_after_its_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     stopping.set()
     stopper.join(60)
     assert beats[-1] == "stopped"
-    for thread in [t for t in threading.enumerate() if t.name == "heart"]:
+    for thread in [thread for thread in threading.enumerate() if thread not in others]:
         thread.join(60)
     assert beats[-1] == "stopped"

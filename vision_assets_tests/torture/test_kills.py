@@ -7,7 +7,7 @@ from vision_assets_tests.torture.kills import ASSETS, VICTIMS, Trial, World, tor
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(tmp_path_factory.mktemp("kills"), ASSETS[:2])
+    return World(tmp_path_factory.mktemp("kills"), ASSETS[:2], earlier=False)
 
 
 @pytest.mark.parametrize(
