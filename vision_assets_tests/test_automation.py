@@ -6,6 +6,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
 
 from vision_assets.automation import FOLLOW_UPSTREAM
 from vision_assets.definitions import defs
@@ -212,6 +214,13 @@ def test_the_first_asset_is_requested_by_nobody_but_the_sensor() -> None:
     assert following == set(ALL_ASSETS) - {"image_seqfile"}
 
 
+def shown_as_stale(instance: dg.DagsterInstance) -> set[str]:
+    """Return the assets that Dagster's page shows as out of date."""
+    assets = defs.resolve_asset_graph()
+    status = CachingStaleStatusResolver(instance, assets, LoadingContextForTest(instance))
+    return {asset for asset in ALL_ASSETS if status.get_status(dg.AssetKey(asset)) == StaleStatus.STALE}
+
+
 def test_the_real_graph(pipeline: Pipeline, image_folder: Path) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         ticks = Ticks(defs, instance)
@@ -219,6 +228,9 @@ def test_the_real_graph(pipeline: Pipeline, image_folder: Path) -> None:
         assert not ticks.next(), "all is there"
         pipeline.run(image_folder, "image_seqfile", "sift_features", instance=instance)
         assert not ticks.next(), "two tables were made anew, with the same content"
+        assert shown_as_stale(instance) == set()
+        pipeline.run(None, "kmeans_dictionary", instance=instance, kmeans_dictionary={"seed": 1})
+        assert shown_as_stale(instance) == {"bow_encodings"}
         other = dg.AssetMaterialization("image_seqfile", tags={"dagster/data_version": "other"})
         instance.report_runless_asset_event(other)
         assert not ticks.next(), "its checks have not passed"
