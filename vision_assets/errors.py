@@ -16,6 +16,10 @@ class UserError(Exception):
     """
 
 
+class UnusableError(UserError):
+    """What a run has written must not be used by a later one."""
+
+
 def worker_error(error: Exception) -> UserError | None:
     """Find the `UserError` that a Spark worker has raised in the text of Spark's error.
 

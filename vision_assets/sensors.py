@@ -59,12 +59,14 @@ def source_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     if not is_at_rest:
         cursor.since = time.time()
     where = f"{redact(source)}: {look.files:,} files"
+    last = _last_run(context.instance)
     if look.fingerprint == cursor.requested:
-        return _skip(f"{where}, nothing has changed.", cursor)
+        failed = f" Run {last.run_id} has failed: re-execute it." if last and last.is_failure else ""
+        return _skip(f"{where}, nothing has changed.{failed}", cursor)
     if not is_at_rest:
         return _skip(f"{where}, changed. A run follows when nothing changes till the next look.", cursor)
-    if run_id := _run_in_progress(context.instance):
-        return _skip(f"{where}, changed. A run follows when run {run_id} has ended.", cursor)
+    if last and not last.is_finished:
+        return _skip(f"{where}, changed. A run follows when run {last.run_id} has ended.", cursor)
     cursor.requested = look.fingerprint
     # The time, so that a change back and forth is a new request; one that was made twice is one.
     request = dg.RunRequest(run_key=f"{look.fingerprint}@{cursor.since}")
@@ -84,9 +86,6 @@ def _skip(reason: str, cursor: _Cursor) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=reason, cursor=json.dumps(asdict(cursor)))
 
 
-def _run_in_progress(instance: dg.DagsterInstance) -> str | None:
-    for record in instance.get_asset_records([image_seqfile.key]):
-        run = instance.get_run_by_id(record.asset_entry.last_run_id or "")
-        if run and not run.is_finished:
-            return run.run_id
-    return None
+def _last_run(instance: dg.DagsterInstance) -> dg.DagsterRun | None:
+    records = instance.get_asset_records([image_seqfile.key])
+    return instance.get_run_by_id(records[0].asset_entry.last_run_id or "") if records else None

@@ -52,8 +52,10 @@ def bow_encodings(
         return encode_features(features, kmeans_dictionary, config.pooling, config.normalization)
 
     return RowWise(
-        wanted=with_source(sift_features),
+        wanted=with_source(sift_features, "keypointCount"),
         compute=compute,
         settings=config.model_dump(exclude={"full_refresh"}),
         computed="encoded",
+        # A full refresh may give features to an image that had too little memory before.
+        same={"keypointCount": "descriptorCount"},
     )

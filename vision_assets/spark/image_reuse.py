@@ -13,6 +13,9 @@ from pyspark.sql import SparkSession
 
 from vision_assets.spark import image_index, sequence_file
 from vision_assets.spark.row_wise import StoredParts, worth_keeping
+from vision_assets.spark.sources.listing import SPLITS_PER_CORE
+
+_TIMES_A_FIRST_RUN = 8
 
 
 @dataclass(frozen=True)
@@ -55,16 +58,22 @@ def plan_images(spark: SparkSession, stamps: pa.Table, stored: Sequence[StoredPa
     ImagePlan
     """
     wanted = stamps.to_pandas()
-    unread = wanted.set_index("fileName")["stamp"]
+    # A name that two images have is of none that is stored; that there are such is found out later.
+    unread = wanted.drop_duplicates("fileName", keep=False).set_index("fileName")["stamp"]
+    reused: set[str] = set()
     parts: list[list[str]] = []
     dropped = 0
+    # To read the images again gives as many parts as a first run.
+    many = _TIMES_A_FIRST_RUN * SPLITS_PER_CORE * spark.sparkContext.defaultParallelism
     for rank, folder in enumerate(stored):
         images = _images(spark, folder)
         if not rank:
             dropped = int((~images["fileName"].isin(wanted["fileName"])).sum())
-        parts.append(_unchanged_parts(images, unread, folder.sizes))
-        unread = unread.drop(images.loc[images["part"].isin(parts[-1]), "fileName"])
-    return ImagePlan(parts, wanted["fileName"].isin(unread.index).to_numpy(), dropped)
+        parts.append(_unchanged_parts(images, unread, folder.sizes, many))
+        taken = images.loc[images["part"].isin(parts[-1]), "fileName"]
+        reused.update(taken)
+        unread = unread.drop(taken)
+    return ImagePlan(parts, ~wanted["fileName"].isin(reused).to_numpy(), dropped)
 
 
 def _images(spark: SparkSession, folder: StoredParts) -> pd.DataFrame:
@@ -80,10 +89,15 @@ def _images(spark: SparkSession, folder: StoredParts) -> pd.DataFrame:
     except (Py4JJavaError, PySparkException) as error:
         if sequence_file.explain(error, folder.uri) is None:
             raise
+        if stamps is not None and len(folder.sizes) > 1:  # one that an upload has not finished
+            parts = [StoredParts(folder.uri, {name: size}) for name, size in folder.sizes.items()]
+            return pd.concat([_images(spark, part) for part in parts])
         return pd.DataFrame(columns=["fileName", "part", "stamp"])  # a file is damaged: none is taken over
 
 
-def _unchanged_parts(images: pd.DataFrame, unread: pd.Series, sizes: Mapping[str, int]) -> list[str]:
+def _unchanged_parts(
+    images: pd.DataFrame, unread: pd.Series, sizes: Mapping[str, int], many: int
+) -> list[str]:
     unchanged = images["stamp"].notna() & (images["stamp"] == images["fileName"].map(unread))
     whole = unchanged.groupby(images["part"]).all()
-    return worth_keeping([name for name in whole.index[whole] if name in sizes], sizes)
+    return worth_keeping([name for name in whole.index[whole] if name in sizes], sizes, many)

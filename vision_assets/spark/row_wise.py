@@ -13,10 +13,10 @@ from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql.types import StructField, StructType
 
 from vision_assets.spark.sequence_file import escape_glob
 
-_KEY = "fileName string, digest binary"
 _SMALL_FILE = 4 << 20
 _MANY_SMALL_FILES = 64
 _FILE_BYTES = 32 << 20
@@ -47,19 +47,24 @@ class RowWise:
     Parameters
     ----------
     wanted : DataFrame
-        Columns ``fileName``, ``digest`` and ``source``: the images, and where each lies.
+        Columns ``fileName``, ``digest``, those that `same` names, and ``source``: the images, and where each
+        lies.
     compute : callable
         Returns the rows that are to be done, or all of them for None.
     settings : mapping
         All that rows depend on besides the images and the asset's other inputs.
     computed : str
         What is done to an image, for the metadata: ``extracted``.
+    same : mapping
+        Column of `wanted` to column of the table: a row is taken over only if their values are the same, as
+        those of ``digest`` have to be.
     """
 
     wanted: DataFrame
     compute: Callable[[Todo | None], DataFrame]
     settings: Mapping[str, Any]
     computed: str
+    same: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ def planned(rows: RowWise, stored: Sequence[StoredParts], columns: Sequence[str]
         Of the table.
     """
     spark = rows.wanted.sparkSession
-    marked = _mark(rows.wanted, _stored_keys(spark, stored)).persist()
+    marked = _mark(rows.wanted, _stored_keys(rows, stored), rows.same).persist()
     try:
         found = _count(marked, len(stored))
         whole = [
@@ -150,13 +155,21 @@ def planned(rows: RowWise, stored: Sequence[StoredParts], columns: Sequence[str]
         marked.unpersist()
 
 
-def worth_keeping(names: Sequence[str], sizes: Mapping[str, int]) -> list[str]:
+def worth_keeping(names: Sequence[str], sizes: Mapping[str, int], many: int = 0) -> list[str]:
     """Return files to be taken over as they are, without the small ones if they are many.
 
     Else the files would become more with every run that adds a few images.
+
+    Parameters
+    ----------
+    names : sequence of str
+    sizes : mapping
+        Name to size in bytes.
+    many : int
+        More small ones than this are many, if it is larger than the default.
     """
     small = {name for name in names if sizes[name] < _SMALL_FILE}
-    return sorted(set(names) - small if len(small) > _MANY_SMALL_FILES else names)
+    return sorted(set(names) - small if len(small) > max(many, _MANY_SMALL_FILES) else names)
 
 
 def only(table: DataFrame, todo: Todo) -> DataFrame:
@@ -173,21 +186,25 @@ def only(table: DataFrame, todo: Todo) -> DataFrame:
     return read.join(F.broadcast(todo.keys), "fileName", "left_semi").select(table.columns)
 
 
-def with_source(table: DataFrame) -> DataFrame:
-    """Return ``fileName``, ``digest`` and ``source``, the file, of the rows of a stored Parquet table."""
-    return table.select("fileName", "digest", F.col("_metadata.file_path").alias("source"))
+def with_source(table: DataFrame, *columns: str) -> DataFrame:
+    """Return ``fileName``, ``digest``, other columns and ``source``, the file, of a stored Parquet table."""
+    return table.select("fileName", "digest", *columns, F.col("_metadata.file_path").alias("source"))
 
 
-def _stored_keys(spark: SparkSession, stored: Sequence[StoredParts]) -> DataFrame:
+def _stored_keys(rows: RowWise, stored: Sequence[StoredParts]) -> DataFrame:
+    spark, wanted = rows.wanted.sparkSession, rows.wanted.schema
+    compared = [StructField(there, wanted[here].dataType) for here, there in rows.same.items()]
+    schema = StructType([wanted["fileName"], wanted["digest"], *compared])
+    stored_values = [F.col(there).alias(here) for here, there in rows.same.items()]
     tables = []
     for rank, parts in enumerate(stored):
         files = [escape_glob(f"{parts.uri}/{name}") for name in parts.sizes]
         tables.append(
-            spark.read.schema(_KEY)
+            spark.read.schema(schema)
             .parquet(*files)
             .select(
                 "fileName",
-                F.col("digest").alias("storedDigest"),
+                F.struct(F.col("digest"), *stored_values).alias("stored"),
                 F.lit(rank).alias("rank"),
                 F.col("_metadata.file_name").alias("file"),
             )
@@ -195,10 +212,12 @@ def _stored_keys(spark: SparkSession, stored: Sequence[StoredParts]) -> DataFram
     return reduce(DataFrame.union, tables)
 
 
-def _mark(wanted: DataFrame, stored: DataFrame) -> DataFrame:
+def _mark(wanted: DataFrame, stored: DataFrame, same: Mapping[str, str]) -> DataFrame:
     """Join on the file name; of the rows of one name the first says what becomes of the image."""
     best_first = Window.partitionBy("fileName").orderBy(F.desc_nulls_last("same"), "rank", "file")
-    joined = wanted.join(stored, "fileName", "full").withColumn("same", F.expr("digest <=> storedDigest"))
+    joined = wanted.join(stored, "fileName", "full").withColumn(
+        "same", F.struct("digest", *same).eqNullSafe(F.col("stored"))
+    )
     return joined.withColumn("first", F.row_number().over(best_first) == 1).selectExpr(
         "fileName",
         "source",

@@ -77,7 +77,7 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
     ------
     UserError
         When the source cannot be read to its end, has changed, or holds no image. What was written by
-        then is removed.
+        then stays.
     """
     files, path = hadoop_path(spark, uri)
     if files.exists(path) and part_files(spark, uri):
@@ -100,7 +100,6 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
         known = explain(error, images.source)
         if known is None:
             raise
-        files.delete(path, True)
         if known is error:
             raise
         raise known from error

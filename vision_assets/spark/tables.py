@@ -45,6 +45,9 @@ class Table:
         The setting that says how many rows there must be.
     of_images : bool
         Whether a row is of an image, which its columns ``fileName`` and ``digest`` tell from others.
+    content : str, optional
+        SQL of what may differ in a row although settings and inputs are the same: an extraction that had
+        too little memory gives a row with an error, another processor other last bits of a centre.
     """
 
     schema: StructType
@@ -55,6 +58,7 @@ class Table:
     same_keys_as: tuple[str, ...] | None = None
     rows_setting: str | None = None
     of_images: bool = False
+    content: str | None = None
 
     @property
     def holds_images(self) -> bool:
@@ -87,6 +91,8 @@ class Summary:
         Name of a check to whether it holds.
     images : str
         Fingerprint of the set of images, of a table of images: equal for the same names and digests.
+    content : str
+        Fingerprint of what `Table.content` tells apart; empty without it.
     """
 
     rows: int
@@ -94,6 +100,7 @@ class Summary:
     counts: dict[str, int | float]
     holds: dict[str, bool]
     images: str = ""
+    content: str = ""
 
 
 def observe(table: Table, rows: DataFrame) -> tuple[DataFrame, Observation]:
@@ -136,8 +143,8 @@ def summarize(
     config : mapping, optional
         Settings of the run that made the table.
     observed : mapping, optional
-        Counts and invariants found by `observe` while the rows were written. With it only keys and digests
-        are read.
+        Counts and invariants found by `observe` while the rows were written. With it only keys, digests
+        and content are read.
     upstream_images : str
         Fingerprint of the images of that table; empty if it was stored before there were fingerprints.
 
@@ -153,9 +160,10 @@ def summarize(
         F.count_distinct(key),
         _fingerprint(key),
         _fingerprint(F.expr("struct(fileName, digest)" if has_digests else "0")),
+        _fingerprint(F.expr(table.content or "0")),
         *map(F.expr, values.values()),
     ).head()
-    count, distinct, of_keys, of_images, *found_values = result
+    count, distinct, of_keys, of_images, of_content, *found_values = result
     found = dict(zip(values, found_values, strict=True)) if observed is None else observed
     keys = f"{count}:{of_keys or 0}"
     images = f"{count}:{of_images or 0}" if has_digests else ""
@@ -169,7 +177,7 @@ def summarize(
     if table.rows_setting:
         holds[AS_MANY_ROWS] = count == (config or {}).get(table.rows_setting, count)
     counts = {name: found[name] or 0 for name in table.counts}
-    return Summary(count, keys, counts, holds, images)
+    return Summary(count, keys, counts, holds, images, f"{of_content or 0}" if table.content else "")
 
 
 def _fingerprint(value: Column) -> Column:
@@ -299,6 +307,7 @@ SIFT_FEATURES = Table(
     },
     same_keys_as=("image_seqfile",),
     of_images=True,
+    content="struct(fileName, keypointCount, error)",
 )
 
 KMEANS_DICTIONARY = Table(
@@ -329,6 +338,7 @@ KMEANS_DICTIONARY = Table(
         " and inertia >= 0 and inertia < double('infinity'))",
     },
     rows_setting="k",
+    content="struct(wordId, center, descriptorCount, inertia)",
 )
 
 BOW_ENCODINGS = Table(

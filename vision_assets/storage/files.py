@@ -47,6 +47,9 @@ class Files(Protocol):
     def sizes(self, path: str) -> dict[str, int]:
         """Return name and size in bytes of each visible file directly in a folder."""
 
+    def secure(self, path: str) -> None:
+        """Make all that is in a folder outlive a loss of power."""
+
 
 def open_files(root: str, spark: "Callable[[], SparkSession]") -> Files:
     """Open the file system that a path or URI lies on.
@@ -121,7 +124,7 @@ class LocalFiles:
             raise
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(target.parent)
+        _sync(target.parent)
 
     replace = create
 
@@ -147,6 +150,14 @@ class LocalFiles:
                 shutil.rmtree(removed)
         target.unlink(missing_ok=True)
 
+    def secure(self, path: str) -> None:
+        """Make all that is in a folder outlive a loss of power."""
+        for folder, _, names in os.walk(self._root / path):
+            for name in names:
+                _sync(Path(folder, name))
+            _sync(Path(folder))
+        _sync((self._root / path).parent)
+
     def sizes(self, path: str) -> dict[str, int]:
         """Return name and size in bytes of each visible file directly in a folder."""
         folder = self._root / path
@@ -163,9 +174,9 @@ def _temporary(name: str) -> str:
     return f".{name}.{uuid.uuid4().hex}"
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the entry of a new file outlive a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Make the content of a file, or the entries of a folder, outlive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -255,6 +266,9 @@ class HadoopFiles:
         """Remove a file or a folder with all that is in it, if it is there."""
         system, target = self._open(path)
         system.delete(target, True)
+
+    def secure(self, path: str) -> None:
+        """Do nothing: what is closed there is safe."""
 
     def sizes(self, path: str) -> dict[str, int]:
         """Return name and size in bytes of each visible file directly in a folder."""

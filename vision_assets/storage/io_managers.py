@@ -12,7 +12,7 @@ from dagster_pyspark import LazyPySparkResource
 from pydantic import PrivateAttr
 from pyspark.sql import DataFrame
 
-from vision_assets.errors import UserError, redact
+from vision_assets.errors import UnusableError, UserError, redact
 from vision_assets.failures import failures
 from vision_assets.spark import progress, tables
 from vision_assets.spark.row_wise import RowWise
@@ -168,7 +168,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
                 version = version_of(code_version, settings or _config(context), _versions(inputs))
                 snapshot = self._write_and_commit(context, store, staged, obj, version)
             except BaseException as error:
-                if staged.row_version and not isinstance(error, UserError):
+                if staged.row_version and not isinstance(error, UnusableError):
                     store.leave(staged)
                 else:
                     store.discard(staged)
@@ -232,15 +232,12 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             staged,
             run_id=context.run_id,
             code_version=context.asset_spec.code_version or "",
-            config={
-                name: redact(value) if isinstance(value, str) else value
-                for name, value in _config(context).items()
-            },
+            config=_config(context),
             counts=summary.counts,
             holds=summary.holds,
             keys=summary.keys,
             images=summary.images,
-            version=digest(summary.images) if table.holds_images else version,
+            version=digest(summary.images if table.holds_images else [version, summary.content]),
             rows=summary.rows,
             seconds=round(time.time() - max(_started(context), session.sparkContext.startTime / 1000), 3),
         )
@@ -379,7 +376,7 @@ def _require_sound(staged: Staged, table: tables.Table, summary: tables.Summary,
     if tables.UNIQUE_KEYS in broken:
         twice = ", ".join(map(repr, tables.duplicate_keys(table, rows)))
         detail = f" (more than once: {twice}; rename them in the source)"
-    raise UserError(
+    raise UnusableError(
         f"{'/'.join(staged.asset)} was not stored, since it breaks {', '.join(broken)}{detail}. "
         "The snapshot before it stays current."
     )

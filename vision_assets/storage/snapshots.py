@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from vision_assets.errors import UserError
+from vision_assets.errors import UnusableError, UserError
 from vision_assets.storage import liveness
 from vision_assets.storage.checkpoints import Checkpoint
 from vision_assets.storage.files import Files, open_files
@@ -326,6 +326,7 @@ class SnapshotStore:
         UserError
             If another run took this one for dead, because it gave no sign of life for too long.
         """
+        self._files.secure(staged.folder)
         sizes = self._sizes(staged.folder)
         of_table = [size for file, size in sizes.items() if "/" not in file]
         self._require_marked(staged)
@@ -354,7 +355,7 @@ class SnapshotStore:
 
     def _require_marked(self, staged: Staged) -> None:
         if not self._markers.has(staged):
-            raise UserError(
+            raise UnusableError(
                 f"{staged.uri} was not stored: this run showed no sign of life for so long that another one "
                 "has removed what it had written. Run again."
             )

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812
 
-from vision_assets.spark import row_wise
+from vision_assets.errors import UserError
+from vision_assets.spark import row_wise, sequence_file
+from vision_assets.spark.features import extract
+from vision_assets.vision.sift import SiftOptions
 from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Pipeline
 from vision_assets_tests.vision import images
 
@@ -43,8 +49,14 @@ def require_same_tables(pipeline: Pipeline, other: Pipeline) -> None:
         assert pipeline.current(asset).counts == other.current(asset).counts
 
 
+def full_run(source: Path, beside: Pipeline) -> Pipeline:
+    full = Pipeline(beside.data.with_name("full"))
+    full.run(source)
+    return full
+
+
 def test_only_new_and_changed_images_are_extracted(
-    filled_copy: Pipeline, filled: Pipeline, source: Path, tmp_path: Path
+    filled_copy: Pipeline, filled: Pipeline, source: Path
 ) -> None:
     (source / "cats" / "new.jpg").write_bytes(images.jpeg(images.colored(seed=99)))
     (source / "dogs" / "image 00.jpg").write_bytes(images.jpeg(images.colored(seed=98)))
@@ -54,8 +66,7 @@ def test_only_new_and_changed_images_are_extracted(
         "sift_features": (10, 2, 1),
         "bow_encodings": (0, 12, 0),  # with another dictionary
     }
-    full = Pipeline(tmp_path / "full")
-    full.run(source)
+    full = full_run(source, filled_copy)
     require_same_tables(filled_copy, full)
     for asset in UP_TO_ENCODINGS:
         version = filled_copy.current(asset).version
@@ -135,6 +146,32 @@ def test_of_a_folder_only_parts_with_changes_are_read(filled_copy: Pipeline, sou
     assert filled_copy.current("image_seqfile").version != before
 
 
+def test_what_was_read_of_a_folder_before_it_changed_is_not_read_again(
+    pipeline: Pipeline, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed(*_: object) -> None:
+        raise UserError("it changed while it was read")
+
+    with monkeypatch.context() as at_the_end:
+        at_the_end.setattr(sequence_file, "_check", changed)
+        assert pipeline.error(pipeline.run(source, "image_seqfile", fail=True)).startswith("it changed")
+    assert done(pipeline, source, "image_seqfile") == {"image_seqfile": (12, 0, 0)}
+    (folder,) = (path for path in (pipeline.data / "image_seqfile").iterdir() if path.name[0] != "_")
+    assert folder.name == pipeline.current("image_seqfile").name
+
+
+def test_two_names_that_become_one_key_are_named_at_the_next_run_too(
+    pipeline: Pipeline, source: Path
+) -> None:
+    """Of bytes that are not UTF-8 a key has an escape, which is a name as well."""
+    pipeline.run(source, "image_seqfile")
+    image = (source / "cats" / "image 01.jpg").read_bytes()
+    for name in (b"\xff.jpg", rb"\xff.jpg"):
+        Path(os.fsdecode(bytes(source) + b"/" + name)).write_bytes(image)
+    error = pipeline.error(pipeline.run(source, "image_seqfile", fail=True))
+    assert f"more than once: {chr(92) + 'xff.jpg'!r}" in error
+
+
 @pytest.mark.parametrize("kind", ["tar", "gztar", "zip"])
 def test_an_archive_that_did_not_change_is_not_read(
     pipeline: Pipeline, source: Path, tmp_path: Path, kind: str
@@ -179,6 +216,36 @@ def test_what_a_run_left_that_did_not_end_is_verified(
         pq.write_table(rows.set_column(number, rows.schema.field(number), more), part)
         error = filled_copy.error(filled_copy.run(None, "sift_features", fail=True))
         assert "not stored, since it breaks sizes_match" in error
+
+
+def test_what_is_made_of_features_that_were_mended_is_not_taken_over(
+    pipeline: Pipeline, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The image, the settings and the code are the same; an extraction had too little memory."""
+
+    def starved(images: DataFrame, options: SiftOptions) -> DataFrame:
+        poor = F.col("fileName") == "cats/image 01.jpg"
+        rows = extract(images, options).withColumn("error", F.when(poor, "SIFT failed: no memory"))
+        for column, nothing in {
+            "keypointCount": F.lit(0),
+            "keypoints": F.lit(b""),
+            "descriptors": F.lit(b""),
+        }.items():
+            rows = rows.withColumn(column, F.when(poor, nothing).otherwise(F.col(column)))
+        return rows
+
+    with monkeypatch.context() as short_of_memory:
+        short_of_memory.setattr(sys.modules["vision_assets.assets.sift_features"], "extract", starved)
+        pipeline.run(source)
+    before = {asset: pipeline.current(asset) for asset in UP_TO_ENCODINGS}
+    assert before["sift_features"].counts["failures"] == 1
+    pipeline.run(None, "sift_features", sift_features={"full_refresh": True})
+    assert done(pipeline, None, "bow_encodings") == {"bow_encodings": (11, 1, 0)}
+    pipeline.run(None, "kmeans_dictionary")
+    assert done(pipeline, None, "bow_encodings") == {"bow_encodings": (0, 12, 0)}
+    for asset in UP_TO_ENCODINGS[1:]:
+        assert pipeline.current(asset).version != before[asset].version
+    require_same_tables(pipeline, full_run(source, pipeline))
 
 
 def test_the_dictionary_of_the_encodings_is_named(filled_copy: Pipeline) -> None:

@@ -106,7 +106,6 @@ def test_what_is_chosen_while_reading(spark: SparkSession, tmp_path: Path, make:
     none = ImageFiles("s", Patterns(["*.png"]), None, Skipped(), source.by_workers, source.by_driver)
     with pytest.raises(UserError, match=r"no image in 's': 30 skipped"):
         sequence_file.write(spark, none, str(tmp_path / "none"))
-    assert not (tmp_path / "none").exists()
 
 
 def test_a_source_that_changes(spark: SparkSession, tmp_path: Path) -> None:
@@ -161,7 +160,6 @@ def test_a_sequence_file_cut_short(spark: SparkSession, tmp_path: Path, cut: int
     (tmp_path / "cut.seq").write_bytes(whole[:cut] if cut < 1000 else whole[:-cut])
     with pytest.raises(UserError, match=r"ends inside its header|ends in the middle"):
         sequence_file.write(spark, open_source(spark, str(tmp_path / "cut.seq")), str(tmp_path / "out"))
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,8 @@ class Trial:
     moment: float
     """In 0..1: where in the run the kill is, by its operations on the storage or by time."""
     number: int
+    keep: int = 1
+    """How many snapshots are kept: with 1 the clean-up removes the earlier one."""
     parts: int = 0
     """Kill once so many part files are there, instead of after a time."""
 
@@ -116,7 +118,7 @@ class World:
         module = "vision_assets_tests.torture.one_run"
         return [sys.executable, "-m", module, ",".join(assets), run_config, str(operation)]
 
-    def start(self, data: Path, log: Path, command: list[str]) -> "subprocess.Popen[bytes]":
+    def start(self, data: Path, log: Path, command: list[str], keep: int) -> "subprocess.Popen[bytes]":
         environment = {
             name: value
             for name, value in os.environ.items()
@@ -125,6 +127,7 @@ class World:
         environment |= {
             settings.DATA: str(data),
             settings.PICTURES: "no",
+            settings.KEEP_SNAPSHOTS: str(keep),
             settings.SPARK_MASTER: "local[2]",
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "DAGSTER_DISABLE_TELEMETRY": "1",
@@ -134,10 +137,10 @@ class World:
                 command, env=environment, cwd=log.parent, stdout=output, stderr=output, start_new_session=True
             )
 
-    def run(self, data: Path, assets: Sequence[str]) -> int:
+    def run(self, data: Path, assets: Sequence[str], keep: int = 3) -> int:
         """Run undisturbed; return how many operations on the storage that took."""
         log = self.folder / f"{data.name}.log"
-        status = self.start(data, log, self.command(assets)).wait(_LONGEST)
+        status = self.start(data, log, self.command(assets), keep).wait(_LONGEST)
         if status:
             raise RuntimeError(f"an undisturbed run of {assets} failed:\n{log.read_text()[-3000:]}")
         return int(log.read_text().rpartition(OPERATIONS)[2].split()[0])
@@ -240,7 +243,7 @@ def torture(world: World, trial: Trial) -> Outcome:
     store = open_store(str(data))
     operation = 1 + int(trial.moment * world.operations[trial.asset])
     command = world.command([trial.asset], operation if trial.victim == "storage" else 0)
-    process = world.start(data, log, command)
+    process = world.start(data, log, command, trial.keep)
     if trial.victim != "storage":
         until = time.monotonic() + trial.moment * world.seconds[trial.asset]
         before = len(part_files(data, trial.asset))
@@ -270,7 +273,7 @@ def torture(world: World, trial: Trial) -> Outcome:
                 continue
             known = [table(one) for one in world.made(asset)]
             assert any(is_equal(table(current), one) for one in known), f"{asset} has other rows"
-        world.run(data, [trial.asset])
+        world.run(data, [trial.asset], trial.keep)
         current = store.require_current((trial.asset,))
         assert is_equal(table(current), table(world.expected[trial.asset])), "the next run made other rows"
         assert current.version == world.expected[trial.asset].version, "the next run made another version"
@@ -292,7 +295,8 @@ def trials(count: int, seed: int) -> list[Trial]:
         victim = VICTIMS[number // len(ASSETS) % len(VICTIMS)]
         asset = ASSETS[number % len(ASSETS)]
         moment = generator.uniform(0.0 if victim == "storage" else 0.25, 1.0)
-        chosen.append(Trial(asset, victim, generator.random() < 0.5, moment, number))
+        earlier, keep = generator.random() < 0.5, generator.choice([1, 3])
+        chosen.append(Trial(asset, victim, earlier, moment, number, keep))
     return chosen
 
 
