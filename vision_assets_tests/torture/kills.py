@@ -48,6 +48,8 @@ CONFIG: dict[str, dict[str, Any]] = {
 }
 VICTIMS = ("storage", "driver", "java", "worker")
 _LONGEST = 300.0  # seconds that a run may take
+_REMOVAL = 10
+"""Operations of removing a snapshot: marker, manifest, table, sign of life, marker, before and after each."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,8 @@ def torture(world: World, trial: Trial) -> Outcome:
     log = world.folder / f"trial-{trial.number}.log"
     prepare(world, trial, data)
     store = open_store(str(data))
-    operation = 1 + int(trial.moment * world.operations[trial.asset])
+    removal = _REMOVAL if trial.earlier and trial.keep == 1 else 0
+    operation = 1 + int(trial.moment * (world.operations[trial.asset] + removal))
     command = world.command([trial.asset], operation if trial.victim == "storage" else 0)
     process = world.start(data, log, command, trial.keep)
     if trial.victim != "storage":
