@@ -278,14 +278,16 @@ class World:
                 assert same or in_order, f"{before.name} was committed after {after.name}"
 
 
-def cases(world: World) -> tuple[Callable[[int], None], ...]:
-    return (
-        world.two_runs_of_one_asset,
-        world.two_runs_of_all_assets,
-        world.a_run_and_readers,
-        world.a_run_and_one_downstream,
-        world.a_run_and_the_clean_up,
+CASES = {
+    case.__name__.replace("_", "-"): case
+    for case in (
+        World.two_runs_of_one_asset,
+        World.two_runs_of_all_assets,
+        World.a_run_and_readers,
+        World.a_run_and_one_downstream,
+        World.a_run_and_the_clean_up,
     )
+}
 
 
 def main() -> int:
@@ -293,6 +295,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--folder", type=Path, default=Path("two_at_once"))
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -308,11 +311,10 @@ def main() -> int:
     with Process(folder / "one.log") as one, Process(folder / "other.log") as other:
         world = World(folder, (one, other))
         for number in range(options.rounds):
-            for case in cases(world):
-                name = case.__name__.replace("_", " ")
+            for name in options.cases:
                 started = time.monotonic()
                 try:
-                    case(3 if number // 2 % 2 else 1)
+                    CASES[name](world, 3 if number // 2 % 2 else 1)
                 except Exception as error:  # noqa: BLE001 - all are faults
                     faults[name] += 1
                     print(
@@ -323,7 +325,7 @@ def main() -> int:
             print(f"round {number + 1} of {options.rounds}: {sum(faults.values())} faults", flush=True)
     print("| case | rounds | with a fault | seconds |\n|---|---|---|---|")
     for name, count in rounds.items():
-        print(f"| {name} | {count} | {faults[name]} | {seconds[name]:,} |")
+        print(f"| {name.replace('-', ' ')} | {count} | {faults[name]} | {seconds[name]:,} |")
     print(", ".join(f"{name.replace('_', ' ')}: {count:,}" for name, count in sorted(world.done.items())))
     return bool(faults)
 
