@@ -268,7 +268,7 @@ class HadoopFiles:
         system.delete(target, True)
 
     def secure(self, path: str) -> None:
-        """Do nothing: what is closed there is safe."""
+        """Do nothing: to close a file has made it as safe as it gets there."""
 
     def sizes(self, path: str) -> dict[str, int]:
         """Return name and size in bytes of each visible file directly in a folder."""
