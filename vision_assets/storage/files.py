@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _FILE_URI = re.compile(r"file:(?://)?(/.*)", re.DOTALL)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+_ATTEMPTS = 10
 _OBJECT_STORES = {"s3", "s3a", "gs", "abfs", "abfss", "oss", "cosn", "o3fs"}
 
 
@@ -110,7 +111,12 @@ class LocalFiles:
 
     def create(self, path: str, content: bytes) -> None:
         """Create a file in one atomic step, with the folders above it."""
-        target = self._root / path
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(FileNotFoundError):  # another run has removed the folder just then
+                return self._create(self._root / path, content)
+        return self._create(self._root / path, content)
+
+    def _create(self, target: Path, content: bytes) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(_temporary(target.name))
         try:
@@ -142,13 +148,17 @@ class LocalFiles:
     def delete(self, path: str) -> None:
         """Remove a file or a folder with all that is in it, if it is there."""
         target = self._root / path
-        while target.is_dir():
+        if target.is_dir():
             # In one step, so that nobody takes what is left of a table for the table.
             removed = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
             with suppress(FileNotFoundError):  # another run deletes it at the same time
                 target.rename(removed)
-                shutil.rmtree(removed)
-        target.unlink(missing_ok=True)
+                shutil.rmtree(removed, ignore_errors=True)
+                if removed.exists():  # who was about to put a file into it has done so
+                    shutil.rmtree(removed)
+        else:
+            with suppress(IsADirectoryError):  # made just now: another one
+                target.unlink(missing_ok=True)
 
     def secure(self, path: str) -> None:
         """Make all that is in a folder outlive a loss of power."""

@@ -62,6 +62,23 @@ def test_who_reads_a_folder_that_goes_gets_all_of_it_or_nothing(tmp_path: Path) 
     assert seen <= {count, 0}
 
 
+def test_a_file_is_created_in_a_folder_that_another_removes(tmp_path: Path) -> None:
+    """So do a training with its checkpoints, and the clean-up of another run."""
+    files = LocalFiles(tmp_path)
+
+    def remove() -> None:
+        for _ in range(9):
+            files.delete("a")
+
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(30):
+            removal = pool.submit(remove)
+            files.create("a/1", b"")
+            removal.result()
+    files.delete("a")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_hidden_files_have_no_size(files: Files) -> None:
     for name in ("_SUCCESS", ".part.crc", "part-0"):
         files.create(f"a/{name}", b"1234")
