@@ -112,7 +112,7 @@ class LocalFiles:
     def create(self, path: str, content: bytes) -> None:
         """Create a file in one atomic step, with the folders above it."""
         for _ in range(_ATTEMPTS - 1):
-            with suppress(FileNotFoundError):  # another run has removed the folder just then
+            with suppress(FileNotFoundError, FileExistsError):  # another run removes the folder just then
                 return self._create(self._root / path, content)
         return self._create(self._root / path, content)
 
