@@ -116,6 +116,19 @@ def test_no_run_is_requested_while_one_is_in_progress(watch: Watch, source: Path
     assert watch.ticks(2) == [1, 0]
 
 
+def test_a_run_that_has_failed_is_named_until_something_changes(watch: Watch, source: Path) -> None:
+    @dg.asset
+    def image_seqfile() -> None:
+        raise RuntimeError("the disk is full")
+
+    assert watch.ticks(2) == [0, 1]
+    run = dg.materialize([image_seqfile], instance=watch.instance, raise_on_error=False)
+    assert watch.ticks(1) == [0]
+    assert f"Run {run.run_id} has failed" in watch.skip_reason
+    (source / "cats" / "b.jpg").write_bytes(b"b")
+    assert watch.ticks(2) == [0, 1]
+
+
 def test_no_source(watch: Watch) -> None:
     assert not watch.tick()
     assert "set VISION_ASSETS_SOURCE to a folder" in watch.skip_reason
