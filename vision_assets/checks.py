@@ -71,13 +71,7 @@ def _look_again(
 ) -> dict[str, bool]:
     upstream = data_folder.store.input_of(snapshot, table.same_keys_as) if table.same_keys_as else None
     rows = stored_rows(pyspark.spark_session, table, hadoop_uri(snapshot.uri))
-    holds = tables.summarize(
-        table,
-        rows,
-        upstream.keys if upstream else None,
-        snapshot.config,
-        upstream_images=upstream.images if upstream else "",
-    ).holds
+    holds = tables.summarize(table, rows, upstream, snapshot.config).holds
     # The upstream snapshot may be gone by now; what was found when it was there still stands. Snapshots of
     # earlier releases do not say everything.
     return dict.fromkeys(table.checks, True) | snapshot.holds | holds

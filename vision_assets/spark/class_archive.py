@@ -46,7 +46,7 @@ def _use(spark: SparkSession, folder: Path) -> None:
         uri = str(folder / name)
         observed_rows, observation = tables.observe(table, rows)
         observed_rows.write.parquet(uri)
-        tables.summarize(table, read_parquet(spark, uri), "", observed=observation.get)
+        tables.summarize(table, read_parquet(spark, uri), observed=observation.get)
         return read_parquet(spark, uri)
 
     source, images = str(folder / "source"), str(folder / "images")

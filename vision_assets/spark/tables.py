@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F  # noqa: N812 - the name that all of PySpark's documentation uses
@@ -77,6 +77,18 @@ class Table:
         ]
 
 
+class Fingerprints(Protocol):
+    """What tells a stored table from others without reading it."""
+
+    @property
+    def keys(self) -> str:
+        """Fingerprint of the set of keys: two tables with the same keys have the same one."""
+
+    @property
+    def images(self) -> str:
+        """Fingerprint of names and digests; empty if the table was stored before there were such."""
+
+
 @dataclass(frozen=True)
 class Summary:
     """What was counted and found in a stored table.
@@ -126,11 +138,9 @@ def observe(table: Table, rows: DataFrame) -> tuple[DataFrame, Observation]:
 def summarize(
     table: Table,
     rows: DataFrame,
-    upstream_keys: str | None = None,
+    upstream: Fingerprints | None = None,
     config: Mapping[str, Any] | None = None,
     observed: Mapping[str, Any] | None = None,
-    *,
-    upstream_images: str = "",
 ) -> Summary:
     """Count a stored table, fingerprint its keys and evaluate its invariants, in one pass.
 
@@ -138,15 +148,13 @@ def summarize(
     ----------
     table : Table
     rows : DataFrame
-    upstream_keys : str, optional
-        Fingerprint of the keys of the table that `Table.same_keys_as` names.
+    upstream : Fingerprints, optional
+        Of the table that `Table.same_keys_as` names.
     config : mapping, optional
         Settings of the run that made the table.
     observed : mapping, optional
         Counts and invariants found by `observe` while the rows were written. With it only keys, digests
         and content are read.
-    upstream_images : str
-        Fingerprint of the images of that table; empty if it was stored before there were fingerprints.
 
     Returns
     -------
@@ -170,10 +178,10 @@ def summarize(
     holds = {UNIQUE_KEYS: distinct == count}
     # An aggregate over no row is null: what holds of every row holds of none.
     holds |= {name: found[name] is None or bool(found[name]) for name in table.invariants}
-    if upstream_keys is not None:
-        holds[SAME_KEYS] = keys == upstream_keys
+    if upstream:
+        holds[SAME_KEYS] = keys == upstream.keys
         if table.of_images:
-            holds[SAME_IMAGES] = images == (upstream_images or images)
+            holds[SAME_IMAGES] = images == (upstream.images or images)
     if table.rows_setting:
         holds[AS_MANY_ROWS] = count == (config or {}).get(table.rows_setting, count)
     counts = {name: found[name] or 0 for name in table.counts}

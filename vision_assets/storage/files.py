@@ -111,10 +111,13 @@ class LocalFiles:
 
     def create(self, path: str, content: bytes) -> None:
         """Create a file in one atomic step, with the folders above it."""
-        for _ in range(_ATTEMPTS - 1):
-            with suppress(FileNotFoundError, FileExistsError):  # another run removes the folder just then
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
                 return self._create(self._root / path, content)
-        return self._create(self._root / path, content)
+            except (FileNotFoundError, FileExistsError):  # another run removes the folder just then
+                if attempt == _ATTEMPTS:
+                    raise
+        return None
 
     def _create(self, target: Path, content: bytes) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -217,14 +217,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             written = self.write(value, staged, table, made, reporting)
         context.add_output_metadata(written.metadata)
         rows = stored_rows(session, table, hadoop_uri(staged.uri))
-        summary = tables.summarize(
-            table,
-            rows,
-            upstream.keys if upstream else None,
-            _config(context),
-            written.observed,
-            upstream_images=upstream.images if upstream else "",
-        )
+        summary = tables.summarize(table, rows, upstream, _config(context), written.observed)
         if upstream and not summary.holds.get(tables.SAME_IMAGES, True):
             self._require_undamaged(upstream, rows)
         _require_sound(staged, table, summary, rows)

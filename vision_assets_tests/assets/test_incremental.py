@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.errors import UserError
-from vision_assets.spark import row_wise, sequence_file
+from vision_assets.spark import image_reuse, row_wise, sequence_file
 from vision_assets.spark.features import extract
 from vision_assets.vision.sift import SiftOptions
 from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Pipeline
@@ -160,6 +160,26 @@ def test_what_was_read_of_a_folder_before_it_changed_is_not_read_again(
     assert folder.name == pipeline.current("image_seqfile").name
 
 
+def test_what_is_whole_beside_a_damaged_part_is_not_read_again(
+    pipeline: Pipeline, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise RuntimeError("the run ends before its index is written")
+
+    with monkeypatch.context() as at_the_end:
+        at_the_end.setattr(sequence_file, "_check", killed)
+        pipeline.run(source, "image_seqfile", fail=True)
+    (folder,) = (path for path in (pipeline.data / "image_seqfile").iterdir() if path.name[0] != "_")
+    parts = sorted(folder.glob("part-*"), key=lambda path: path.stat().st_size)
+    assert len(parts) > 2
+    os.truncate(parts[-1], parts[-1].stat().st_size - 7)
+    reused, read, dropped = done(pipeline, source, "image_seqfile")["image_seqfile"]
+    assert (reused + read, dropped) == (12, 0)
+    assert 0 < read < 12
+    pipeline.run(None, "sift_features", "kmeans_dictionary", "bow_encodings")
+    require_same_tables(pipeline, full_run(source, pipeline))
+
+
 def test_two_names_that_become_one_key_are_named_at_the_next_run_too(
     pipeline: Pipeline, source: Path
 ) -> None:
@@ -192,6 +212,17 @@ def test_small_files_are_put_together_when_they_are_many(
     assert done(filled_copy, None, "sift_features") == {"sift_features": (12, 0, 0)}
     assert filled_copy.current("sift_features").files == 1
     require_same_tables(filled_copy, filled)
+
+
+@pytest.mark.parametrize(("times_a_first_run", "read"), [(8, 0), (0, 12)])
+def test_small_files_of_images_are_read_anew_when_they_are_many_times_those_of_a_first_run(
+    pipeline: Pipeline, source: Path, monkeypatch: pytest.MonkeyPatch, times_a_first_run: int, read: int
+) -> None:
+    """As many as a first run writes are no reason: there would be as many again."""
+    monkeypatch.setattr(row_wise, "_MANY_SMALL_FILES", 1)
+    monkeypatch.setattr(image_reuse, "_TIMES_A_FIRST_RUN", times_a_first_run)
+    pipeline.run(source, "image_seqfile")
+    assert done(pipeline, source, "image_seqfile") == {"image_seqfile": (12 - read, read, 0)}
 
 
 @pytest.mark.parametrize("sound", [True, False])

@@ -28,10 +28,10 @@ def test_the_fingerprint_of_keys_depends_on_the_set_alone(spark: SparkSession) -
         images_table(spark, *((name, 1) for name in order)).repartition(parts)
         for order, parts in ((names, 1), (names[::-1], 5), ([*names[:-1], "other.jpg"], 1))
     ]
-    keys = [summarize(IMAGE_SEQFILE, table).keys for table in tables]
-    assert keys[0] == keys[1] != keys[2]
-    assert summarize(IMAGE_SEQFILE, tables[0], upstream_keys=keys[1]).holds[SAME_KEYS]
-    assert not summarize(IMAGE_SEQFILE, tables[2], upstream_keys=keys[1]).holds[SAME_KEYS]
+    found = [summarize(IMAGE_SEQFILE, table) for table in tables]
+    assert found[0].keys == found[1].keys != found[2].keys
+    assert summarize(IMAGE_SEQFILE, tables[0], found[1]).holds[SAME_KEYS]
+    assert not summarize(IMAGE_SEQFILE, tables[2], found[1]).holds[SAME_KEYS]
 
 
 def test_counts_are_in_the_fields_words(spark: SparkSession) -> None:

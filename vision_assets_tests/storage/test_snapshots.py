@@ -1,4 +1,5 @@
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -273,6 +274,26 @@ def test_files_that_a_loss_of_power_has_cut_are_no_parts(store: SnapshotStore) -
     }.items():
         (folder / name).write_bytes(content)
     assert store.parts(staged) == {"a.parquet": 12, "part-r-00001": 3}
+
+
+def test_what_a_manifest_names_is_on_the_disk_before_it(
+    store: SnapshotStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def recording(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recording)
+    made = make(store)
+    folder = Path(made.uri)
+    manifests = folder.parent / "_snapshots"
+    places = [folder / "part-0.parquet", folder, folder.parent, manifests / made.manifest, manifests]
+    # What was synced last counts: some folders are so more than once.
+    order = [len(synced) - synced[::-1].index(path.stat().st_ino) for path in places]
+    assert order == sorted(order)
 
 
 def test_files_that_are_taken_over_take_no_place(store: SnapshotStore) -> None:
