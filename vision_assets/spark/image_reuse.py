@@ -85,7 +85,8 @@ def _images(spark: SparkSession, folder: StoredParts) -> pd.DataFrame:
         else:
             scanned = image_index.scan(spark, [f"{folder.uri}/{name}" for name in folder.sizes])
             found = scanned.join(stamps, "fileName", "left")
-        return found.select("fileName", "part", "stamp").toPandas()
+        # Not toPandas, which would warn of a damaged file that is no obstacle.
+        return found.select("fileName", "part", "stamp").toArrow().to_pandas()
     except (Py4JJavaError, PySparkException) as error:
         if sequence_file.explain(error, folder.uri) is None:
             raise

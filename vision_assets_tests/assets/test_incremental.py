@@ -146,31 +146,33 @@ def test_of_a_folder_only_parts_with_changes_are_read(filled_copy: Pipeline, sou
     assert filled_copy.current("image_seqfile").version != before
 
 
-def test_what_was_read_of_a_folder_before_it_changed_is_not_read_again(
-    pipeline: Pipeline, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def upload_that_fails_at_its_end(pipeline: Pipeline, source: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder in which the images are, with no index."""
+
     def changed(*_: object) -> None:
         raise UserError("it changed while it was read")
 
     with monkeypatch.context() as at_the_end:
         at_the_end.setattr(sequence_file, "_check", changed)
         assert pipeline.error(pipeline.run(source, "image_seqfile", fail=True)).startswith("it changed")
-    assert done(pipeline, source, "image_seqfile") == {"image_seqfile": (12, 0, 0)}
     (folder,) = (path for path in (pipeline.data / "image_seqfile").iterdir() if path.name[0] != "_")
-    assert folder.name == pipeline.current("image_seqfile").name
+    return folder
+
+
+def test_what_was_read_of_a_folder_before_it_changed_is_not_read_again(
+    pipeline: Pipeline, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = upload_that_fails_at_its_end(pipeline, source, monkeypatch)
+    assert done(pipeline, source, "image_seqfile") == {"image_seqfile": (12, 0, 0)}
+    assert not left.exists()
+    assert Path(pipeline.current("image_seqfile").uri).exists()
 
 
 def test_what_is_whole_beside_a_damaged_part_is_not_read_again(
     pipeline: Pipeline, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(*_: object) -> None:
-        raise RuntimeError("the run ends before its index is written")
-
-    with monkeypatch.context() as at_the_end:
-        at_the_end.setattr(sequence_file, "_check", killed)
-        pipeline.run(source, "image_seqfile", fail=True)
-    (folder,) = (path for path in (pipeline.data / "image_seqfile").iterdir() if path.name[0] != "_")
-    parts = sorted(folder.glob("part-*"), key=lambda path: path.stat().st_size)
+    left = upload_that_fails_at_its_end(pipeline, source, monkeypatch)
+    parts = sorted(left.glob("part-*"), key=lambda path: path.stat().st_size)
     assert len(parts) > 2
     os.truncate(parts[-1], parts[-1].stat().st_size - 7)
     reused, read, dropped = done(pipeline, source, "image_seqfile")["image_seqfile"]
