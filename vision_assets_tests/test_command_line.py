@@ -1,65 +1,165 @@
-"""The job as a user runs it, in a process of its own."""
+"""The job as a user runs it, in a process of its own: what it makes and says, and what it lets in and out."""
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import dagster as dg
 import pandas as pd
 import pytest
 import yaml
 
 from vision_assets import settings
-from vision_assets_tests.pipeline import Pipeline
+from vision_assets_tests.pipeline import WORDS, Pipeline
+from vision_assets_tests.sockets import Socket, watched
+from vision_assets_tests.torture.kills import processes
 
 ROOT = Path(__file__).parents[1]
-DAGSTER = (sys.executable, "-m", "dagster")
+JOB = ("job", "execute", "-m", "vision_assets.definitions", "-j", "bovw_pipeline", "-c")
+ACCESS_KEY = "AKIAFAKE"
+SECRETS = ("SecretOfTheUri", "SecretOfTheRun", "SecretOfTheConf", "SecretOfTheEnvironment")
+URI_SECRET, RUN_SECRET, CONF_SECRET, ENVIRONMENT_SECRET = SECRETS
+AUTHORITY = f"{ACCESS_KEY}:{URI_SECRET}@bucket"
 
 
-def execute(folder: Path, **ops: dict[str, object]) -> subprocess.CompletedProcess[str]:
-    """Run the job with a data folder and a history below `folder`."""
-    config, home = folder / "run.yaml", folder / "home"
-    config.write_text(yaml.safe_dump({"ops": {name: {"config": chosen} for name, chosen in ops.items()}}))
+class Started(NamedTuple):
+    """A job that runs, with a data folder and a history below a folder."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+    home: Path
+
+
+def start(folder: Path, config: dict[str, Any], environment: dict[str, str] | None = None) -> Started:
+    file, home, output = folder / "run.yaml", folder / "home", folder / "output"
+    file.write_text(yaml.safe_dump(config))
     home.mkdir()
-    (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
-    environment = os.environ | {settings.DATA: str(folder / "data"), "DAGSTER_HOME": str(home)}
-    environment["PYTHONWARNINGS"] = "ignore::FutureWarning"
-    return subprocess.run(
-        [*DAGSTER, "job", "execute", "-m", "vision_assets.definitions", "-j", "bovw_pipeline", "-c", config],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    shutil.copy(ROOT / "dagster.yaml", home)
+    given = {
+        settings.DATA: str(folder / "data"),
+        "DAGSTER_HOME": str(home),
+        "PYTHONWARNINGS": "ignore::FutureWarning",
+    }
+    with output.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dagster", *JOB, str(file)],
+            cwd=ROOT,
+            env=os.environ | given | (environment or {}),
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+        )
+    return Started(process, output, home)
+
+
+class Looked(NamedTuple):
+    """What was seen of a run, by others on the machine and afterwards."""
+
+    output: str
+    events: str
+    data: Path
+    sockets: set[Socket]
+    command_lines: str
+    ui_port: int
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> tuple[Pipeline, str]:
-    folder = tmp_path_factory.mktemp("command line")
-    result = execute(
-        folder,
-        image_seqfile={"source": str(image_folder)},
-        kmeans_dictionary={"k": 20},
-        image_classifier={"splits": 1},
+def looked(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Looked:
+    """A run of a user whose Spark has a page, and whose images lie on a storage that takes a key."""
+    folder, port = tmp_path_factory.mktemp("command line"), free_port()
+    conf = folder / "conf"
+    conf.mkdir()
+    (conf / "spark-defaults.conf").write_text(
+        f"spark.ui.enabled true\nspark.ui.port {port}\nspark.hadoop.fs.s3a.session.token {CONF_SECRET}\n"
     )
-    assert result.returncode == 0, result.stderr
-    return Pipeline(folder / "data"), result.stdout + result.stderr
+    # A file system that takes any name and key, as S3's own is not part of PySpark.
+    mount = f"spark.hadoop.fs.viewfs.mounttable.{AUTHORITY}.link./images"
+    spark_config = {"spark.hadoop.fs.s3a.secret.key": RUN_SECRET, mount: image_folder.as_uri()}
+    chosen: dict[str, dict[str, Any]] = {
+        "image_seqfile": {"source": f"viewfs://{AUTHORITY}/images"},
+        "kmeans_dictionary": {"k": WORDS},
+        "image_classifier": {"splits": 1},
+    }
+    config = {
+        "ops": {asset: {"config": options} for asset, options in chosen.items()},
+        "resources": {"pyspark": {"config": {"spark_config": spark_config}}},
+    }
+    environment = {
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": ENVIRONMENT_SECRET,
+        "SPARK_CONF_DIR": str(conf),
+    }
+    started = start(folder, config, environment)
+    command_lines: set[str] = set()
+
+    def seen() -> Iterator[int]:
+        for pid, command_line in processes(started.process.pid):
+            command_lines.add(command_line)
+            yield pid
+
+    with watched(seen) as sockets:
+        status = started.process.wait()
+    text = started.output.read_text()
+    assert status == 0, text[-3000:]
+    with dg.DagsterInstance.from_config(str(started.home)) as instance:
+        (run,) = instance.get_runs()
+        events = "\n".join(dg.serialize_value(event) for event in instance.all_logs(run.run_id))
+    return Looked(text, events, folder / "data", sockets, "\n".join(command_lines), port)
 
 
-def test_the_job_makes_the_same_tables(executed: tuple[Pipeline, str], filled: Pipeline) -> None:
+def test_the_job_makes_the_same_tables(looked: Looked, filled: Pipeline) -> None:
     for asset in ("sift_features", "kmeans_dictionary", "bow_encodings"):
-        pd.testing.assert_frame_equal(executed[0].table(asset), filled.table(asset), check_exact=True)
+        pd.testing.assert_frame_equal(
+            Pipeline(looked.data).table(asset), filled.table(asset), check_exact=True
+        )
 
 
-def test_a_run_that_succeeds_prints_no_warning_and_no_stack_trace(executed: tuple[Pipeline, str]) -> None:
+def test_a_run_that_succeeds_prints_no_warning_and_no_stack_trace(looked: Looked) -> None:
     for unwanted in ("Traceback", "WARN", "Warning", "ERROR", "Exception", "\tat "):
-        assert unwanted not in executed[1]
-    assert "iteration 10 of 10: inertia" in executed[1]
+        assert unwanted not in looked.output
+    assert "iteration 10 of 10: inertia" in looked.output
 
 
 def test_a_run_that_fails_names_the_cause_and_exits_with_one(tmp_path: Path) -> None:
-    missing = tmp_path / "nothing here"
-    result = execute(tmp_path, image_seqfile={"source": str(missing)})
-    assert result.returncode == 1
-    assert str(missing) in result.stdout + result.stderr
+    missing = str(tmp_path / "nothing here")
+    started = start(tmp_path, {"ops": {"image_seqfile": {"config": {"source": missing}}}})
+    assert started.process.wait() == 1
+    assert missing in started.output.read_text()
+
+
+def test_a_local_run_listens_on_loopback_alone(looked: Looked) -> None:
+    ports = {found.port for found in looked.sockets if found.program == "java"}
+    assert looked.ui_port in ports
+    assert len(ports) >= 4, "Spark's page, driver, block manager, gateway"
+    assert not [found for found in looked.sockets if not found.address.is_loopback]
+
+
+def test_no_secret_is_in_the_output_the_events_or_the_command_lines(looked: Looked) -> None:
+    assert "viewfs://***@bucket/images" in looked.output
+    assert "viewfs://***@bucket/images" in looked.events
+    for secret in SECRETS:
+        assert secret not in looked.output
+        assert secret not in looked.events
+        # The mount in this test has the key in its name.
+        shown = looked.command_lines.replace(f"mounttable.{AUTHORITY}.link", "")
+        assert secret not in shown
+
+
+def test_no_secret_is_in_the_data_folder(looked: Looked) -> None:
+    files = [path for path in looked.data.rglob("*") if path.is_file()]
+    assert len(files) > 8
+    for file in files:
+        content = file.read_bytes()
+        assert not [secret for secret in SECRETS if secret.encode() in content], file
+    assert Pipeline(looked.data).current("image_seqfile").config["source"] == "viewfs://***@bucket/images"

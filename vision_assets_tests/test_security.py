@@ -1,148 +1,31 @@
-"""Nothing comes in from the network, no code from the data folder, no path from a key; no secret goes out."""
+"""No code comes in from the data folder, no path from a key. (Sockets and secrets: `test_command_line`.)"""
 
 import ast
 import io
 import os
 import pickle
 import shutil
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import dagster as dg
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from pyspark.sql import SparkSession
 
 import vision_assets
-from vision_assets import prediction, settings
+from vision_assets import prediction
 from vision_assets.assets.kmeans_dictionary import KMeansDictionaryConfig
 from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
 from vision_assets.spark.image_files import ImageFiles, Patterns, Skipped
 from vision_assets.storage.versions import version_of
 from vision_assets_tests.pipeline import UP_TO_ENCODINGS, WORDS, Pipeline
-from vision_assets_tests.sockets import Socket, watched
-from vision_assets_tests.torture.kills import processes
 from vision_assets_tests.vision import images
 
 ROOT = Path(__file__).parents[1]
-
-# ---------------------------------------------------------------------------- a run with secrets, looked at
-
-ACCESS_KEY = "AKIAFAKE"
-SECRETS = ("SecretOfTheUri", "SecretOfTheRun", "SecretOfTheConf", "SecretOfTheEnvironment")
-URI_SECRET, RUN_SECRET, CONF_SECRET, ENVIRONMENT_SECRET = SECRETS
-AUTHORITY = f"{ACCESS_KEY}:{URI_SECRET}@bucket"
-
-
-class Looked(NamedTuple):
-    """What was seen of a run, by others on the machine and afterwards."""
-
-    output: str
-    events: str
-    data: Path
-    sockets: set[Socket]
-    command_lines: str
-    ui_port: int
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def looked(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Looked:
-    """A run of a user whose Spark has a page, and whose images lie on a storage that takes a key."""
-    folder = tmp_path_factory.mktemp("looked")
-    home, conf, data, port = folder / "home", folder / "conf", folder / "data", free_port()
-    for made in (home, conf):
-        made.mkdir()
-    shutil.copy(ROOT / "dagster.yaml", home)
-    (conf / "spark-defaults.conf").write_text(
-        f"spark.ui.enabled true\nspark.ui.port {port}\nspark.hadoop.fs.s3a.session.token {CONF_SECRET}\n"
-    )
-    # A file system that takes any name and key, as S3's own is not part of PySpark.
-    mount = f"spark.hadoop.fs.viewfs.mounttable.{AUTHORITY}.link./images"
-    spark_config = {"spark.hadoop.fs.s3a.secret.key": RUN_SECRET, mount: image_folder.as_uri()}
-    ops: dict[str, Any] = {
-        "image_seqfile": {"config": {"source": f"viewfs://{AUTHORITY}/images"}},
-        "kmeans_dictionary": {"config": {"k": WORDS}},
-    }
-    config = folder / "run.yaml"
-    config.write_text(
-        yaml.safe_dump({"ops": ops, "resources": {"pyspark": {"config": {"spark_config": spark_config}}}})
-    )
-    environment = os.environ | {
-        settings.DATA: str(data),
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": ENVIRONMENT_SECRET,
-        "DAGSTER_HOME": str(home),
-        "PYTHONWARNINGS": "ignore::FutureWarning",
-        "SPARK_CONF_DIR": str(conf),
-    }
-    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "vision_assets.definitions"]
-    with (folder / "output").open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "--select", ",".join(UP_TO_ENCODINGS), "-c", str(config)],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        command_lines: set[str] = set()
-
-        def seen() -> Iterator[int]:
-            for pid, command_line in processes(process.pid):
-                command_lines.add(command_line)
-                yield pid
-
-        with watched(seen) as sockets:
-            status = process.wait()
-    text = (folder / "output").read_text()
-    assert status == 0, text[-3000:]
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        (run,) = instance.get_runs()
-        events = "\n".join(dg.serialize_value(event) for event in instance.all_logs(run.run_id))
-    return Looked(text, events, data, sockets, "\n".join(command_lines), port)
-
-
-def test_a_local_run_listens_on_loopback_alone(looked: Looked) -> None:
-    ports = {found.port for found in looked.sockets if found.program == "java"}
-    assert looked.ui_port in ports
-    assert len(ports) >= 4, "Spark's page, driver, block manager, gateway"
-    assert not [found for found in looked.sockets if not found.address.is_loopback]
-
-
-def test_no_secret_is_in_the_output_the_events_or_the_command_lines(looked: Looked) -> None:
-    assert "viewfs://***@bucket/images" in looked.output
-    assert "viewfs://***@bucket/images" in looked.events
-    for secret in SECRETS:
-        assert secret not in looked.output
-        assert secret not in looked.events
-        # The mount in this test has the key in its name.
-        shown = looked.command_lines.replace(f"mounttable.{AUTHORITY}.link", "")
-        assert secret not in shown
-
-
-def test_no_secret_is_in_the_data_folder(looked: Looked) -> None:
-    files = [path for path in looked.data.rglob("*") if path.is_file()]
-    assert len(files) > 8
-    for file in files:
-        content = file.read_bytes()
-        assert not [secret for secret in SECRETS if secret.encode() in content], file
-    assert Pipeline(looked.data).current("image_seqfile").config["source"] == "viewfs://***@bucket/images"
-
 
 # ------------------------------------------------------------------------------------------------ pickles
 
