@@ -3,11 +3,11 @@
 # As typed, even with a $ in it.
 export SOURCE_AS_GIVEN := $(value SOURCE)
 
-.PHONY: help run test torture bench lint ui sample screenshots lock clean
+.PHONY: help run test test-whole test-storage jars cluster cluster-stop torture bench lint ui sample screenshots lock clean
 .NOTPARALLEL:
 
 help: ## Print this.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  SOURCE=path      images of your own: a folder, a tar file or a URI"
 	@echo "  CONFIG=file      another run config than run_configs/default.yaml (the sample's: run_configs/sample.yaml)"
@@ -16,6 +16,8 @@ help: ## Print this.
 	@echo "  N=500            for make bench: so many of the images, evenly spaced; else all"
 	@echo "  ROUNDS=3         for make bench: how often everything is measured"
 	@echo "  ROWS=sift,whole  for make bench: these rows of the table alone"
+	@echo "  CONNECTORS=s3a   for make jars: these alone"
+	@echo "  CLUSTER_PORT=7077 for make cluster: where the master listens"
 	@echo "  KILLS=120        for make torture: how many runs are killed"
 	@echo "  PYTHON=path      the Python that .venv is made with; else the newest from 3.11 on"
 	@echo "  UPGRADE=1        for make lock: the newest versions"
@@ -27,6 +29,21 @@ run: ## Set up, run the whole job on SOURCE or on sample images, and print the s
 
 test: ## Set up and run the tests.
 	@sh scripts/test.sh
+
+test-whole: ## Set up and run the tests in a browser, of the benchmarks, and of whole runs that fare badly.
+	@sh scripts/test-apart.sh whole
+
+test-storage: ## Set up and run the tests on real servers: HDFS, Swift, S3, Alluxio, Spark's cluster, PostgreSQL.
+	@sh scripts/test-apart.sh storage
+
+jars: ## Fetch the Java libraries for S3 (s3a://) and Alluxio, which else the first run does.
+	@sh scripts/jars.sh
+
+cluster: ## Start Spark's master and two workers on this machine, to try a cluster out.
+	@sh scripts/cluster.sh
+
+cluster-stop: ## End them.
+	@sh scripts/cluster.sh stop
 
 torture: ## Set up and torture: mutated images, archives that are traps, killed runs, large loads. Hours, not minutes.
 	@sh scripts/torture.sh

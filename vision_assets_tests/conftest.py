@@ -16,8 +16,27 @@ OF_THE_USER = (settings.DATA, settings.SOURCE, settings.KEEP_SNAPSHOTS, settings
 for name in (*OF_THE_USER, "SPARK_CONF_DIR", "DAGSTER_HOME"):
     os.environ.pop(name, None)
 os.environ[settings.SPARK_MASTER] = "local[2]"
-# No JVM here lives long enough for the optimising compiler to be worth its time: a third of what JVMs use.
-os.environ["SPARK_SUBMIT_OPTS"] = "-XX:TieredStopAtLevel=1"
+
+APART = {
+    "whole": "in a browser, of the benchmarks, and of whole runs that fare badly: make test-whole",
+    "storage": "on servers of HDFS, Swift, S3, Alluxio, Spark and PostgreSQL: make test-storage",
+    "torture": "that take hours: make torture",
+}
+"""Markers of tests that run by ``-m`` alone, and what runs them."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    apart = [name for name in APART if name not in config.option.markexpr]
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in apart)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if not config.option.markexpr:
+        for tests in APART.values():
+            terminalreporter.line(f"Left out: the tests {tests}", yellow=True)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The asset graph on a data folder of its own, for tests."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,23 @@ from vision_assets.storage.files import LocalFiles
 from vision_assets.storage.snapshots import Snapshot, SnapshotStore
 
 WORDS = 20
+ITERATIONS = 4
 UP_TO_ENCODINGS = ("image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings")
 ALL_ASSETS = (*UP_TO_ENCODINGS, "image_classifier", "classification_report")
 
 
-@dataclass(frozen=True)
-class Pipeline:
-    data: Path
+class AnyPipeline:
+    """All assets on some data folder.
 
-    @property
-    def store(self) -> SnapshotStore:
-        return SnapshotStore(LocalFiles(self.data))
+    Attributes
+    ----------
+    uri : str
+        Of the data folder.
+    store : SnapshotStore
+    """
+
+    uri: str
+    store: SnapshotStore
 
     def run(
         self,
@@ -38,14 +45,16 @@ class Pipeline:
         """Materialize assets, those up to the encodings by default; the run must end as `fail` says."""
         if source is not None:
             config["image_seqfile"] = {"source": str(source)} | config.get("image_seqfile", {})
-        config["kmeans_dictionary"] = {"k": WORDS} | config.get("kmeans_dictionary", {})
+        config["kmeans_dictionary"] = {"k": WORDS, "max_iter": ITERATIONS} | config.get(
+            "kmeans_dictionary", {}
+        )
         chosen = dg.AssetSelection.assets(*(assets or UP_TO_ENCODINGS))
         wanted = {key.to_user_string() for key in chosen.resolve(defs.resolve_asset_graph())}
         result = dg.materialize(
             [*(defs.assets or []), *(defs.asset_checks or [])],  # type: ignore[list-item]
             selection=chosen,
-            instance=instance,
-            resources=make_resources(str(self.data), keep, pictures),
+            instance=instance or _instance(),
+            resources=make_resources(self.uri, keep, pictures),
             run_config={"ops": {name: {"config": config[name]} for name in config if name in wanted}},
             raise_on_error=False,
         )
@@ -77,6 +86,27 @@ class Pipeline:
 
     def current(self, asset: str) -> Snapshot:
         return self.store.require_current((asset,))
+
+
+@cache
+def _instance() -> dg.DagsterInstance:
+    """Return one for all runs that nobody asks about afterwards: to make one takes half a second."""
+    return dg.DagsterInstance.ephemeral()
+
+
+@dataclass(frozen=True)
+class Pipeline(AnyPipeline):
+    """All assets on a local data folder."""
+
+    data: Path
+
+    @property
+    def uri(self) -> str:  # type: ignore[override]
+        return str(self.data)
+
+    @property
+    def store(self) -> SnapshotStore:  # type: ignore[override]
+        return SnapshotStore(LocalFiles(self.data))
 
     def table(self, asset: str) -> pd.DataFrame:
         return read_table(Path(self.current(asset).uri))

@@ -36,6 +36,8 @@ from benchmarks.rows import ROWS
 from benchmarks.rows.growth import fit
 from vision_assets_tests.pipeline import Pipeline, read_table
 
+pytestmark = pytest.mark.whole
+
 NEED_SPARK = (
     "benchmarks.extract",
     "benchmarks.warm_encoding",

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from vision_assets import settings
-from vision_assets_tests.pipeline import WORDS, Pipeline
+from vision_assets_tests.pipeline import ITERATIONS, WORDS, Pipeline
 from vision_assets_tests.sockets import Socket, watched
 from vision_assets_tests.torture.kills import processes
 
@@ -88,7 +88,7 @@ def looked(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Look
     spark_config = {"spark.hadoop.fs.s3a.secret.key": RUN_SECRET, mount: image_folder.as_uri()}
     chosen: dict[str, dict[str, Any]] = {
         "image_seqfile": {"source": f"viewfs://{AUTHORITY}/images"},
-        "kmeans_dictionary": {"k": WORDS},
+        "kmeans_dictionary": {"k": WORDS, "max_iter": ITERATIONS},
         "image_classifier": {"splits": 1},
     }
     config = {
@@ -128,7 +128,7 @@ def test_the_job_makes_the_same_tables(looked: Looked, filled: Pipeline) -> None
 def test_a_run_that_succeeds_prints_no_warning_and_no_stack_trace(looked: Looked) -> None:
     for unwanted in ("Traceback", "WARN", "Warning", "ERROR", "Exception", "\tat "):
         assert unwanted not in looked.output
-    assert "iteration 10 of 10: inertia" in looked.output
+    assert f"iteration {ITERATIONS} of {ITERATIONS}: inertia" in looked.output
 
 
 def test_a_run_that_fails_names_the_cause_and_exits_with_one(tmp_path: Path) -> None:

@@ -5,8 +5,11 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from vision_assets_tests.pipeline import Pipeline
+
+pytestmark = pytest.mark.whole
 
 KILLED_ONCE = """
 import os, signal, sys

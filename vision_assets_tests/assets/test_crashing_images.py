@@ -15,6 +15,8 @@ from vision_assets_tests.pipeline import Pipeline
 from vision_assets_tests.spark.crashing_workers import crashing
 from vision_assets_tests.vision import images
 
+pytestmark = pytest.mark.whole
+
 _RUN = """
 import json, sys
 from pathlib import Path

@@ -103,15 +103,19 @@ def require_clear(error: str, *named: object) -> None:
     ("asset", "file", "damage", "downstream", "back"),
     [
         ("image_seqfile", one_part, truncate, "sift_features", False),
-        ("image_seqfile", one_part, flip_middle, "sift_features", False),
+        pytest.param("image_seqfile", one_part, flip_middle, "sift_features", False, marks=pytest.mark.whole),
         ("image_seqfile", index_part, Path.unlink, "sift_features", True),
-        ("image_seqfile", index_part, flip_page, "sift_features", False),
-        ("sift_features", one_part, truncate, "kmeans_dictionary", True),
+        pytest.param("image_seqfile", index_part, flip_page, "sift_features", False, marks=pytest.mark.whole),
+        pytest.param("sift_features", one_part, truncate, "kmeans_dictionary", True, marks=pytest.mark.whole),
         ("sift_features", one_part, Path.unlink, "kmeans_dictionary", False),
         ("sift_features", one_part, flip_page, "kmeans_dictionary", True),
-        ("sift_features", one_part, flip_end, "kmeans_dictionary", False),
+        pytest.param(
+            "sift_features", one_part, flip_end, "kmeans_dictionary", False, marks=pytest.mark.whole
+        ),
         ("kmeans_dictionary", one_part, flip_page, "bow_encodings", True),
-        ("bow_encodings", one_part, flip_page, "image_classifier", False),
+        pytest.param(
+            "bow_encodings", one_part, flip_page, "image_classifier", False, marks=pytest.mark.whole
+        ),
         ("image_classifier", one_part, flip_middle, "classification_report", False),
     ],
 )

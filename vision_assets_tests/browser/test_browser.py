@@ -15,6 +15,8 @@ from vision_assets_tests.browser.dagster_page import DagsterPage, Server
 from vision_assets_tests.pipeline import Pipeline
 from vision_assets_tests.sockets import Socket
 
+pytestmark = pytest.mark.whole
+
 GRAPH = defs.resolve_asset_graph()
 ASSETS = sorted(key.to_user_string() for key in GRAPH.get_all_asset_keys())
 

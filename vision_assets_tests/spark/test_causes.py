@@ -51,7 +51,7 @@ def test_python_errors_of_workers(spark: SparkSession) -> None:
 @pytest.mark.parametrize(
     ("uri", "named", "may_pass"),
     [
-        ("hdfs://127.0.0.1:1/x", "Nothing answers at localhost:1 ", True),
+        ("hdfs://127.0.0.1:1/x", "Nothing answers at localhost:1. ", True),
         ("hdfs://no-such-host.invalid/x", "The host no-such-host.invalid is unknown.", True),
         ("s3a://bucket/x", "Class org.apache.hadoop.fs.s3a.S3AFileSystem not found.", False),
         ("foo://bucket/x", 'No FileSystem for scheme "foo".', False),

@@ -6,6 +6,8 @@ import pytest
 
 from vision_assets.spark.session import class_archive, spark_config
 
+pytestmark = pytest.mark.whole
+
 PREFIX = "import sys; sys.prefix = sys.argv[1]; "
 START = """
 from vision_assets.spark.session import start_session
