@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vision_assets import settings
-from vision_assets.errors import UserError, no_permission
+from vision_assets.errors import UserError, no_permission, redact
 from vision_assets.storage.snapshots import AssetPath, Snapshot, SnapshotStore, open_store
 from vision_assets.vision.formats import DEFAULT_PATTERNS
 
@@ -53,7 +53,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
+    except Exception as error:
+        if not (cause := _storage_cause(error)):
+            raise
+        print(cause, file=sys.stderr)
+        return 1
     return 0
+
+
+def _storage_cause(error: Exception) -> str | None:
+    """Return what a storage behind Hadoop has said, in plain words."""
+    if "py4j" not in sys.modules:
+        return None
+    from vision_assets.spark.causes import known_cause  # noqa: PLC0415 - Spark is there already
+
+    cause = known_cause(error)
+    return redact(cause.text) if cause else None
 
 
 def _parser() -> argparse.ArgumentParser:

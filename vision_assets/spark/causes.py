@@ -59,8 +59,13 @@ _RULES = (
     ),
     _Rule(
         r"(Class \S*FileSystem not found|No FileSystem for scheme \S+)",
-        "Spark cannot reach such a URI: {found}. Name its library in spark.jars.packages in "
-        "spark-defaults.conf, for s3a org.apache.hadoop:hadoop-aws in the version of Spark's Hadoop.",
+        "Spark cannot reach such a URI: {found}. Name its scheme in VISION_ASSETS_CONNECTORS (s3a, "
+        "alluxio), or its library in spark.jars.packages in spark-defaults.conf.",
+        may_pass=False,
+    ),
+    _Rule(
+        r"NoSuchBucket|UnknownStoreException",
+        "There is no such bucket ({cause}). Make it, or mend the URI.",
         may_pass=False,
     ),
     _Rule(
@@ -72,9 +77,18 @@ _RULES = (
     ),
     _Rule(r"UnknownHostException:? (\S+)", "The host {found} is unknown. Is the URI right?"),
     _Rule(
-        r"Call From \S+ to (\S+) failed on connection exception|Failed to connect to (\S+)|"
+        r"Call From \S+ to (\S+) failed on \w+ exception|Failed to connect to (?:master \()?(\S+?)\)?\s|"
         r"Connect to (\S+) .*Connection refused",
-        "Nothing answers at {found} (connection refused). Is the URI right, and the storage up?",
+        "Nothing answers at {found}. Is the URI right, and the storage up?",
+    ),
+    _Rule(
+        r"SafeModeException",
+        "The name node of HDFS is in safe mode: it has just started, or lacks blocks of files.",
+    ),
+    _Rule(
+        r"Connection refused|Connection reset|Connection closed|NoHttpResponseException|Status Code: 50[0-4]|"
+        r"UnavailableException",
+        "The storage does not answer ({cause}). Is it up?",
     ),
     _Rule(
         r"SocketTimeoutException|ConnectTimeoutException|TimeoutException|[Tt]imed out",
@@ -97,13 +111,18 @@ def find_cause(error: Exception) -> Cause:
     """
     if _jvm_is_gone(error):
         return Cause(_last_words(jvm.exit_status()))
+    cause = _deepest(error, "\n".join(_texts(error)))
+    return known_cause(error) or Cause(cause, may_pass=not isinstance(error, AnalysisException))
+
+
+def known_cause(error: Exception) -> Cause | None:
+    """Find the cause of an error among those that are known; None if it is another."""
     text = "\n".join(_texts(error))
-    cause = _deepest(error, text)
     for rule in _RULES:
         if found := re.search(rule.sign, text):
             named = next(filter(None, found.groups()), "").rstrip(".,;:")
-            return Cause(rule.text.format(cause=cause, found=named), rule.may_pass)
-    return Cause(cause, may_pass=not isinstance(error, AnalysisException))
+            return Cause(rule.text.format(cause=_deepest(error, text), found=named), rule.may_pass)
+    return None
 
 
 def _jvm_is_gone(error: BaseException | None) -> bool:

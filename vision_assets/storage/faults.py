@@ -8,7 +8,9 @@ from urllib.parse import unquote
 from pyspark.sql import SparkSession
 
 from vision_assets.errors import UserError, no_permission
+from vision_assets.spark.causes import known_cause
 from vision_assets.spark.tables import TABLES
+from vision_assets.storage.files import local_path
 from vision_assets.storage.manifests import damaged_file
 
 _READING = re.compile(
@@ -42,7 +44,9 @@ def storage_fault(error: Exception) -> UserError | None:
     text = f"{error}\n{getattr(error, '_stackTrace', None) or ''}\n"
     if found := _NO_ROOM.search(text):
         return UserError(f"{found[0]}: {_full_folder(text)} is full. Make room there, then run again.")
-    if found := _READING.search(text):
+    found = _READING.search(text)
+    # A storage elsewhere may be away, or refuse: that is no damage.
+    if found and (local_path(found["uri"]) or not known_cause(error)):
         return _unreadable(unquote(found["uri"]), found["asset"], text)
     return None
 

@@ -96,7 +96,7 @@ class SnapshotStore:
         Raises
         ------
         UserError
-            If the data folder cannot be written.
+            If a local data folder cannot be written.
         """
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{run_id[:_RUN_ID]}-{secrets.token_hex(2)}"
         staged = Staged(asset, name, self._files.uri(path_of(asset, name)), dict(inputs), row_version)
@@ -106,16 +106,19 @@ class SnapshotStore:
         except Exception as error:
             with suppress(Exception):
                 self._markers.delete(staged)
-            advice = (
-                "Make room there, then run again."
-                if isinstance(error, OSError) and error.errno in _NO_ROOM
-                else "Set VISION_ASSETS_DATA to a folder or URI that this user may write to."
-            )
-            cause = str(error).splitlines()[0]
-            raise UserError(
-                f"Cannot write to the data folder {self._files.uri('')}: {cause}. {advice}"
-            ) from error
+            if isinstance(error, OSError):
+                raise self._not_writable(error) from error
+            raise  # what Hadoop says of a storage that may only be away for a while
         return staged
+
+    def _not_writable(self, error: OSError) -> UserError:
+        advice = (
+            "Make room there, then run again."
+            if error.errno in _NO_ROOM
+            else "Set VISION_ASSETS_DATA to a folder or URI that this user may write to."
+        )
+        cause = str(error).splitlines()[0]
+        return UserError(f"Cannot write to the data folder {self._files.uri('')}: {cause}. {advice}")
 
     def hold(self, choose: Callable[[], Snapshot | None], run_id: str) -> tuple[Snapshot, Staged] | None:
         """Choose a snapshot and keep it from being removed while it is read.

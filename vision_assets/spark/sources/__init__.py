@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 
 from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
+from vision_assets.spark.causes import known_cause
 from vision_assets.spark.image_files import (
     ImageFiles,
     Pair,
@@ -102,11 +103,12 @@ def open_hadoop(spark: SparkSession, source: str, patterns: Patterns) -> ImageFi
     try:
         return _open_hadoop(spark, source, patterns)
     except (Py4JJavaError, PySparkException) as error:
+        known = known_cause(error)
+        if known and known.may_pass:
+            raise
         java = error.java_exception if isinstance(error, Py4JJavaError) else error
-        cause = str(java).partition("\n")[0]
-        raise UserError(
-            f"cannot read {source!r}: {cause}.\nIs the URI right, and Spark set up for it?"
-        ) from error
+        cause = f"{str(java).partition(chr(10))[0]}.\nIs the URI right, and Spark set up for it?"
+        raise UserError(f"cannot read {source!r}: {known.text if known else cause}") from error
 
 
 def local_path(source: str, hadoop: Callable[[], Any]) -> str | None:
