@@ -1,6 +1,7 @@
 """Settings that belong to the place, not to the run: read from environment variables."""
 
 import os
+import re
 from pathlib import Path
 
 from vision_assets.errors import UserError
@@ -10,6 +11,10 @@ SOURCE = "VISION_ASSETS_SOURCE"
 KEEP_SNAPSHOTS = "VISION_ASSETS_KEEP_SNAPSHOTS"
 PICTURES = "VISION_ASSETS_PICTURES"
 SPARK_MASTER = "VISION_ASSETS_SPARK_MASTER"
+CONNECTORS = "VISION_ASSETS_CONNECTORS"
+JARS = "VISION_ASSETS_JARS"
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 def data_folder() -> str:
@@ -48,3 +53,17 @@ def pictures() -> bool:
     if value not in {"yes", "no"}:
         raise UserError(f"{PICTURES}={value!r} is neither yes nor no: set it to one of them.")
     return value == "yes"
+
+
+def connectors() -> list[str]:
+    """Return the URI schemes that Spark has to know: those that are named, else of data folder and source."""
+    if named := os.environ.get(CONNECTORS):
+        return sorted({scheme.strip().lower() for scheme in named.split(",") if scheme.strip()})
+    uris = (os.environ.get(DATA, ""), source())
+    return sorted({scheme[1].lower() for uri in uris if (scheme := _SCHEME.match(uri))})
+
+
+def jars_folder() -> Path:
+    """Return where Java libraries lie, a folder for each URI scheme that needs any."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get(JARS) or Path(cache, "vision_assets", "jars")).absolute()

@@ -14,6 +14,8 @@ from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
 from vision_assets import settings
+from vision_assets.spark.connectors import connector_config
+from vision_assets.spark.shipping import ship
 
 _LOG4J = Path(__file__).with_name("log4j2.properties")
 # Only what runs very often is worth the optimising compiler, whose threads take the cores from a short job.
@@ -26,6 +28,7 @@ _COMPILE_LATE = (
 _COLLECTOR = "-XX:+UseParallelGC"
 _OTHER_JAVA_OPTIONS = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 _DEFAULT_JAVA_OPTIONS = "spark.driver.defaultJavaOptions"
+_PYTHON = "spark.pyspark.python"
 _ATTEMPTS = 4  # of a task, as on a cluster; in local mode Spark has one unless the master says more
 PARTITIONS_PER_CORE = 16  # so that progress shows and the last tasks do not wait for one long one
 SILENT_ARCHIVE = "-Xlog:cds*=off"
@@ -82,6 +85,8 @@ def spark_config() -> dict[str, str]:
         # In place of the checksum files beside each file, see `start_session`.
         "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
     }
+    if not {"spark.jars", "spark.jars.packages"} & configured.keys():
+        ours |= connector_config(settings.connectors())
     java_options = []
     if not Path(os.environ.get("SPARK_CONF_DIR", ""), "log4j2.properties").is_file():
         java_options.append(f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}")
@@ -131,6 +136,8 @@ def start_jvm(config: dict[str, str]) -> None:
     if config["spark.master"].startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    elif python := (_configured_properties() | config).get(_PYTHON):
+        os.environ["PYSPARK_PYTHON"] = python  # PySpark itself asks for the variable alone
     # All users of the machine can read the JVM's command line. The session gets the rest.
     shown = [(name, value) for name, value in config.items() if not _SECRET.search(name)]
     conf = SparkConf(loadDefaults=False).setAll(shown)
@@ -207,6 +214,8 @@ def start_session(config: dict[str, str] | None = None) -> SparkSession:
         _set_unless_configured(
             session, config, "spark.sql.files.minPartitionNum", PARTITIONS_PER_CORE * cores
         )
+    else:
+        ship(session.sparkContext)
     # Without hidden checksum files, so that every reader of Parquet takes a local snapshot's folder.
     hadoop: Any = session.sparkContext._jvm.org.apache.hadoop.fs.FileSystem  # type: ignore[union-attr]
     hadoop.getLocal(session.sparkContext._jsc.hadoopConfiguration()).setWriteChecksum(False)

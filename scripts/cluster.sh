@@ -1,0 +1,74 @@
+#!/bin/sh
+# make cluster, make cluster-stop: Spark's master and two workers of one core each on this machine alone, to try a cluster out.
+# CLUSTER_PORT comes from make.
+set -u
+. "$(dirname "$0")/common.sh"
+
+folder=$root/.cluster
+port=${CLUSTER_PORT:-7077}
+
+stop() {
+    [ -d "$folder" ] || return 0
+    for file in "$folder"/*.pid; do
+        [ -e "$file" ] || continue
+        pid=$(cat "$file")
+        # A process that has got the number since is none of Spark's.
+        if ps -o command= -p "$pid" 2>/dev/null | grep -q 'org.apache.spark.deploy'; then
+            kill "$pid"
+            while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+        fi
+        rm -f "$file"
+    done
+}
+
+# daemon NAME CLASS ARGUMENT...
+daemon() {
+    name=$1
+    shift
+    mkdir -p "$folder/$name"
+    # In a folder and an environment of its own: what is there is not what the job is started with.
+    (
+        cd "$folder/$name" || exit 1
+        exec env -i HOME="$folder/$name" PATH=/usr/local/bin:/usr/bin:/bin JAVA_HOME="$JAVA_HOME" \
+            SPARK_HOME="$spark" SPARK_LOCAL_IP=127.0.0.1 SPARK_DAEMON_MEMORY=512m \
+            "$spark/bin/spark-class" "$@" >"$folder/$name.log" 2>&1
+    ) &
+    echo $! >"$folder/$name.pid"
+}
+
+# until_logged NAME TEXT: waits for a line in a log.
+until_logged() {
+    tries=0
+    until grep -q "$2" "$folder/$1.log" 2>/dev/null; do
+        tries=$((tries + 1))
+        if [ "$tries" -gt 600 ] || ! kill -0 "$(cat "$folder/$1.pid")" 2>/dev/null; then
+            tail -5 "$folder/$1.log" >&2
+            stop
+            die "Spark's $1 does not start; its log is $folder/$1.log."
+        fi
+        sleep 0.1
+    done
+}
+
+if [ "${1:-}" = stop ]; then
+    stop
+    exit 0
+fi
+
+sh scripts/setup.sh run || exit 1
+use_environment
+stop
+rm -rf "$folder"
+mkdir -p "$folder"
+spark=$(python -c 'import pathlib, pyspark; print(pathlib.Path(pyspark.__file__).parent)')
+daemon master org.apache.spark.deploy.master.Master --host 127.0.0.1 --port "$port" --webui-port 0
+until_logged master "I have been elected leader"
+for number in 1 2; do
+    daemon "worker-$number" org.apache.spark.deploy.worker.Worker --host 127.0.0.1 --webui-port 0 \
+        --cores 1 --memory 3g --work-dir "$folder/worker-$number" "spark://127.0.0.1:$port"
+done
+for number in 1 2; do
+    until_logged "worker-$number" "Successfully registered with master"
+done
+say "A master and two workers of one core each run; make cluster-stop ends them. To run the job on them:"
+say "    VISION_ASSETS_SPARK_MASTER=spark://127.0.0.1:$port make run"

@@ -1,0 +1,243 @@
+"""Storages whose clients are not part of PySpark: their Java libraries and how Spark uses them.
+
+python -m vision_assets.spark.connectors FOLDER LIBRARIES EXCLUDED fetches libraries into FOLDER/jars.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyspark.conf import SparkConf
+from pyspark.java_gateway import launch_gateway
+
+from vision_assets import settings
+from vision_assets.errors import UserError
+
+HADOOP = "3.5.0"
+"""Of the client in PySpark."""
+_AWS_SDK = "2.35.4"
+"""The one that this Hadoop was built with."""
+_CLOUD = "4.1.2"
+"""The newest that is published; what it binds Spark's writers with has not changed since."""
+
+
+_IVY_SETTINGS = """\
+<ivysettings>
+  <settings defaultResolver="central"/>
+  <resolvers><ibiblio name="central" m2compatible="true"/></resolvers>
+</ivysettings>
+"""
+"""Spark's own would also look among what Maven has on this machine, which may be the half of a library."""
+
+
+@dataclass(frozen=True)
+class Connector:
+    """What it takes to reach one kind of storage.
+
+    Parameters
+    ----------
+    libraries : tuple of str
+        Maven coordinates.
+    excluded : tuple of str
+        Group and artifact of what they depend on but Spark has itself, or nothing here uses.
+    properties : mapping
+        Spark properties.
+    """
+
+    libraries: tuple[str, ...]
+    excluded: tuple[str, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+CONNECTORS = {
+    "s3a": Connector(
+        libraries=(
+            f"org.apache.hadoop:hadoop-aws:{HADOOP}",
+            # In place of the SDK in one piece, which is fifty times as large.
+            f"software.amazon.awssdk:s3-transfer-manager:{_AWS_SDK}",
+            f"software.amazon.awssdk:apache-client:{_AWS_SDK}",
+            f"software.amazon.awssdk:sts:{_AWS_SDK}",
+            f"software.amazon.awssdk:netty-nio-client:{_AWS_SDK}",
+            f"org.apache.spark:spark-hadoop-cloud_2.13:{_CLOUD}",
+        ),
+        excluded=(
+            "software.amazon.awssdk:bundle",
+            "com.google.cloud.bigdataoss:gcs-connector",
+            *(
+                f"org.apache.hadoop:{name}"
+                for name in (
+                    "hadoop-client-api",
+                    "hadoop-client-runtime",
+                    "hadoop-azure",
+                    "hadoop-azure-datalake",
+                    "hadoop-cloud-storage",
+                    "hadoop-cos",
+                    "hadoop-huaweicloud",
+                    "hadoop-tos",
+                    "hadoop-aliyun",
+                )
+            ),
+            *(
+                f"io.netty:netty-{name}"
+                for name in (
+                    "buffer",
+                    "codec",
+                    "codec-http",
+                    "codec-http2",
+                    "common",
+                    "handler",
+                    "resolver",
+                    "transport",
+                    "transport-classes-epoll",
+                    "transport-native-unix-common",
+                )
+            ),
+            # What Spark's committer for object stores is published with, but S3 has no use for.
+            "com.fasterxml.jackson.core:jackson-annotations",
+            "com.fasterxml.jackson.core:jackson-core",
+            "com.fasterxml.jackson.core:jackson-databind",
+            "com.fasterxml.jackson.dataformat:jackson-dataformat-cbor",
+            "com.squareup.okhttp3:okhttp",
+            "com.squareup.okio:okio",
+            "joda-time:joda-time",
+            "org.eclipse.jetty:jetty-util",
+            "org.eclipse.jetty:jetty-util-ajax",
+            "org.slf4j:slf4j-api",
+            "org.apache.httpcomponents:httpclient",
+            "org.apache.httpcomponents:httpcore",
+            "commons-codec:commons-codec",
+            "commons-logging:commons-logging",
+        ),
+        properties={
+            # Nothing is renamed: what tasks have written appears with the commit of the job.
+            "spark.hadoop.fs.s3a.committer.name": "magic",
+            "spark.sql.sources.commitProtocolClass": (
+                "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol"
+            ),
+            "spark.sql.parquet.output.committer.class": (
+                "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter"
+            ),
+            # The uploads that a dead run has begun go with its folder.
+            "spark.hadoop.fs.s3a.directory.operations.purge.uploads": "true",
+            # This one tries again when a connection breaks amid a file.
+            "spark.hadoop.fs.s3a.input.stream.type": "classic",
+        },
+    ),
+    "alluxio": Connector(
+        libraries=("org.alluxio:alluxio-shaded-client:2.9.3",),
+        properties={
+            "spark.hadoop.fs.alluxio.impl": "alluxio.hadoop.FileSystem",
+            # What is committed is in the storage below, not in the memory of one worker alone.
+            "spark.hadoop.alluxio.user.file.writetype.default": "CACHE_THROUGH",
+            "spark.hadoop.alluxio.user.metrics.collection.enabled": "false",
+        },
+    ),
+}
+
+
+def connector_config(schemes: Iterable[str]) -> dict[str, str]:
+    """Return the Spark properties for storages, and fetch the Java libraries of those that have none yet.
+
+    Parameters
+    ----------
+    schemes : iterable of str
+        Of URIs; one that needs no library is passed over.
+
+    Returns
+    -------
+    dict
+        Property to value.
+
+    Raises
+    ------
+    UserError
+        If the libraries are not there and cannot be fetched.
+    """
+    config: dict[str, str] = {}
+    jars: list[str] = []
+    for scheme in schemes:
+        if connector := CONNECTORS.get(scheme):
+            jars += map(str, sorted(libraries(scheme).glob("*.jar")))
+            config |= connector.properties
+    return config | ({"spark.jars": ",".join(jars)} if jars else {})
+
+
+def libraries(scheme: str) -> Path:
+    """Return the folder of the Java libraries for a URI scheme; fetch them if there is none.
+
+    Raises
+    ------
+    UserError
+        If they cannot be fetched.
+    """
+    connector = CONNECTORS[scheme]
+    version = connector.libraries[0].rpartition(":")[2]
+    return fetched(settings.jars_folder() / f"{scheme}-{version}", connector.libraries, connector.excluded)
+
+
+def fetched(folder: Path, libraries: Sequence[str], excluded: Sequence[str] = ()) -> Path:
+    """Return a folder with Java libraries and all that they depend on; fetch them if there is no such folder.
+
+    Parameters
+    ----------
+    folder : Path
+    libraries : sequence of str
+        Maven coordinates.
+    excluded : sequence of str
+        Group and artifact of what is left out.
+
+    Raises
+    ------
+    UserError
+        If they cannot be fetched.
+    """
+    if folder.is_dir():
+        return folder
+    print(f"fetching Java libraries into {folder}, once ...", file=sys.stderr, flush=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
+            # In a JVM of its own: this process may have one already, or not want one yet.
+            command = [
+                sys.executable,
+                "-m",
+                __spec__.name,
+                unfinished,
+                ",".join(libraries),
+                ",".join(excluded),
+            ]
+            subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - constants and a path
+            Path(unfinished, "jars").rename(folder)
+    except (OSError, subprocess.CalledProcessError) as error:
+        if folder.is_dir():  # another process was first
+            return folder
+        raise UserError(
+            f"cannot fetch {libraries[0]} into {folder}: {_said(error)}\nRun make jars where the network is, "
+            f"and copy the folder; {settings.JARS} names another place."
+        ) from error
+    return folder
+
+
+def _said(error: Exception) -> str:
+    said = error.stderr.decode(errors="replace") if isinstance(error, subprocess.CalledProcessError) else ""
+    cause = re.search(r"^Exception in thread \S+ [\w.]+: (.+)", said, re.MULTILINE)
+    return cause[1] if cause else (said or str(error)).strip().splitlines()[-1]
+
+
+def _resolve(folder: str, libraries: str, excluded: str) -> None:
+    """Have Spark resolve libraries, as for `spark.jars.packages`, into the folder ``jars`` in a folder."""
+    settings_file = Path(folder, "ivysettings.xml")
+    settings_file.write_text(_IVY_SETTINGS)
+    conf = SparkConf(loadDefaults=False)
+    conf.set("spark.master", "local[1]").set("spark.jars.ivy", folder)
+    conf.set("spark.jars.ivySettings", str(settings_file))
+    conf.set("spark.jars.packages", libraries).set("spark.jars.excludes", excluded)
+    launch_gateway(conf).shutdown()
+
+
+if __name__ == "__main__":
+    _resolve(*sys.argv[1:])

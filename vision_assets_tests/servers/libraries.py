@@ -1,0 +1,28 @@
+"""The Java libraries of servers, fetched once."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vision_assets import settings
+from vision_assets.spark.connectors import fetched
+
+
+def server_jars(name: str, coordinates: Sequence[str], excluded: Sequence[str] = ()) -> Path:
+    """Return the folder with the jars of a server; fetch them if there is none.
+
+    Parameters
+    ----------
+    name : str
+        Of the server.
+    coordinates : sequence of str
+        Of Maven; the first one's version is the server's.
+    excluded : sequence of str
+        Group and artifact of what they depend on but the server does not need.
+
+    Raises
+    ------
+    UserError
+        If they cannot be fetched.
+    """
+    version = coordinates[0].rpartition(":")[2]
+    return fetched(settings.jars_folder() / "servers" / f"{name}-{version}", coordinates, excluded)

@@ -1,0 +1,119 @@
+"""Spark's own cluster: a master and workers of one core each, who have nothing of this project."""
+
+import hashlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+
+from vision_assets_tests.servers.environments import environment
+from vision_assets_tests.servers.jvm import java, spark_home
+from vision_assets_tests.servers.loopback import HOST, ask_json, free_ports
+from vision_assets_tests.servers.process import Daemon, wait
+
+_DEPLOY = "org.apache.spark.deploy"
+_LIBRARIES = ("numpy", "opencv-contrib-python", "pyarrow", "pandas", "scipy", "pillow")
+"""What the code in the workers imports, besides PySpark, which is where Spark is."""
+
+
+class SparkCluster:
+    """A cluster that runs.
+
+    Attributes
+    ----------
+    master : str
+        For instance ``spark://127.0.0.1:40001``.
+    python : Path
+        Interpreter of the workers.
+    workers : list of Daemon
+    """
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        port, self._http = free_ports(2)
+        self.master = f"spark://{HOST}:{port}"
+        self.python = worker_python()
+        settings = ["--host", HOST, "--port", str(port), "--webui-port", str(self._http)]
+        self._master = self._daemon("Spark's master", folder / "master", "master.Master", settings)
+        self._master.ready = lambda: bool(self._state())
+        self.workers = []
+        for number in range(workers):
+            home = folder / f"worker_{number}"
+            settings = ["--host", HOST, "--webui-port", "0", "--cores", "1", "--memory", "2g"]
+            settings += ["--work-dir", str(home), self.master]
+            worker = self._daemon(f"Spark's worker {number}", home, "worker.Worker", settings)
+            worker.ready = self._all_known
+            self.workers.append(worker)
+
+    def start(self) -> None:
+        """Start all that does not run, and wait until the master knows all workers."""
+        self._master.start()
+        for worker in self.workers:
+            worker.launch()
+        wait(*self.workers)
+
+    def stop(self) -> None:
+        """Kill all processes."""
+        for number in range(len(self.workers)):
+            self.lose(number)
+        self._master.kill()
+
+    def lose(self, number: int) -> None:
+        """Kill a worker and all that runs in it, as when its machine goes."""
+        worker = self.workers[number]
+        if worker.pid is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGKILL)
+        worker.kill()
+
+    def _state(self) -> dict[str, object]:
+        return ask_json(self._http, "/json/")
+
+    def _all_known(self) -> bool:
+        known = self._state().get("aliveworkers", 0)
+        return known == sum(worker.pid is not None for worker in self.workers)
+
+    def _daemon(self, name: str, home: Path, main: str, arguments: list[str]) -> Daemon:
+        home.mkdir(parents=True, exist_ok=True)
+        command = java(home, [spark_home() / "jars" / "*"], f"{_DEPLOY}.{main}", *arguments)
+        # Nothing of the environment that the job is started with.
+        theirs = {
+            "HOME": str(home),
+            "PATH": os.defpath,
+            "SPARK_HOME": str(spark_home()),
+            "SPARK_LOCAL_IP": HOST,
+        }
+        if "JAVA_HOME" in os.environ:
+            theirs["JAVA_HOME"] = os.environ["JAVA_HOME"]
+        return Daemon(name, command, home / "log", lambda: True, home, theirs)
+
+
+@contextmanager
+def spark_cluster(folder: Path, workers: int = 2) -> Iterator[SparkCluster]:
+    """Run a cluster on free ports of this machine until the block is left.
+
+    Parameters
+    ----------
+    folder : Path
+        For all that it writes; each process works in a folder of its own there.
+    workers : int
+        How many.
+
+    Yields
+    ------
+    SparkCluster
+    """
+    cluster = SparkCluster(folder.absolute(), workers)
+    with ExitStack() as stack:
+        stack.callback(cluster.stop)
+        cluster.start()
+        yield cluster
+
+
+def worker_python() -> Path:
+    """Return the interpreter of an environment with what the workers need, which is made once and kept."""
+    packages = [f"{name}=={version(name)}" for name in _LIBRARIES]
+    name = hashlib.sha256(" ".join([sys.version, *packages]).encode()).hexdigest()[:12]
+    return environment(f"workers-{name}", packages)

@@ -1,0 +1,33 @@
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from vision_assets.spark import shipping
+
+
+def test_what_is_shipped_is_all_that_workers_import_and_nothing_of_dagster(tmp_path: Path) -> None:
+    archive = tmp_path / shipping.ARCHIVE
+    shipping._pack(archive)
+    with zipfile.ZipFile(archive) as packed:
+        names = packed.namelist()
+    assert "vision_assets/vision/sift.py" in names
+    assert not [
+        name for name in names if name.startswith(("vision_assets/assets/", "vision_assets/storage/"))
+    ]
+    program = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import vision_assets.spark.workers as workers
+print(workers.__file__, "dagster" in sys.modules)
+"""
+    found = subprocess.run(
+        [sys.executable, "-I", "-c", program, archive], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == [str(archive / "vision_assets/spark/workers.py"), "False"]
+
+
+def test_a_local_session_ships_nothing(spark: SparkSession) -> None:
+    assert shipping.ARCHIVE not in (spark.sparkContext._python_includes or [])

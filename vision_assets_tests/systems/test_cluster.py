@@ -1,0 +1,125 @@
+"""The pipeline on Spark's own cluster, whose workers have nothing of this project."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from vision_assets import settings
+from vision_assets.vision.samples import write_sample_images
+from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Pipeline
+from vision_assets_tests.servers.spark_cluster import SparkCluster, spark_cluster
+
+pytestmark = pytest.mark.storage
+ROOT = Path(__file__).parents[2]
+TABLES = UP_TO_ENCODINGS[1:]
+# Some seconds of work for each asset, in many tasks.
+CONFIG = {
+    "sift_features": {"partitions": 24},
+    "kmeans_dictionary": {"k": 50, "max_iter": 6, "tol": 0.0},
+}
+AMID = {
+    "image_seqfile": "image_seqfile/*/part-*",
+    "sift_features": "sift_features/*/part-*.parquet",
+    "kmeans_dictionary": "kmeans_dictionary/_checkpoints/*",
+    "bow_encodings": "bow_encodings/*/part-*.parquet",
+}
+"""What is there once some of an asset's work is done."""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkCluster]:
+    with spark_cluster(tmp_path_factory.mktemp("cluster")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("source") / "images"
+    write_sample_images(folder, images_per_class=12)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Pipeline:
+    """What a run on this machine makes."""
+    data = tmp_path_factory.mktemp("expected") / "data"
+    run = begin(data, images, UP_TO_ENCODINGS, {settings.SPARK_MASTER: "local[2]"})
+    assert run.wait() == 0, output(data)
+    return Pipeline(data)
+
+
+def begin(
+    data: Path, source: Path, assets: tuple[str, ...], environment: dict[str, str]
+) -> "subprocess.Popen[bytes]":
+    chosen = {"image_seqfile": {"source": str(source)}} | CONFIG
+    config = {"ops": {asset: {"config": chosen[asset]} for asset in assets if asset in chosen}}
+    command = [
+        "dagster",
+        "asset",
+        "materialize",
+        "--select",
+        ",".join(assets),
+        "-m",
+        "vision_assets.definitions",
+    ]
+    with data.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", *command, "--config-json", json.dumps(config)],
+            cwd=ROOT,
+            env=os.environ
+            | {settings.DATA: str(data), settings.PICTURES: "no", "PYTHONWARNINGS": "ignore::FutureWarning"}
+            | environment,
+            stdout=log,
+            stderr=log,
+        )
+
+
+def output(data: Path) -> str:
+    return data.with_suffix(".log").read_text()[-3000:]
+
+
+def on(cluster: SparkCluster) -> dict[str, str]:
+    return {settings.SPARK_MASTER: cluster.master, "PYSPARK_PYTHON": str(cluster.python)}
+
+
+def require_same_tables(made: Pipeline, expected: Pipeline) -> None:
+    for asset in TABLES:
+        pd.testing.assert_frame_equal(made.table(asset), expected.table(asset), check_exact=True)
+
+
+def test_the_workers_have_nothing_of_this_project(cluster: SparkCluster) -> None:
+    for module in ("vision_assets", "dagster", "pyspark"):
+        found = subprocess.run(
+            [cluster.python, "-I", "-c", f"import {module}"], capture_output=True, check=False
+        )
+        assert b"ModuleNotFoundError" in found.stderr
+
+
+def test_a_cluster_makes_the_same_bits(
+    cluster: SparkCluster, images: Path, expected: Pipeline, tmp_path: Path
+) -> None:
+    run = begin(tmp_path / "data", images, UP_TO_ENCODINGS, on(cluster))
+    assert run.wait() == 0, output(tmp_path / "data")
+    assert "Spark runs on 2 cores" in (tmp_path / "data.log").read_text()
+    require_same_tables(Pipeline(tmp_path / "data"), expected)
+
+
+def test_the_loss_of_a_worker_amid_any_asset_costs_no_run(
+    cluster: SparkCluster, images: Path, expected: Pipeline, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    for number, asset in enumerate(UP_TO_ENCODINGS):
+        run = begin(data, images, (asset,), on(cluster))
+        while not any(data.glob(AMID[asset])):
+            assert run.poll() is None, output(data)
+        cluster.lose(number % 2)
+        assert run.poll() is None, f"{asset} was done already"
+        assert run.wait() == 0, output(data)
+        cluster.start()
+    require_same_tables(Pipeline(data), expected)

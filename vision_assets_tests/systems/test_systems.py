@@ -1,0 +1,195 @@
+"""The pipeline on HDFS, Swift, another S3 server and Alluxio: what holds on a local disk holds there."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from vision_assets import settings
+from vision_assets.cli import main
+from vision_assets.spark.features import extract
+from vision_assets.storage.files import HadoopFiles
+from vision_assets.vision.sift import SiftOptions
+from vision_assets_tests.pipeline import ALL_ASSETS, ITERATIONS, UP_TO_ENCODINGS, WORDS, Pipeline
+from vision_assets_tests.systems.conftest import Elsewhere, System
+from vision_assets_tests.vision import images
+
+pytestmark = pytest.mark.storage
+ROOT = Path(__file__).parents[2]
+TABLES = UP_TO_ENCODINGS[1:]
+
+
+def require_same_tables(pipeline: Elsewhere, filled: Pipeline) -> None:
+    for asset in TABLES:
+        pd.testing.assert_frame_equal(pipeline.table(asset), filled.table(asset), check_exact=True)
+
+
+def folders(pipeline: Elsewhere, asset: str) -> set[str]:
+    """Names of all that is in an asset's folder, but its notes."""
+    return set(pipeline.files.names(asset)) - {"_snapshots"}
+
+
+def config_of(source: str) -> dict[str, Any]:
+    return {
+        "ops": {
+            "image_seqfile": {"config": {"source": source}},
+            "kmeans_dictionary": {"config": {"k": WORDS, "max_iter": ITERATIONS}},
+        }
+    }
+
+
+def begin(folder: Path, system: System, data: str, command: list[str]) -> "subprocess.Popen[bytes]":
+    """Start a process with the Spark configuration of somebody who uses that storage."""
+    folder.mkdir()
+    lines = [f"spark.hadoop.{name} {value}" for name, value in system.properties.items()]
+    (folder / "spark-defaults.conf").write_text("\n".join(lines))
+    environment = os.environ | {
+        settings.DATA: data,
+        settings.PICTURES: "no",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "ignore::FutureWarning",
+        "SPARK_CONF_DIR": str(folder),
+    }
+    environment.pop(settings.CONNECTORS, None)  # the data folder tells
+    with (folder / "output").open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", *command], cwd=folder, env=environment, stdout=output, stderr=output
+        )
+
+
+def test_the_whole_job_again_and_after_changes(
+    pipeline: Elsewhere,
+    source: str,
+    filled: Pipeline,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    image_folder: Path,
+) -> None:
+    classifier = {"splits": 1, "max_iter": 5}
+    pipeline.run(source, *ALL_ASSETS, image_classifier=classifier)
+    require_same_tables(pipeline, filled)
+
+    result = pipeline.run(source)
+    for asset in ("image_seqfile", "sift_features", "bow_encodings"):
+        found = pipeline.metadata(result, asset)
+        assert (found["reused"], found["dropped"]) == (12, 0)
+    require_same_tables(pipeline, filled)
+
+    pipeline.files.create("more/new.jpg", images.jpeg(images.colored(seed=99)))
+    added = pipeline.files.uri("more")
+    result = pipeline.run(added, "image_seqfile", "sift_features")
+    assert pipeline.metadata(result, "sift_features")["extracted"] == 1
+    assert pipeline.metadata(result, "sift_features")["dropped"] == 12
+
+    monkeypatch.setenv(settings.DATA, pipeline.uri)
+    assert main(["path", "bow_encodings"]) == 0
+    assert capsys.readouterr().out.strip() == pipeline.current("bow_encodings").uri
+    assert main(["snapshots", "sift_features"]) == 0
+    assert pipeline.current("sift_features").name in capsys.readouterr().out
+    assert main(["predict", str(image_folder / "cats" / "image 01.jpg")]) == 0
+    assert "cats" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_run_that_is_killed_at_its_commit_harms_nothing(
+    pipeline: Elsewhere, system: System, source: str, filled: Pipeline, tmp_path: Path, moment: str
+) -> None:
+    here = Elsewhere(f"{pipeline.uri}_{moment}", pipeline.spark)
+    here.run(source, "image_seqfile")
+    before = here.current("image_seqfile")
+    module = "vision_assets_tests.systems.stopped_run"
+    for asset in ("sift_features", "image_seqfile"):
+        config = {"ops": {"image_seqfile": config_of(source)["ops"]["image_seqfile"]}}
+        chosen = json.dumps(config if asset == "image_seqfile" else {})
+        killed = begin(tmp_path / asset, system, here.uri, [module, asset, chosen, moment])
+        assert killed.wait() == -signal.SIGKILL, (tmp_path / asset / "output").read_text()[-3000:]
+    assert (here.current("image_seqfile") == before) is (moment == "before")
+    result = here.run(source, "image_seqfile", "sift_features")
+    if moment == "after":
+        assert here.metadata(result, "sift_features")["reused"] == 12
+    here.run(source, "kmeans_dictionary", "bow_encodings")
+    require_same_tables(here, filled)
+    for asset in ("image_seqfile", "sift_features"):
+        kept = {snapshot.name for snapshot in here.store.snapshots((asset,))}
+        assert folders(here, asset) == kept
+
+
+def test_two_runs_at_once_each_make_whole_tables(
+    pipeline: Elsewhere, system: System, source: str, filled: Pipeline, tmp_path: Path
+) -> None:
+    assets = ",".join(UP_TO_ENCODINGS)
+    command = ["dagster", "asset", "materialize", "--select", assets, "-m", "vision_assets.definitions"]
+    command += ["--config-json", json.dumps(config_of(source))]
+    runs = [begin(tmp_path / name, system, pipeline.uri, command) for name in ("one", "two")]
+    for run, name in zip(runs, ("one", "two"), strict=True):
+        assert run.wait() == 0, (tmp_path / name / "output").read_text()[-3000:]
+    assert len(pipeline.store.snapshots(("sift_features",))) == 2
+    require_same_tables(pipeline, filled)
+
+
+def test_a_server_that_goes_away_and_comes_back_costs_no_run(
+    pipeline: Elsewhere, system: System, source: str, filled: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.run(source, "image_seqfile")
+    restarts: list[Thread] = []
+
+    def interrupted(table: DataFrame, options: SiftOptions) -> DataFrame:
+        if not restarts:
+            system.stop()
+            restarts.append(Thread(target=system.start))
+            restarts[0].start()
+        return extract(table, options)
+
+    monkeypatch.setattr(sys.modules["vision_assets.assets.sift_features"], "extract", interrupted)
+    try:
+        pipeline.run(None, "sift_features", "kmeans_dictionary", "bow_encodings")
+    finally:
+        for restart in restarts:
+            restart.join()
+    assert restarts
+    require_same_tables(pipeline, filled)
+
+
+def test_a_missing_source_is_named(pipeline: Elsewhere, system: System) -> None:
+    missing = f"{system.uri}/nothing/here"
+    error = pipeline.error(pipeline.run(missing, "image_seqfile", fail=True))
+    assert missing in error
+    assert "does not exist" in error
+
+
+def test_wrong_credentials_and_missing_buckets_are_named(
+    system: System, source: str, spark: SparkSession
+) -> None:
+    if not system.uri.startswith("s3a:"):
+        pytest.skip("only object stores have buckets and keys")
+    bucket = system.uri.removeprefix("s3a://")
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+    for wrong, changed, cause in (
+        ("wrong-secret", {"secret.key": "wrong"}, "Access is denied"),
+        ("not-a-bucket", {}, "There is no such bucket"),
+    ):
+        for name, value in system.properties.items():
+            hadoop.set(name.replace(bucket, wrong), value)
+        for name, value in changed.items():
+            hadoop.set(f"fs.s3a.bucket.{wrong}.{name}", value)
+        elsewhere = Elsewhere(f"s3a://{wrong}/data", spark)
+        assert elsewhere.error(elsewhere.run(source, "image_seqfile", fail=True)).startswith(cause)
+
+
+def test_files_are_created_whole_or_not_at_all(pipeline: Elsewhere) -> None:
+    files: HadoopFiles = pipeline.files
+    files.create("a/one", b"1" * 1000)
+    assert files.read("a/one") == b"1" * 1000
+    files.replace("a/one", b"2")
+    assert files.read("a/one") == b"2"
+    assert files.names("a") == ["one"]
+    files.delete("a")
+    assert files.names("a") == []
