@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from vision_assets_tests.servers.environments import environment
-from vision_assets_tests.servers.jvm import java, spark_home
+from vision_assets_tests.servers.jvm import spark_home
 from vision_assets_tests.servers.loopback import HOST, ask_json, free_ports
 from vision_assets_tests.servers.process import Daemon, wait
 
@@ -77,13 +77,13 @@ class SparkCluster:
 
     def _daemon(self, name: str, home: Path, main: str, arguments: list[str]) -> Daemon:
         home.mkdir(parents=True, exist_ok=True)
-        command = java(home, [spark_home() / "jars" / "*"], f"{_DEPLOY}.{main}", *arguments)
+        command = [str(spark_home() / "bin" / "spark-class"), f"{_DEPLOY}.{main}", *arguments]
         # Nothing of the environment that the job is started with.
         theirs = {
             "HOME": str(home),
             "PATH": os.defpath,
-            "SPARK_HOME": str(spark_home()),
             "SPARK_LOCAL_IP": HOST,
+            "SPARK_DAEMON_MEMORY": "512m",
         }
         if "JAVA_HOME" in os.environ:
             theirs["JAVA_HOME"] = os.environ["JAVA_HOME"]

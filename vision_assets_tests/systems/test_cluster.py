@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,6 +119,7 @@ def test_the_loss_of_a_worker_amid_any_asset_costs_no_run(
         run = begin(data, images, (asset,), on(cluster))
         while not any(data.glob(AMID[asset])):
             assert run.poll() is None, output(data)
+            time.sleep(0.05)  # between two looks
         cluster.lose(number % 2)
         assert run.poll() is None, f"{asset} was done already"
         assert run.wait() == 0, output(data)
