@@ -22,7 +22,7 @@ from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
 from vision_assets.spark.image_files import ImageFiles, Patterns, Skipped
 from vision_assets.storage.versions import version_of
-from vision_assets_tests.pipeline import UP_TO_ENCODINGS, WORDS, Pipeline
+from vision_assets_tests.pipeline import ITERATIONS, UP_TO_ENCODINGS, WORDS, Pipeline
 from vision_assets_tests.vision import images
 
 ROOT = Path(__file__).parents[1]
@@ -115,7 +115,10 @@ def test_no_manifest_is_unpickled(copy: Pipeline, tmp_path: Path) -> None:
 def test_no_checkpoint_is_unpickled(
     copy: Pipeline, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    current, options = copy.current("kmeans_dictionary"), KMeansDictionaryConfig(k=WORDS).model_dump()
+    current, options = (
+        copy.current("kmeans_dictionary"),
+        KMeansDictionaryConfig(k=WORDS, max_iter=ITERATIONS).model_dump(),
+    )
     features = {"sift_features": copy.current("sift_features").version}
     name = version_of(current.code_version, options, features)
     names = ["index", "centers", "counts", "sums", "squareSums", "moved"]
