@@ -111,8 +111,10 @@ def find_cause(error: Exception) -> Cause:
     """
     if _jvm_is_gone(error):
         return Cause(_last_words(jvm.exit_status()))
+    if known := known_cause(error):
+        return known
     cause = _deepest(error, "\n".join(_texts(error)))
-    return known_cause(error) or Cause(cause, may_pass=not isinstance(error, AnalysisException))
+    return Cause(cause, may_pass=not isinstance(error, AnalysisException))
 
 
 def known_cause(error: Exception) -> Cause | None:
