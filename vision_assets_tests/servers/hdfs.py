@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -11,7 +11,7 @@ from vision_assets.spark.connectors import HADOOP
 from vision_assets_tests.servers.jvm import java, spark_home
 from vision_assets_tests.servers.libraries import server_jars
 from vision_assets_tests.servers.loopback import HOST, ask_json, free_ports
-from vision_assets_tests.servers.process import Daemon, run, wait
+from vision_assets_tests.servers.process import Daemon, run, running, wait
 
 _COORDINATES = (f"org.apache.hadoop:hadoop-client-minicluster:{HADOOP}",)
 # PySpark has them.
@@ -128,10 +128,7 @@ def hdfs(folder: Path, data_nodes: int = 1) -> Iterator[Hdfs]:
     ------
     Hdfs
     """
-    servers = Hdfs(folder.absolute(), data_nodes)
-    with ExitStack() as stack:
-        stack.callback(servers.stop)
-        servers.start()
+    with running(Hdfs(folder.absolute(), data_nodes)) as servers:
         yield servers
 
 

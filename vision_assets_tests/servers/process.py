@@ -4,10 +4,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 _SECONDS = 90  # to serve, or to do something once
 _SECONDS_TO_STOP = 10
@@ -118,6 +119,29 @@ class Daemon:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for this process, which then ends the others
             )
+
+
+class Servers(Protocol):
+    """Several processes that serve together."""
+
+    def start(self) -> None:
+        """Start all that does not run, and wait until they serve."""
+
+    def stop(self) -> None:
+        """Kill all."""
+
+
+_Servers = TypeVar("_Servers", bound=Servers)
+
+
+@contextmanager
+def running(servers: _Servers) -> Iterator[_Servers]:
+    """Have servers run until the block is left; those that have started end too if one does not."""
+    try:
+        servers.start()
+        yield servers
+    finally:
+        servers.stop()
 
 
 def wait(*daemons: Daemon) -> None:

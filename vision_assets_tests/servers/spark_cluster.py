@@ -5,14 +5,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
 from vision_assets_tests.servers.environments import environment
 from vision_assets_tests.servers.jvm import spark_home
 from vision_assets_tests.servers.loopback import HOST, ask_json, free_ports
-from vision_assets_tests.servers.process import Daemon, wait
+from vision_assets_tests.servers.process import Daemon, running, wait
 
 _DEPLOY = "org.apache.spark.deploy"
 _LIBRARIES = ("numpy", "opencv-contrib-python", "pyarrow", "pandas", "scipy", "pillow")
@@ -105,10 +105,7 @@ def spark_cluster(folder: Path, workers: int = 2) -> Iterator[SparkCluster]:
     ------
     SparkCluster
     """
-    cluster = SparkCluster(folder.absolute(), workers)
-    with ExitStack() as stack:
-        stack.callback(cluster.stop)
-        cluster.start()
+    with running(SparkCluster(folder.absolute(), workers)) as cluster:
         yield cluster
 
 
