@@ -32,10 +32,16 @@ compile() {
 if [ -z "${UPGRADE:-}" ] && [ -e requirements-dev.lock ]; then
     cp requirements-dev.lock "$work/dev.lock"
 fi
-compile "$work/dev.lock" --extra dev
+compile "$work/dev.lock" --extra dev --extra postgres
 # The same versions, without the tools.
 sed -n 's/^\([A-Za-z0-9._-]*\)\(\[[^]]*\]\)\{0,1\}\(==.*\) \\$/\1\3/p' "$work/dev.lock" >"$work/versions"
 compile "$work/run.lock" -c "$work/versions"
 cat "$work/dev.lock" >requirements-dev.lock
 cat "$work/run.lock" >requirements.lock
-say "requirements.lock and requirements-dev.lock are written."
+# What Dagster's services take besides.
+{
+    echo "# Dagster's storage in PostgreSQL, beside requirements.lock:"
+    echo "# pip install --require-hashes --no-deps -r deploy/requirements.lock"
+    awk '/^[^ ]/ { wanted = /^(dagster-postgres|psycopg2-binary)==/ } wanted' "$work/dev.lock"
+} >deploy/requirements.lock
+say "requirements.lock, requirements-dev.lock and deploy/requirements.lock are written."

@@ -11,7 +11,7 @@ from vision_assets.spark.causes import Cause, find_cause
 from vision_assets.storage.faults import storage_fault
 
 RETRY_POLICY = dg.RetryPolicy(
-    max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+    max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
 """Of all assets and checks: for a lost executor, a storage that does not answer, a JVM that was killed."""
 

@@ -57,7 +57,7 @@ def test_the_last_of_all_attempts_shows_the_cause_first() -> None:
             raise TimeoutError("timed out")
 
     result = dg.materialize([unlucky], raise_on_error=False)
-    assert attempts == [0, 1, 2]
+    assert attempts == [0, 1, 2, 3]
     (event,) = [event for event in result.all_events if event.is_step_failure]
     data = event.step_failure_data
     cause = "There was no answer in time (TimeoutError: timed out)."

@@ -58,6 +58,11 @@ _RULES = (
         "137) needs more spark.executor.memoryOverhead.",
     ),
     _Rule(
+        r'No FileSystem for scheme "(s3n?|swift|tachyon)"',
+        "Spark has no client for {found}:// any more. Write s3a:// for S3 and Swift, alluxio:// for Tachyon.",
+        may_pass=False,
+    ),
+    _Rule(
         r"(Class \S*FileSystem not found|No FileSystem for scheme \S+)",
         "Spark cannot reach such a URI: {found}. Name its scheme in VISION_ASSETS_CONNECTORS (s3a, "
         "alluxio), or its library in spark.jars.packages in spark-defaults.conf.",

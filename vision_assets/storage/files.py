@@ -4,8 +4,8 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -210,7 +210,22 @@ class HadoopFiles:
 
     def _statuses(self, path: str) -> list[Any]:
         system, folder = self._open(path)
-        return list(system.listStatus(folder)) if system.exists(folder) else []
+        # Asking before whether it is there would cost an object store a request or two each time.
+        with suppress(FileNotFoundError), self._missing(path):
+            return list(system.listStatus(folder))
+        return []
+
+    @contextmanager
+    def _missing(self, path: str) -> Iterator[None]:
+        """Turn what Hadoop raises for a file that is not there into a `FileNotFoundError`."""
+        from py4j.protocol import Py4JJavaError  # noqa: PLC0415 - Spark only when needed
+
+        try:
+            yield
+        except Py4JJavaError as error:
+            if error.java_exception.getClass().getName() != "java.io.FileNotFoundException":
+                raise
+            raise FileNotFoundError(self.uri(path)) from error
 
     def uri(self, path: str) -> str:
         """Return the path as Spark and the user know it."""
@@ -222,19 +237,21 @@ class HadoopFiles:
 
     def read(self, path: str) -> bytes:
         """Return the content of a file."""
-        return self._read_from(path, lambda size: 0)
+        system, file = self._open(path)
+        with self._missing(path):
+            return self._read_from(system.open(file))
 
     def tail(self, path: str, size: int) -> bytes:
         """Return the last bytes of a file."""
-        return self._read_from(path, lambda whole: max(0, whole - size))
-
-    def _read_from(self, path: str, start: Callable[[int], int]) -> bytes:
         system, file = self._open(path)
-        if not system.exists(file):
-            raise FileNotFoundError(self.uri(path))
-        stream = system.open(file)
+        with self._missing(path):
+            whole = system.getFileStatus(file).getLen()
+            return self._read_from(system.open(file), max(0, whole - size))
+
+    @staticmethod
+    def _read_from(stream: Any, start: int = 0) -> bytes:
         try:
-            stream.seek(start(system.getFileStatus(file).getLen()))
+            stream.seek(start)
             return bytes(stream.readAllBytes())
         finally:
             stream.close()

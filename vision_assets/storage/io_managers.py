@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame
 from vision_assets.errors import UnusableError, UserError, redact
 from vision_assets.failures import failures
 from vision_assets.spark import progress, tables
+from vision_assets.spark.causes import find_cause
 from vision_assets.spark.row_wise import RowWise
 from vision_assets.spark.sources import ImageFiles
 from vision_assets.spark.stored_tables import (
@@ -186,7 +187,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             removed = store.prune(asset, self.data_folder.keep_snapshots)
         except Exception as error:  # noqa: BLE001 - the table is stored, whatever the clean-up meets
             context.log.warning(
-                f"old snapshots of {snapshot.asset} could not be removed: {redact(str(error))}"
+                f"old snapshots of {snapshot.asset} could not be removed: {redact(find_cause(error).text)}"
             )
         else:
             if removed:

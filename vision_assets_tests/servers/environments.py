@@ -8,6 +8,8 @@ from pathlib import Path
 from vision_assets import settings
 from vision_assets_tests.servers.process import run
 
+_SECONDS_TO_INSTALL = 600
+
 
 def environment(name: str, packages: Sequence[str]) -> Path:
     """Return the interpreter of an environment with some packages; make it if there is none.
@@ -34,7 +36,7 @@ def environment(name: str, packages: Sequence[str]) -> Path:
         log = Path(unfinished, "log")
         run(f"making the environment {name}", [sys.executable, "-m", "venv", str(made)], log)
         pip = [str(made / "bin" / "python"), "-I", "-m", "pip", "install", "--disable-pip-version-check"]
-        run(f"installing {name}", [*pip, *packages], log)
+        run(f"installing {name}", [*pip, *packages], log, seconds=_SECONDS_TO_INSTALL)
         try:
             made.rename(folder)
         except OSError:

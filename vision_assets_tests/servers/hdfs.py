@@ -1,28 +1,19 @@
 """HDFS: a NameNode and DataNodes of Apache Hadoop, each a JVM of its own."""
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
-from vision_assets.spark.connectors import HADOOP
-from vision_assets_tests.servers.jvm import java, spark_home
-from vision_assets_tests.servers.libraries import server_jars
+from vision_assets_tests.servers.hadoop import (
+    hadoop_command,
+    hadoop_daemon,
+    hadoop_environment,
+    write_site,
+)
 from vision_assets_tests.servers.loopback import HOST, ask_json, free_ports
 from vision_assets_tests.servers.process import Daemon, run, running, wait
 
-_COORDINATES = (f"org.apache.hadoop:hadoop-client-minicluster:{HADOOP}",)
-# PySpark has them.
-_EXCLUDED = (
-    "org.apache.hadoop:hadoop-client-api",
-    "org.apache.hadoop:hadoop-client-runtime",
-    "org.xerial.snappy:snappy-java",
-    "org.slf4j:slf4j-api",
-    "commons-logging:commons-logging",
-    "com.google.code.findbugs:jsr305",
-)
 _SERVER = "org.apache.hadoop.hdfs.server"
 
 
@@ -60,8 +51,8 @@ class Hdfs:
         command = _command(home, settings, f"{_SERVER}.namenode.NameNode")
         if not (home / "data").exists():
             format_command = [*command, "-format", "-nonInteractive"]
-            run("formatting HDFS", format_command, home / "log", home, _environment())
-        self.name_node = _daemon("the NameNode", command, home, self._is_ready)
+            run("formatting HDFS", format_command, home / "log", home, hadoop_environment())
+        self.name_node = hadoop_daemon("the NameNode", command, home, self._is_ready)
         self.data_nodes = [
             _data_node(f"DataNode {number}", folder / f"data_node_{number}", common)
             for number in range(data_nodes)
@@ -69,45 +60,21 @@ class Hdfs:
 
     def start(self) -> None:
         """Start all that does not run, side by side, and wait until files can be written."""
-        self._start(self.name_node, *self.data_nodes)
+        daemons = (self.name_node, *self.data_nodes)
+        for daemon in daemons:
+            daemon.launch()
+        wait(*daemons)
 
     def stop(self) -> None:
         """Kill all processes; what is stored stays."""
         for daemon in (*self.data_nodes, self.name_node):
             daemon.kill()
 
-    def start_name_node(self) -> None:
-        """Start the NameNode again, and wait until files can be written."""
-        self._start(self.name_node)
-
-    def stop_name_node(self) -> None:
-        """Kill the NameNode."""
-        self.name_node.kill()
-
-    def start_data_node(self, number: int = 0) -> None:
-        """Start a DataNode again, and wait until the NameNode, if it runs, knows it."""
-        self._start(self.data_nodes[number])
-
-    def stop_data_node(self, number: int = 0) -> None:
-        """Kill a DataNode."""
-        self.data_nodes[number].kill()
-
-    def _start(self, *daemons: Daemon) -> None:
-        for daemon in daemons:
-            daemon.launch()
-        if self.name_node.pid is not None:
-            wait(self.name_node, *self._running())
-
-    def _running(self) -> list[Daemon]:
-        return [daemon for daemon in self.data_nodes if daemon.pid is not None]
-
     def _is_ready(self) -> bool:
-        """Tell whether files can be written, or, without a DataNode, whether the NameNode answers."""
+        """Tell whether files can be written."""
         state = _bean(self._name_node_http, "NameNode", "FSNamesystemState")
-        running = self._running()
-        if not state or not running:  # without a DataNode it may stay in safe mode
-            return bool(state)
-        return bool(state["FSState"] == "Operational" and state["NumLiveDataNodes"] >= len(running))
+        alive = state.get("NumLiveDataNodes", 0)
+        return state.get("FSState") == "Operational" and alive >= len(self.data_nodes)
 
 
 @contextmanager
@@ -146,31 +113,16 @@ def _data_node(name: str, home: Path, common: dict[str, str]) -> Daemon:
     }
     command = _command(home, settings, f"{_SERVER}.datanode.DataNode")
     # The NameNode goes on to count a DataNode that was killed as live for a while.
-    return _daemon(
+    return hadoop_daemon(
         name, command, home, lambda: '"RUNNING"' in str(_bean(http_port, "DataNode", "DataNodeInfo"))
     )
 
 
-def _daemon(name: str, command: list[str], home: Path, ready: Callable[[], bool]) -> Daemon:
-    return Daemon(name, command, home / "log", ready, home, _environment())
-
-
 def _command(home: Path, settings: dict[str, str], main: str) -> list[str]:
     """Write the configuration of a server, and return the command that starts it."""
-    jars = server_jars("hdfs", _COORDINATES, _EXCLUDED)
-    command = java(home, [home, jars / "*", spark_home() / "jars" / "*"], "-Xmx256m", main)
-    properties = "\n".join(
-        f"<property><name>{escape(name)}</name><value>{escape(value)}</value></property>"
-        for name, value in settings.items()
-    )
-    for name in ("core-site.xml", "hdfs-site.xml"):
-        (home / name).write_text(f"<configuration>\n{properties}\n</configuration>\n")
-    return command
-
-
-def _environment() -> dict[str, str]:
-    """Return this process's environment without what would make another user the superuser."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("HADOOP_")}
+    home.mkdir(parents=True, exist_ok=True)
+    write_site(home, settings, "core-site.xml", "hdfs-site.xml")
+    return hadoop_command(home, main)
 
 
 def _bean(http_port: int, service: str, name: str) -> dict[str, Any]:

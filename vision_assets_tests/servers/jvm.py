@@ -1,6 +1,7 @@
 """JVMs of servers: quick to start, small, and without files elsewhere."""
 
 import os
+import shutil
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,9 +39,8 @@ def java(folder: Path, classes: Sequence[Path], *arguments: str) -> list[str]:
     temporary.mkdir(parents=True, exist_ok=True)
     logging = folder / "log4j2.properties"
     logging.write_text(_LOG4J)
-    home = os.environ.get("JAVA_HOME")
     return [
-        str(Path(home, "bin", "java")) if home else "java",
+        str(java_home() / "bin" / "java"),
         *_OPTIONS,
         f"-Djava.io.tmpdir={temporary}",
         f"-Dlog4j2.configurationFile={logging.as_uri()}",
@@ -48,6 +48,16 @@ def java(folder: Path, classes: Sequence[Path], *arguments: str) -> list[str]:
         os.pathsep.join(map(str, classes)),
         *arguments,
     ]
+
+
+def java_home() -> Path:
+    """Return where Java is."""
+    if named := os.environ.get("JAVA_HOME"):
+        return Path(named)
+    found = shutil.which("java")
+    if found is None:
+        raise FileNotFoundError("java is not on the path, and JAVA_HOME is not set")
+    return Path(found).resolve().parents[1]
 
 
 def spark_home() -> Path:

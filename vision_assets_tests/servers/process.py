@@ -168,8 +168,9 @@ def run(
     log: Path,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    seconds: float = _SECONDS,
 ) -> None:
-    """Run what a server needs once, to its end.
+    """Run what a server needs once, to its end, within some seconds.
 
     Raises
     ------
@@ -184,7 +185,7 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
-            timeout=_SECONDS,
+            timeout=seconds,
             check=False,
         ).returncode
     if status:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from vision_assets_tests.servers.environments import environment
-from vision_assets_tests.servers.jvm import spark_home
+from vision_assets_tests.servers.jvm import java_home, spark_home
 from vision_assets_tests.servers.loopback import HOST, ask_json, free_ports
 from vision_assets_tests.servers.process import Daemon, running, wait
 
@@ -84,9 +84,8 @@ class SparkCluster:
             "PATH": os.defpath,
             "SPARK_LOCAL_IP": HOST,
             "SPARK_DAEMON_MEMORY": "512m",
+            "JAVA_HOME": str(java_home()),
         }
-        if "JAVA_HOME" in os.environ:
-            theirs["JAVA_HOME"] = os.environ["JAVA_HOME"]
         return Daemon(name, command, home / "log", lambda: True, home, theirs)
 
 

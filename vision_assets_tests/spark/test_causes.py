@@ -55,6 +55,7 @@ def test_python_errors_of_workers(spark: SparkSession) -> None:
         ("hdfs://no-such-host.invalid/x", "The host no-such-host.invalid is unknown.", True),
         ("s3a://bucket/x", "Class org.apache.hadoop.fs.s3a.S3AFileSystem not found.", False),
         ("foo://bucket/x", 'No FileSystem for scheme "foo".', False),
+        ("swift://container.place/x", "no client for swift:// any more. Write s3a://", False),
         ("file:///no/such/folder", "Path does not exist: file:/no/such/folder", False),
     ],
 )

@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,7 +16,9 @@ import pytest
 from vision_assets import settings
 from vision_assets.vision.samples import write_sample_images
 from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Pipeline
-from vision_assets_tests.servers.spark_cluster import SparkCluster, spark_cluster
+from vision_assets_tests.servers.jvm import spark_home
+from vision_assets_tests.servers.spark_cluster import SparkCluster, spark_cluster, worker_python
+from vision_assets_tests.servers.yarn import yarn
 
 pytestmark = pytest.mark.storage
 ROOT = Path(__file__).parents[2]
@@ -56,9 +60,13 @@ def expected(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Pipeline
 
 
 def begin(
-    data: Path, source: Path, assets: tuple[str, ...], environment: dict[str, str]
+    data: Path,
+    source: Path,
+    assets: tuple[str, ...],
+    environment: dict[str, str],
+    chosen: Mapping[str, Any] = CONFIG,
 ) -> "subprocess.Popen[bytes]":
-    chosen = {"image_seqfile": {"source": str(source)}} | CONFIG
+    chosen = {"image_seqfile": {"source": str(source)}, **chosen}
     config = {"ops": {asset: {"config": chosen[asset]} for asset in assets if asset in chosen}}
     command = [
         "dagster",
@@ -125,3 +133,32 @@ def test_the_loss_of_a_worker_amid_any_asset_costs_no_run(
         assert run.wait() == 0, output(data)
         cluster.start()
     require_same_tables(Pipeline(data), expected)
+
+
+def test_yarn_with_a_packed_environment_makes_the_same_bits(
+    images: Path, expected: Pipeline, tmp_path: Path
+) -> None:
+    """Nothing is on the nodes but Python and Java: an archive brings the libraries."""
+    packed = tmp_path / "environment.tar"
+    with tarfile.open(packed, "w") as archive:
+        archive.add(worker_python().parents[1], ".")
+    (tmp_path / "spark-defaults.conf").write_text(
+        f"""
+        spark.archives {packed}#environment
+        spark.pyspark.python ./environment/bin/python
+        spark.executor.instances 2
+        spark.executor.memoryOverhead 1g
+        spark.yarn.jars local:{spark_home()}/jars/*
+        spark.yarn.stagingDir {tmp_path}/staging
+        """
+    )
+    with yarn(tmp_path / "yarn") as cluster:
+        environment = {
+            settings.SPARK_MASTER: "yarn",
+            "HADOOP_CONF_DIR": str(cluster.configuration),
+            "SPARK_CONF_DIR": str(tmp_path),
+        }
+        run = begin(tmp_path / "data", images, UP_TO_ENCODINGS, environment)
+        assert run.wait() == 0, output(tmp_path / "data")
+    assert "starting Spark on yarn" in (tmp_path / "data.log").read_text()
+    require_same_tables(Pipeline(tmp_path / "data"), expected)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -46,7 +47,15 @@ def config_of(source: str) -> dict[str, Any]:
     }
 
 
-def begin(folder: Path, system: System, data: str, command: list[str]) -> "subprocess.Popen[bytes]":
+def materialize(source: str, *assets: str) -> list[str]:
+    config = {asset: chosen for asset, chosen in config_of(source)["ops"].items() if asset in assets}
+    command = ["dagster", "asset", "materialize", "--select", ",".join(assets)]
+    return [*command, "-m", "vision_assets.definitions", "--config-json", json.dumps({"ops": config})]
+
+
+def begin(
+    folder: Path, system: System, data: str, command: list[str], user: str = ""
+) -> "subprocess.Popen[bytes]":
     """Start a process with the Spark configuration of somebody who uses that storage."""
     folder.mkdir()
     lines = [f"spark.hadoop.{name} {value}" for name, value in system.properties.items()]
@@ -59,6 +68,8 @@ def begin(folder: Path, system: System, data: str, command: list[str]) -> "subpr
         "SPARK_CONF_DIR": str(folder),
     }
     environment.pop(settings.CONNECTORS, None)  # the data folder tells
+    if user:
+        environment["HADOOP_USER_NAME"] = user
     with (folder / "output").open("wb") as output:
         return subprocess.Popen(
             [sys.executable, "-m", *command], cwd=folder, env=environment, stdout=output, stderr=output
@@ -125,9 +136,7 @@ def test_a_run_that_is_killed_at_its_commit_harms_nothing(
 def test_two_runs_at_once_each_make_whole_tables(
     pipeline: Elsewhere, system: System, source: str, filled: Pipeline, tmp_path: Path
 ) -> None:
-    assets = ",".join(UP_TO_ENCODINGS)
-    command = ["dagster", "asset", "materialize", "--select", assets, "-m", "vision_assets.definitions"]
-    command += ["--config-json", json.dumps(config_of(source))]
+    command = materialize(source, *UP_TO_ENCODINGS)
     runs = [begin(tmp_path / name, system, pipeline.uri, command) for name in ("one", "two")]
     for run, name in zip(runs, ("one", "two"), strict=True):
         assert run.wait() == 0, (tmp_path / name / "output").read_text()[-3000:]
@@ -135,53 +144,62 @@ def test_two_runs_at_once_each_make_whole_tables(
     require_same_tables(pipeline, filled)
 
 
-def test_a_server_that_goes_away_and_comes_back_costs_no_run(
+def test_a_server_that_is_away_for_a_while_costs_no_run(
     pipeline: Elsewhere, system: System, source: str, filled: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline.run(source, "image_seqfile")
+    """At the start of a run, and in the middle of an asset."""
     restarts: list[Thread] = []
 
+    def interrupt() -> None:
+        system.stop()
+        restarts.append(Thread(target=system.start))
+        restarts[-1].start()
+
     def interrupted(table: DataFrame, options: SiftOptions) -> DataFrame:
-        if not restarts:
-            system.stop()
-            restarts.append(Thread(target=system.start))
-            restarts[0].start()
+        if len(restarts) == 1:
+            interrupt()
         return extract(table, options)
 
     monkeypatch.setattr(sys.modules["vision_assets.assets.sift_features"], "extract", interrupted)
     try:
+        interrupt()
+        pipeline.run(source, "image_seqfile")
+        restarts[0].join()
         pipeline.run(None, "sift_features", "kmeans_dictionary", "bow_encodings")
     finally:
         for restart in restarts:
             restart.join()
-    assert restarts
+    assert len(restarts) == 2
     require_same_tables(pipeline, filled)
 
 
-def test_a_missing_source_is_named(pipeline: Elsewhere, system: System) -> None:
+def test_a_missing_source_or_bucket_is_named(
+    pipeline: Elsewhere, system: System, source: str, spark: SparkSession
+) -> None:
     missing = f"{system.uri}/nothing/here"
     error = pipeline.error(pipeline.run(missing, "image_seqfile", fail=True))
     assert missing in error
     assert "does not exist" in error
-
-
-def test_wrong_credentials_and_missing_buckets_are_named(
-    system: System, source: str, spark: SparkSession
-) -> None:
-    if not system.uri.startswith("s3a:"):
-        pytest.skip("only object stores have buckets and keys")
-    bucket = system.uri.removeprefix("s3a://")
-    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
-    for wrong, changed, cause in (
-        ("wrong-secret", {"secret.key": "wrong"}, "Access is denied"),
-        ("not-a-bucket", {}, "There is no such bucket"),
-    ):
+    if system.uri.startswith("s3a:"):
+        hadoop = spark.sparkContext._jsc.hadoopConfiguration()
         for name, value in system.properties.items():
-            hadoop.set(name.replace(bucket, wrong), value)
-        for name, value in changed.items():
-            hadoop.set(f"fs.s3a.bucket.{wrong}.{name}", value)
-        elsewhere = Elsewhere(f"s3a://{wrong}/data", spark)
-        assert elsewhere.error(elsewhere.run(source, "image_seqfile", fail=True)).startswith(cause)
+            hadoop.set(name.replace(system.uri.removeprefix("s3a://"), "not-a-bucket"), value)
+        elsewhere = Elsewhere("s3a://not-a-bucket/data", spark)
+        error = elsewhere.error(elsewhere.run(source, "image_seqfile", fail=True))
+        assert error.startswith("There is no such bucket")
+
+
+def test_who_may_not_write_is_told_so_and_changes_nothing(
+    pipeline: Elsewhere, system: System, source: str, tmp_path: Path
+) -> None:
+    pipeline.run(source, "image_seqfile")
+    before = pipeline.files.names("image_seqfile/_snapshots")
+    wrong = {name: "wrong" for name in system.properties if name.endswith("secret.key")}
+    stranger = replace(system, properties=system.properties | wrong)
+    run = begin(tmp_path / "run", stranger, pipeline.uri, materialize(source, "image_seqfile"), "stranger")
+    assert run.wait() != 0
+    assert "Access is denied" in (tmp_path / "run" / "output").read_text()
+    assert pipeline.files.names("image_seqfile/_snapshots") == before
 
 
 def test_files_are_created_whole_or_not_at_all(pipeline: Elsewhere) -> None:
@@ -193,3 +211,6 @@ def test_files_are_created_whole_or_not_at_all(pipeline: Elsewhere) -> None:
     assert files.names("a") == ["one"]
     files.delete("a")
     assert files.names("a") == []
+    for read in (files.read, lambda path: files.tail(path, 4)):
+        with pytest.raises(FileNotFoundError):
+            read("a/one")

@@ -1,0 +1,56 @@
+"""Time extraction, and a dictionary on all descriptors, on clusters of one worker and of two, by turns.
+
+python -m vision_assets_tests.systems.measure_cluster IMAGES.tar FOLDER [--rounds 2]
+"""
+
+import argparse
+import statistics
+from pathlib import Path
+
+import pandas as pd
+
+from vision_assets_tests.pipeline import Pipeline
+from vision_assets_tests.servers.spark_cluster import spark_cluster
+from vision_assets_tests.systems.test_cluster import begin, on, output
+
+_ASSETS = ("image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings")
+_CONFIG = {"kmeans_dictionary": {"descriptors_per_word": None, "tol": 0.0}}
+
+
+def measure(folder: Path, images: Path, workers: int) -> Pipeline:
+    """Run the job on a cluster of its own."""
+    folder.mkdir(parents=True)
+    data = folder / "data"
+    # All of a worker's, so that it keeps all descriptors in memory even alone.
+    (folder / "spark-defaults.conf").write_text("spark.executor.memory 2g")
+    with spark_cluster(folder / "cluster", workers) as cluster:
+        run = begin(data, images, _ASSETS, on(cluster) | {"SPARK_CONF_DIR": str(folder)}, _CONFIG)
+        if run.wait() != 0:
+            raise SystemExit(output(data))
+    return Pipeline(data)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m vision_assets_tests.systems.measure_cluster")
+    parser.add_argument("images", type=Path, help="a folder or a tar file")
+    parser.add_argument("folder", type=Path, help="for all that is written")
+    parser.add_argument("--rounds", type=int, default=2)
+    arguments = parser.parse_args()
+    images = arguments.images.absolute()
+    ratios: dict[str, list[float]] = {asset: [] for asset in _ASSETS}
+    for number in range(arguments.rounds):
+        one, two = (
+            measure(arguments.folder.absolute() / f"{number}_{workers}", images, workers)
+            for workers in (1, 2)
+        )
+        for asset in _ASSETS:
+            alone, both = (made.current(asset).seconds for made in (one, two))
+            ratios[asset].append(alone / both)
+            print(f"{asset:20} {alone:8.1f} s  {both:8.1f} s  1/{ratios[asset][-1]:.2f}", flush=True)
+        for asset in _ASSETS[1:]:
+            pd.testing.assert_frame_equal(one.table(asset), two.table(asset), check_exact=True)
+    print({asset: round(statistics.median(found), 2) for asset, found in ratios.items()})
+
+
+if __name__ == "__main__":
+    main()
