@@ -10,7 +10,10 @@ from vision_assets_tests.servers.jvm import java, java_home, spark_home
 from vision_assets_tests.servers.libraries import server_jars
 from vision_assets_tests.servers.process import Daemon
 
-_COORDINATES = (f"org.apache.hadoop:hadoop-client-minicluster:{HADOOP}",)
+_COORDINATES = (
+    f"org.apache.hadoop:hadoop-client-minicluster:{HADOOP}",
+    "org.bouncycastle:bcpkix-jdk18on:1.82",  # which the ResourceManager uses, but the former does not name
+)
 # PySpark has them.
 _EXCLUDED = (
     "org.apache.hadoop:hadoop-client-api",
@@ -34,7 +37,7 @@ def write_site(folder: Path, settings: Mapping[str, str], *names: str) -> None:
 
 def hadoop_command(home: Path, *arguments: str) -> list[str]:
     """Return the command that starts a class of Hadoop's servers, with the configuration in a folder."""
-    jars = server_jars("hdfs", _COORDINATES, _EXCLUDED)
+    jars = server_jars("hadoop", _COORDINATES, _EXCLUDED)
     return java(home, [home, jars / "*", spark_home() / "jars" / "*"], "-Xmx256m", *arguments)
 
 

@@ -35,6 +35,9 @@ class Yarn:
             "yarn.resourcemanager.admin.address": f"{HOST}:{admin}",
             "yarn.resourcemanager.webapp.address": f"{HOST}:{self._http}",
             "yarn.scheduler.minimum-allocation-mb": "128",
+            "yarn.scheduler.capacity.root.queues": "default",
+            "yarn.scheduler.capacity.root.default.capacity": "100",  # %
+            "yarn.scheduler.capacity.maximum-am-resource-percent": "0.5",
             "yarn.nodemanager.hostname": HOST,
             "yarn.nodemanager.address": f"{HOST}:{node}",
             "yarn.nodemanager.localizer.address": f"{HOST}:{localizer}",
@@ -56,7 +59,7 @@ class Yarn:
             home = folder / name
             for place in (home, self.configuration):
                 place.mkdir(parents=True, exist_ok=True)
-                write_site(place, settings, "core-site.xml", "yarn-site.xml")
+                write_site(place, settings, "core-site.xml", "yarn-site.xml", "capacity-scheduler.xml")
             command = hadoop_command(home, *_JAVA_OPTIONS, main)
             self._daemons.append(hadoop_daemon(f"the {name}", command, home, self._is_ready))
 
