@@ -182,9 +182,10 @@ def test_a_missing_source_or_bucket_is_named(
     assert "does not exist" in error
     if system.uri.startswith("s3a:"):
         hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+        bucket = system.uri.removeprefix("s3a://")
         for name, value in system.properties.items():
-            hadoop.set(name.replace(system.uri.removeprefix("s3a://"), "not-a-bucket"), value)
-        elsewhere = Elsewhere("s3a://not-a-bucket/data", spark)
+            hadoop.set(name.replace(bucket, f"not-{bucket}"), value)
+        elsewhere = Elsewhere(f"s3a://not-{bucket}/data", spark)
         error = elsewhere.error(elsewhere.run(source, "image_seqfile", fail=True))
         assert error.startswith("There is no such bucket")
 
