@@ -19,29 +19,36 @@ import pathlib, tomllib
 print(*tomllib.loads(pathlib.Path("pyproject.toml").read_text())["build-system"]["requires"], sep="\n")
 ' >"$work/build.in"
 
-# compile OUTPUT OPTION...
+# compile OUTPUT ARGUMENT...: writes what the files among the arguments take.
 compile() {
     output=$1
     shift
     UV_SYSTEM_CERTS=1 "$work/uv/bin/uv" pip compile -q --universal --generate-hashes --no-strip-extras --fork-strategy fewest --no-emit-index-url \
         --no-emit-find-links --no-header --no-annotate --python-version 3.11 --python "$python" \
-        -o "$output" "$@" setup.cfg "$work/build.in"
+        -o "$output" "$@"
 }
 
 # What is locked now is what it goes by, unless it is asked to upgrade.
 if [ -z "${UPGRADE:-}" ] && [ -e requirements-dev.lock ]; then
     cp requirements-dev.lock "$work/dev.lock"
 fi
-compile "$work/dev.lock" --extra dev --extra postgres
+compile "$work/dev.lock" --extra dev --extra postgres setup.cfg "$work/build.in"
 # The same versions, without the tools.
 sed -n 's/^\([A-Za-z0-9._-]*\)\(\[[^]]*\]\)\{0,1\}\(==.*\) \\$/\1\3/p' "$work/dev.lock" >"$work/versions"
-compile "$work/run.lock" -c "$work/versions"
+compile "$work/run.lock" -c "$work/versions" setup.cfg "$work/build.in"
+# What the code in Spark's workers imports, besides PySpark, which is where Spark is.
+printf '%s\n' numpy opencv-contrib-python pandas pillow pyarrow scipy >"$work/workers.in"
+compile "$work/workers.lock" -c "$work/versions" "$work/workers.in"
 cat "$work/dev.lock" >requirements-dev.lock
 cat "$work/run.lock" >requirements.lock
+{
+    echo "# Spark's workers, on a cluster: pip install --require-hashes -r deploy/workers.lock"
+    cat "$work/workers.lock"
+} >deploy/workers.lock
 # What Dagster's services take besides.
 {
     echo "# Dagster's storage in PostgreSQL, beside requirements.lock:"
     echo "# pip install --require-hashes --no-deps -r deploy/requirements.lock"
     awk '/^[^ ]/ { wanted = /^(dagster-postgres|psycopg2-binary)==/ } wanted' "$work/dev.lock"
 } >deploy/requirements.lock
-say "requirements.lock, requirements-dev.lock and deploy/requirements.lock are written."
+say "requirements.lock, requirements-dev.lock and two in deploy are written."

@@ -76,7 +76,7 @@ _RULES = (
     _Rule(
         r"AccessControlException|AccessDenied|Access Denied|Permission denied|Forbidden|NoAuthWithAWS|"
         r"Unable to load credentials|NoAwsCredentials|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|"
-        r"Unauthorized|AuthenticationException",
+        r"Unauthorized|Unauthenticated|AuthenticationException",
         "Access is denied ({cause}). Allow this user to, or mend the credentials.",
         may_pass=False,
     ),

@@ -1,5 +1,6 @@
 """Alluxio: a master and a worker before a local folder."""
 
+import getpass
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -144,6 +145,8 @@ def _settings(
         "alluxio.worker.tieredstore.level0.dirs.quota": "1GB",
         "alluxio.worker.tieredstore.level0.dirs.mediumtype": "SSD",
         "alluxio.user.file.writetype.default": "CACHE_THROUGH",
+        # Whom a client's HADOOP_USER_NAME names, it is; else a client is refused who is not who runs it.
+        f"alluxio.master.security.impersonation.{getpass.getuser()}.users": "*",
         "alluxio.web.ui.enabled": "false",
     }
 

@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from pathlib import Path
 
 from vision_assets_tests.servers.environments import environment
@@ -15,8 +14,7 @@ from vision_assets_tests.servers.loopback import HOST, ask_json, free_ports
 from vision_assets_tests.servers.process import Daemon, running, wait
 
 _DEPLOY = "org.apache.spark.deploy"
-_LIBRARIES = ("numpy", "opencv-contrib-python", "pyarrow", "pandas", "scipy", "pillow")
-"""What the code in the workers imports, besides PySpark, which is where Spark is."""
+_LOCK = Path(__file__).parents[2] / "deploy" / "workers.lock"
 
 
 class SparkCluster:
@@ -110,6 +108,5 @@ def spark_cluster(folder: Path, workers: int = 2) -> Iterator[SparkCluster]:
 
 def worker_python() -> Path:
     """Return the interpreter of an environment with what the workers need, which is made once and kept."""
-    packages = [f"{name}=={version(name)}" for name in _LIBRARIES]
-    name = hashlib.sha256(" ".join([sys.version, *packages]).encode()).hexdigest()[:12]
-    return environment(f"workers-{name}", packages)
+    name = hashlib.sha256(sys.version.encode() + _LOCK.read_bytes()).hexdigest()[:12]
+    return environment(f"workers-{name}", ["--require-hashes", "-r", str(_LOCK)])

@@ -139,8 +139,8 @@ def test_yarn_with_a_packed_environment_makes_the_same_bits(
     images: Path, expected: Pipeline, tmp_path: Path
 ) -> None:
     """Nothing is on the nodes but Python and Java: an archive brings the libraries."""
-    packed = tmp_path / "environment.tar.gz"
-    with tarfile.open(packed, "w:gz", compresslevel=1) as archive:
+    packed = tmp_path / "environment.tar"
+    with tarfile.open(packed, "w") as archive:
         archive.add(worker_python().parents[1], ".")
     (tmp_path / "spark-defaults.conf").write_text(
         f"""
