@@ -1,5 +1,6 @@
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,8 @@ APART = {
     "torture": "that take hours: make torture",
 }
 """Markers of tests that run by ``-m`` alone, and what runs them."""
+SERVER = "server"
+"""Property of a test's report: which real server it runs on, the argument of its marker or a parameter."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -31,12 +34,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    for item in items:
+        if marker := item.get_closest_marker("storage"):
+            server = marker.args[0] if marker.args else item.callspec.params["system"]  # type: ignore[attr-defined]
+            item.user_properties.append((SERVER, server))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if not config.option.markexpr:
         for tests in APART.values():
             terminalreporter.line(f"Left out: the tests {tests}", yellow=True)
+    for outcome in ("passed", "failed", "error", "skipped"):
+        reports = terminalreporter.stats.get(outcome, [])
+        servers = Counter(dict(report.user_properties).get(SERVER) for report in reports)
+        if found := ", ".join(f"{name} ({count} tests)" for name, count in servers.items() if name):
+            terminalreporter.line(f"Real servers, {outcome}: {found}")
 
 
 @pytest.fixture

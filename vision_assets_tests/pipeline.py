@@ -115,4 +115,5 @@ class Pipeline(AnyPipeline):
 def read_table(folder: Path) -> pd.DataFrame:
     """Read a stored table sorted by its key."""
     table = pd.read_parquet(folder)
-    return table.sort_values(table.columns[0]).reset_index(drop=True)
+    key = ["split", "label"] if "split" in table else table.columns[0]
+    return table.sort_values(key).reset_index(drop=True)

@@ -216,7 +216,7 @@ MATERIALIZED = "{ assetNodes { assetKey { path } assetMaterializations(limit: 1)
 DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
 
 
-@pytest.mark.storage
+@pytest.mark.storage("PostgreSQL")
 def test_the_workspace_names_the_code_server_of_the_unit(services: Dagster) -> None:
     def loaded() -> Any:
         entries_ = services.ask(LOCATION)["workspaceOrError"]["locationEntries"]
@@ -231,7 +231,7 @@ def test_the_workspace_names_the_code_server_of_the_unit(services: Dagster) -> N
     }
 
 
-@pytest.mark.storage
+@pytest.mark.storage("PostgreSQL")
 def test_a_run_is_queued_started_and_kept_in_postgresql(services: Dagster, image_folder: Path) -> None:
     config = {
         "ops": {
@@ -267,7 +267,7 @@ def test_a_run_is_queued_started_and_kept_in_postgresql(services: Dagster, image
     assert sorted(path.name for path in services.data.iterdir()) == sorted(ALL_ASSETS)
 
 
-@pytest.mark.storage
+@pytest.mark.storage("PostgreSQL")
 def test_another_process_reads_what_the_run_has_left(services: Dagster) -> None:
     code = (
         "import dagster as dg, json\n"

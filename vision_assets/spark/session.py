@@ -28,6 +28,7 @@ _COMPILE_LATE = (
 _COLLECTOR = "-XX:+UseParallelGC"
 _OTHER_JAVA_OPTIONS = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 _DEFAULT_JAVA_OPTIONS = "spark.driver.defaultJavaOptions"
+_HDFS_CLOSE = "spark.hadoop.dfs.client.block.write.locateFollowingBlock"
 _PYTHON = "spark.pyspark.python"
 _ATTEMPTS = 4  # of a task, as on a cluster; in local mode Spark has one unless the master says more
 PARTITIONS_PER_CORE = 16  # so that progress shows and the last tasks do not wait for one long one
@@ -84,6 +85,10 @@ def spark_config() -> dict[str, str]:
         "spark.sql.streaming.fileStreamSink.ignoreMetadata": "true",
         # In place of the checksum files beside each file, see `start_session`.
         "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
+        # HDFS closes a file once a data node has reported its last block, mostly some milliseconds later: its
+        # client looks again after 20, 40, 80, ... ms in place of 400, 800, ..., and is as patient in all.
+        f"{_HDFS_CLOSE}.initial.delay.ms": "20",
+        f"{_HDFS_CLOSE}.retries": "10",
     }
     if not {"spark.jars", "spark.jars.packages"} & configured.keys():
         ours |= connector_config(settings.connectors())

@@ -14,19 +14,21 @@ import pandas as pd
 import pytest
 
 from vision_assets import settings
+from vision_assets.vision.classifier import CLASSIFIER_FILE
 from vision_assets.vision.samples import write_sample_images
-from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Pipeline
+from vision_assets_tests.pipeline import ALL_ASSETS, Pipeline
 from vision_assets_tests.servers.jvm import spark_home
 from vision_assets_tests.servers.spark_cluster import SparkCluster, spark_cluster, worker_python
 from vision_assets_tests.servers.yarn import yarn
 
-pytestmark = pytest.mark.storage
+pytestmark = pytest.mark.storage("Spark's own cluster")
 ROOT = Path(__file__).parents[2]
-TABLES = UP_TO_ENCODINGS[1:]
+TABLES = ("sift_features", "kmeans_dictionary", "bow_encodings", "classification_report")
 # Some seconds of work for each asset, in many tasks.
 CONFIG = {
     "sift_features": {"partitions": 24},
     "kmeans_dictionary": {"k": 50, "max_iter": 6, "tol": 0.0},
+    "image_classifier": {"splits": 2},
 }
 AMID = {
     "image_seqfile": "image_seqfile/*/part-*",
@@ -34,7 +36,12 @@ AMID = {
     "kmeans_dictionary": "kmeans_dictionary/_checkpoints/*",
     "bow_encodings": "bow_encodings/*/part-*.parquet",
 }
-"""What is there once some of an asset's work is done."""
+"""The files that are there once some of an asset's work is done."""
+SAID_AMID = {
+    "image_classifier": "images to train on in each split",
+    "classification_report": "classification_report - reading",
+}
+"""What an asset without such files says before most of its work."""
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +61,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Pipeline:
     """What a run on this machine makes."""
     data = tmp_path_factory.mktemp("expected") / "data"
-    run = begin(data, images, UP_TO_ENCODINGS, {settings.SPARK_MASTER: "local[2]"})
+    run = begin(data, images, ALL_ASSETS, {settings.SPARK_MASTER: "local[2]"})
     assert run.wait() == 0, output(data)
     return Pipeline(data)
 
@@ -93,6 +100,12 @@ def output(data: Path) -> str:
     return data.with_suffix(".log").read_text()[-3000:]
 
 
+def is_amid(asset: str, data: Path) -> bool:
+    if asset in AMID:
+        return any(data.glob(AMID[asset]))
+    return SAID_AMID[asset] in data.with_suffix(".log").read_text()
+
+
 def on(cluster: SparkCluster) -> dict[str, str]:
     return {settings.SPARK_MASTER: cluster.master, "PYSPARK_PYTHON": str(cluster.python)}
 
@@ -100,6 +113,8 @@ def on(cluster: SparkCluster) -> dict[str, str]:
 def require_same_tables(made: Pipeline, expected: Pipeline) -> None:
     for asset in TABLES:
         pd.testing.assert_frame_equal(made.table(asset), expected.table(asset), check_exact=True)
+    models = (p.store.read(p.current("image_classifier"), CLASSIFIER_FILE) for p in (made, expected))
+    assert next(models) == next(models)
 
 
 def test_the_workers_have_nothing_of_this_project(cluster: SparkCluster) -> None:
@@ -113,7 +128,7 @@ def test_the_workers_have_nothing_of_this_project(cluster: SparkCluster) -> None
 def test_a_cluster_makes_the_same_bits(
     cluster: SparkCluster, images: Path, expected: Pipeline, tmp_path: Path
 ) -> None:
-    run = begin(tmp_path / "data", images, UP_TO_ENCODINGS, on(cluster))
+    run = begin(tmp_path / "data", images, ALL_ASSETS, on(cluster))
     assert run.wait() == 0, output(tmp_path / "data")
     assert "Spark runs on 2 cores" in (tmp_path / "data.log").read_text()
     require_same_tables(Pipeline(tmp_path / "data"), expected)
@@ -123,9 +138,9 @@ def test_the_loss_of_a_worker_amid_any_asset_costs_no_run(
     cluster: SparkCluster, images: Path, expected: Pipeline, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    for number, asset in enumerate(UP_TO_ENCODINGS):
+    for number, asset in enumerate(ALL_ASSETS):
         run = begin(data, images, (asset,), on(cluster))
-        while not any(data.glob(AMID[asset])):
+        while not is_amid(asset, data):
             assert run.poll() is None, output(data)
             time.sleep(0.05)  # between two looks
         cluster.lose(number % 2)
@@ -135,6 +150,7 @@ def test_the_loss_of_a_worker_amid_any_asset_costs_no_run(
     require_same_tables(Pipeline(data), expected)
 
 
+@pytest.mark.storage("YARN")
 def test_yarn_with_a_packed_environment_makes_the_same_bits(
     images: Path, expected: Pipeline, tmp_path: Path
 ) -> None:
@@ -158,7 +174,7 @@ def test_yarn_with_a_packed_environment_makes_the_same_bits(
             "HADOOP_CONF_DIR": str(cluster.configuration),
             "SPARK_CONF_DIR": str(tmp_path),
         }
-        run = begin(tmp_path / "data", images, UP_TO_ENCODINGS, environment)
+        run = begin(tmp_path / "data", images, ALL_ASSETS, environment)
         assert run.wait() == 0, output(tmp_path / "data")
     assert "starting Spark on yarn" in (tmp_path / "data.log").read_text()
     require_same_tables(Pipeline(tmp_path / "data"), expected)
