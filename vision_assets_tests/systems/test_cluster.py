@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tarfile
@@ -20,6 +21,7 @@ from vision_assets.vision.classifier import CLASSIFIER_FILE, classifier_from_npz
 from vision_assets.vision.samples import write_sample_images
 from vision_assets_tests.pipeline import ALL_ASSETS, Pipeline
 from vision_assets_tests.servers.jvm import spark_home
+from vision_assets_tests.servers.loopback import HOST, free_ports
 from vision_assets_tests.servers.spark_cluster import SparkCluster, spark_cluster, worker_python
 from vision_assets_tests.servers.yarn import yarn
 
@@ -155,6 +157,22 @@ def test_the_loss_of_a_worker_amid_any_asset_costs_no_run(
         assert run.wait() == 0, output(data)
         cluster.start()
     require_same_tables(Pipeline(data), expected)
+
+
+def test_make_starts_a_cluster_and_ends_it(tmp_path: Path) -> None:
+    # In a folder of its own: the user may have a cluster.
+    for name in ("Makefile", "scripts", ".venv", "requirements.lock", "requirements-dev.lock", "setup.cfg"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (port,) = free_ports(1)
+    make = ["make", "-s", f"CLUSTER_PORT={port}"]
+    subprocess.run([*make, "cluster"], cwd=tmp_path, check=True)
+    try:
+        assert (tmp_path / ".cluster" / "master.log").read_text().count("Registering worker") == 2
+        socket.create_connection((HOST, port)).close()
+    finally:
+        subprocess.run([*make, "cluster-stop"], cwd=tmp_path, check=True)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((HOST, port)).close()
 
 
 @pytest.mark.storage("YARN")

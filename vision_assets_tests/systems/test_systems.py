@@ -28,8 +28,8 @@ ROOT = Path(__file__).parents[2]
 TABLES = UP_TO_ENCODINGS[1:]
 
 
-def require_same_tables(pipeline: Elsewhere, filled: Pipeline) -> None:
-    for asset in TABLES:
+def require_same_tables(pipeline: Elsewhere, filled: Pipeline, *assets: str) -> None:
+    for asset in assets or TABLES:
         pd.testing.assert_frame_equal(pipeline.table(asset), filled.table(asset), check_exact=True)
 
 
@@ -38,19 +38,18 @@ def folders(pipeline: Elsewhere, asset: str) -> set[str]:
     return set(pipeline.files.names(asset)) - {"_snapshots"}
 
 
-def config_of(source: str) -> dict[str, Any]:
-    return {
-        "ops": {
-            "image_seqfile": {"config": {"source": source}},
-            "kmeans_dictionary": {"config": {"k": WORDS, "max_iter": ITERATIONS}},
-        }
+def config_of(source: str, *assets: str) -> dict[str, Any]:
+    configs = {
+        "image_seqfile": {"source": source},
+        "kmeans_dictionary": {"k": WORDS, "max_iter": ITERATIONS},
     }
+    return {"ops": {asset: {"config": configs[asset]} for asset in assets if asset in configs}}
 
 
 def materialize(source: str, *assets: str) -> list[str]:
-    config = {asset: chosen for asset, chosen in config_of(source)["ops"].items() if asset in assets}
     command = ["dagster", "asset", "materialize", "--select", ",".join(assets)]
-    return [*command, "-m", "vision_assets.definitions", "--config-json", json.dumps({"ops": config})]
+    config = json.dumps(config_of(source, *assets))
+    return [*command, "-m", "vision_assets.definitions", "--config-json", config]
 
 
 def begin(
@@ -109,28 +108,31 @@ def test_the_whole_job_again_and_after_changes(
     assert "cats" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("moment", "asset"), [("before", "image_seqfile"), ("after", "sift_features")])
 def test_a_run_that_is_killed_at_its_commit_harms_nothing(
-    pipeline: Elsewhere, system: System, source: str, filled: Pipeline, tmp_path: Path, moment: str
+    pipeline: Elsewhere,
+    system: System,
+    source: str,
+    filled: Pipeline,
+    tmp_path: Path,
+    moment: str,
+    asset: str,
 ) -> None:
     here = Elsewhere(f"{pipeline.uri}_{moment}", pipeline.spark)
     here.run(source, "image_seqfile")
     before = here.current("image_seqfile")
+    config = json.dumps(config_of(source, asset))
     module = "vision_assets_tests.systems.stopped_run"
-    for asset in ("sift_features", "image_seqfile"):
-        config = {"ops": {"image_seqfile": config_of(source)["ops"]["image_seqfile"]}}
-        chosen = json.dumps(config if asset == "image_seqfile" else {})
-        killed = begin(tmp_path / asset, system, here.uri, [module, asset, chosen, moment])
-        assert killed.wait() == -signal.SIGKILL, (tmp_path / asset / "output").read_text()[-3000:]
-    assert (here.current("image_seqfile") == before) is (moment == "before")
+    killed = begin(tmp_path / "run", system, here.uri, [module, asset, config, moment])
+    assert killed.wait() == -signal.SIGKILL, (tmp_path / "run" / "output").read_text()[-3000:]
+    assert here.current("image_seqfile") == before
     result = here.run(source, "image_seqfile", "sift_features")
     if moment == "after":
         assert here.metadata(result, "sift_features")["reused"] == 12
-    here.run(source, "kmeans_dictionary", "bow_encodings")
-    require_same_tables(here, filled)
-    for asset in ("image_seqfile", "sift_features"):
-        kept = {snapshot.name for snapshot in here.store.snapshots((asset,))}
-        assert folders(here, asset) == kept
+    require_same_tables(here, filled, "sift_features")
+    for name in ("image_seqfile", "sift_features"):
+        kept = {snapshot.name for snapshot in here.store.snapshots((name,))}
+        assert folders(here, name) == kept
 
 
 def test_two_runs_at_once_each_make_whole_tables(
