@@ -49,7 +49,7 @@ def measure(pipeline: AnyPipeline, source: str, seconds: Seconds) -> None:
 
 def durations(result: dg.ExecuteInProcessResult) -> dict[str, float]:
     """Return the seconds of each asset of a run."""
-    done = [event for event in result.all_events if event.is_step_success]
+    done = [e for e in result.all_events if e.is_step_success and e.step_key in UP_TO_ENCODINGS]
     return {str(event.step_key): event.step_success_data.duration_ms / 1000 for event in done}
 
 
