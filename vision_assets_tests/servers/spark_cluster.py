@@ -29,7 +29,7 @@ class SparkCluster:
     workers : list of Daemon
     """
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, workers: int, *, pinned: bool) -> None:
         port, self._http = free_ports(2)
         self.master = f"spark://{HOST}:{port}"
         self.python = worker_python()
@@ -41,7 +41,9 @@ class SparkCluster:
             home = folder / f"worker_{number}"
             settings = ["--host", HOST, "--webui-port", "0", "--cores", "1", "--memory", "2g"]
             settings += ["--work-dir", str(home), self.master]
-            worker = self._daemon(f"Spark's worker {number}", home, "worker.Worker", settings)
+            # One core: without it the JVM beside the Python worker would take another one that is idle.
+            core = sorted(os.sched_getaffinity(0))[number] if pinned else None
+            worker = self._daemon(f"Spark's worker {number}", home, "worker.Worker", settings, core)
             worker.ready = self._all_known
             self.workers.append(worker)
 
@@ -73,9 +75,13 @@ class SparkCluster:
         known = self._state().get("aliveworkers", 0)
         return known == sum(worker.pid is not None for worker in self.workers)
 
-    def _daemon(self, name: str, home: Path, main: str, arguments: list[str]) -> Daemon:
+    def _daemon(
+        self, name: str, home: Path, main: str, arguments: list[str], core: int | None = None
+    ) -> Daemon:
         home.mkdir(parents=True, exist_ok=True)
         command = [str(spark_home() / "bin" / "spark-class"), f"{_DEPLOY}.{main}", *arguments]
+        if core is not None:
+            command = ["taskset", "--cpu-list", str(core), *command]
         # Nothing of the environment that the job is started with.
         theirs = {
             "HOME": str(home),
@@ -88,7 +94,7 @@ class SparkCluster:
 
 
 @contextmanager
-def spark_cluster(folder: Path, workers: int = 2) -> Iterator[SparkCluster]:
+def spark_cluster(folder: Path, workers: int = 2, *, pinned: bool = False) -> Iterator[SparkCluster]:
     """Run a cluster on free ports of this machine until the block is left.
 
     Parameters
@@ -97,12 +103,14 @@ def spark_cluster(folder: Path, workers: int = 2) -> Iterator[SparkCluster]:
         For all that it writes; each process works in a folder of its own there.
     workers : int
         How many.
+    pinned : bool
+        Whether all processes of a worker keep to one core of the machine, each worker to another.
 
     Yields
     ------
     SparkCluster
     """
-    with running(SparkCluster(folder.absolute(), workers)) as cluster:
+    with running(SparkCluster(folder.absolute(), workers, pinned=pinned)) as cluster:
         yield cluster
 
 

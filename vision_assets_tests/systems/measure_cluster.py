@@ -23,7 +23,7 @@ def measure(folder: Path, images: Path, workers: int) -> Pipeline:
     data = folder / "data"
     # All of a worker's, so that it keeps all descriptors in memory even alone.
     (folder / "spark-defaults.conf").write_text("spark.executor.memory 2g")
-    with spark_cluster(folder / "cluster", workers) as cluster:
+    with spark_cluster(folder / "cluster", workers, pinned=True) as cluster:
         run = begin(data, images, _ASSETS, on(cluster) | {"SPARK_CONF_DIR": str(folder)}, _CONFIG)
         if run.wait() != 0:
             raise SystemExit(output(data))
