@@ -103,6 +103,10 @@ def spark_config() -> dict[str, str]:
             java_options.append(_COLLECTOR)
         # Nothing listens on the network, and Spark need not guess this machine's address.
         ours |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    else:
+        # A task takes longer than to have its input from another machine: no core waits until the one is free
+        # that has it. By default it does so for 3 s, longer than a pass of k-means over what it has cached.
+        ours["spark.locality.wait"] = "0"
     if java_options:
         ours["spark.driver.extraJavaOptions"] = " ".join(java_options)
     return {name: value for name, value in ours.items() if name == "spark.master" or name not in configured}
@@ -212,13 +216,11 @@ def start_session(config: dict[str, str] | None = None) -> SparkSession:
     config = spark_config() if config is None else config
     master = config["spark.master"]
     session = plain_session(config | {"spark.master": with_attempts(master)})
+    cores = session.sparkContext.defaultParallelism
+    _set_unless_configured(session, config, "spark.sql.files.minPartitionNum", PARTITIONS_PER_CORE * cores)
     if master.startswith("local"):
-        cores = session.sparkContext.defaultParallelism
         # As many as can run at once: each of Spark's 200 costs milliseconds, whatever is in it.
         _set_unless_configured(session, config, "spark.sql.shuffle.partitions", cores)
-        _set_unless_configured(
-            session, config, "spark.sql.files.minPartitionNum", PARTITIONS_PER_CORE * cores
-        )
     else:
         ship(session.sparkContext)
     # Without hidden checksum files, so that every reader of Parquet takes a local snapshot's folder.
