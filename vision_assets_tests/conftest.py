@@ -13,7 +13,13 @@ from vision_assets.spark.session import start_session
 from vision_assets_tests.pipeline import Pipeline
 from vision_assets_tests.vision import images
 
-OF_THE_USER = (settings.DATA, settings.SOURCE, settings.KEEP_SNAPSHOTS, settings.PICTURES)
+OF_THE_USER = (
+    settings.DATA,
+    settings.SOURCE,
+    settings.KEEP_SNAPSHOTS,
+    settings.PICTURES,
+    settings.CONNECTORS,
+)
 for name in (*OF_THE_USER, "SPARK_CONF_DIR", "DAGSTER_HOME"):
     os.environ.pop(name, None)
 os.environ[settings.SPARK_MASTER] = "local[2]"
@@ -46,7 +52,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.line(f"Left out: the tests {tests}", yellow=True)
     for outcome in ("passed", "failed", "error", "skipped"):
         reports = terminalreporter.stats.get(outcome, [])
-        servers = Counter(dict(report.user_properties).get(SERVER) for report in reports)
+        servers = Counter(dict(getattr(report, "user_properties", ())).get(SERVER) for report in reports)
         if found := ", ".join(f"{name} ({count} tests)" for name, count in servers.items() if name):
             terminalreporter.line(f"Real servers, {outcome}: {found}")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _FILE_URI = re.compile(r"file:(?://)?(/.*)", re.DOTALL)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _ATTEMPTS = 10
-_OBJECT_STORES = {"s3", "s3a", "gs", "abfs", "abfss", "oss", "cosn", "o3fs"}
+_OBJECT_STORES = {"s3", "s3a", "gs", "oss", "cosn", "o3fs"}
 
 
 class Files(Protocol):
@@ -260,7 +260,7 @@ class HadoopFiles:
         """Create a file in one atomic step, with the folders above it."""
         # On an object store the new object appears when the stream is closed, and a rename is a copy;
         # elsewhere a file is visible while it is written, and a rename is one atomic step.
-        if self._root.partition("://")[0] in _OBJECT_STORES:
+        if self._is_object_store:
             self._write(path, content, overwrite=False)
             return
         folder, _, name = path.rpartition("/")
@@ -289,8 +289,16 @@ class HadoopFiles:
         stream = system.create(file, overwrite)
         try:
             stream.write(bytearray(content))
-        finally:
-            stream.close()
+        except BaseException:
+            # On an object store to close it would publish what it has got.
+            with suppress(Exception):
+                stream.abort() if self._is_object_store else stream.close()
+            raise
+        stream.close()
+
+    @property
+    def _is_object_store(self) -> bool:
+        return self._root.partition("://")[0] in _OBJECT_STORES
 
     def delete(self, path: str) -> None:
         """Remove a file or a folder with all that is in it, if it is there."""
