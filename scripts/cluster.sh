@@ -13,7 +13,7 @@ stop() {
         [ -e "$file" ] || continue
         pid=$(cat "$file")
         # A process that has got the number since is none of Spark's.
-        if ps -o command= -p "$pid" 2>/dev/null | grep -q 'org.apache.spark.deploy'; then
+        if ps -ww -o command= -p "$pid" 2>/dev/null | grep -q 'org.apache.spark.deploy'; then
             kill "$pid"
             while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
         fi

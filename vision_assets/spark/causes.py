@@ -91,7 +91,8 @@ _RULES = (
         "The name node of HDFS is in safe mode: it has just started, or lacks blocks of files.",
     ),
     _Rule(
-        r"Connection refused|Connection reset|Connection closed|NoHttpResponseException|Status Code: 50[0-4]|"
+        r"Connection refused|Connection reset|Connection closed|End of File Exception between|"
+        r"NoHttpResponseException|Status Code: 50[0-4]|"
         r"UnavailableException",
         "The storage does not answer ({cause}). Is it up?",
     ),

@@ -102,6 +102,7 @@ EXECUTOR_LOST = (
     [
         (EXECUTOR_LOST, "lost an executor, again and again: Command exited with code 137.", True),
         ("java.net.SocketTimeoutException: Read timed out", "no answer in time (", True),
+        ("java.io.EOFException: End of File Exception between local host is: x", "does not answer", True),
         ("Job aborted.\nCaused by: java.io.IOException: No space left on device\n at x", "Make room", False),
         ("org.apache.hadoop.security.AccessControlException: user=me", "Access is denied", False),
         ("Status Code: 403; Error Code: InvalidAccessKeyId", "Access is denied", False),
