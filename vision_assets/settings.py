@@ -56,11 +56,10 @@ def pictures() -> bool:
 
 
 def connectors() -> list[str]:
-    """Return the URI schemes that Spark has to know: those that are named, else of data folder and source."""
-    if named := os.environ.get(CONNECTORS):
-        return sorted({scheme.strip().lower() for scheme in named.split(",") if scheme.strip()})
+    """Return the URI schemes that Spark has to know: of data folder and source, and those that are named."""
+    named = {scheme.strip().lower() for scheme in os.environ.get(CONNECTORS, "").split(",")}
     uris = (os.environ.get(DATA, ""), source())
-    return sorted({scheme[1].lower() for uri in uris if (scheme := _SCHEME.match(uri))})
+    return sorted((named - {""}) | {scheme[1].lower() for uri in uris if (scheme := _SCHEME.match(uri))})
 
 
 def jars_folder() -> Path:

@@ -39,6 +39,12 @@ def test_connectors_can_be_named(jars: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert {Path(jar).name for jar in spark_config()["spark.jars"].split(",")} == {"alluxio.jar", "s3a.jar"}
 
 
+def test_connectors_are_named_besides_those_of_the_uris(jars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.DATA, "alluxio://host/data")
+    monkeypatch.setenv(settings.CONNECTORS, "s3a")
+    assert {Path(jar).name for jar in spark_config()["spark.jars"].split(",")} == {"alluxio.jar", "s3a.jar"}
+
+
 def test_who_needs_none_fetches_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.JARS, str(tmp_path))
     monkeypatch.setenv(settings.DATA, "hdfs://host/data")
