@@ -133,6 +133,14 @@ def known_cause(error: Exception) -> Cause | None:
     return None
 
 
+def is_missing_file(error: Exception) -> bool:
+    """Tell whether Hadoop has raised an error because there is no such file or folder."""
+    return (
+        isinstance(error, Py4JJavaError)
+        and error.java_exception.getClass().getName() == "java.io.FileNotFoundException"
+    )
+
+
 def _jvm_is_gone(error: BaseException | None) -> bool:
     if error is None or isinstance(error, Py4JJavaError):  # the latter is what it said while it was there
         return False

@@ -218,12 +218,12 @@ class HadoopFiles:
     @contextmanager
     def _missing(self, path: str) -> Iterator[None]:
         """Turn what Hadoop raises for a file that is not there into a `FileNotFoundError`."""
-        from py4j.protocol import Py4JJavaError  # noqa: PLC0415 - Spark only when needed
+        from vision_assets.spark.causes import is_missing_file  # noqa: PLC0415 - Spark only when needed
 
         try:
             yield
-        except Py4JJavaError as error:
-            if error.java_exception.getClass().getName() != "java.io.FileNotFoundException":
+        except Exception as error:
+            if not is_missing_file(error):
                 raise
             raise FileNotFoundError(self.uri(path)) from error
 
