@@ -88,7 +88,7 @@ def test_many_files_are_listed_alike(spark: SparkSession, tmp_path: Path) -> Non
     assert [status[:3] for status in found if not status.is_folder] == sorted(expected)
     assert [status.path for status in found if status.is_folder] == [f"{root}sub"]
     times = {status.path: status.modified for status in found}
-    assert times == {path: int(Path(path[5:]).stat().st_mtime * 1000) for path in times}
+    assert times == {path: Path(path[5:]).stat().st_mtime_ns // 1_000_000 for path in times}
 
 
 def test_a_large_folder_of_a_file_system_that_hides_its_files_status(
