@@ -110,7 +110,7 @@ def test_the_whole_job_again_and_after_changes(
     assert "cats" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("moment", "asset"), [("before", "image_seqfile"), ("after", "sift_features")])
+@pytest.mark.parametrize(("moment", "asset"), [("amid", "image_seqfile"), ("after", "sift_features")])
 def test_a_run_that_is_killed_at_its_commit_harms_nothing(
     pipeline: Elsewhere,
     system: System,
@@ -128,6 +128,7 @@ def test_a_run_that_is_killed_at_its_commit_harms_nothing(
     killed = begin(tmp_path / "run", system, here.uri, [module, asset, config, moment])
     assert killed.wait() == -signal.SIGKILL, (tmp_path / "run" / "output").read_text()[-3000:]
     assert here.current("image_seqfile") == before
+    assert (here.store.current(("sift_features",)) is not None) is (moment == "after")
     result = here.run(source, "image_seqfile", "sift_features")
     if moment == "after":
         assert here.metadata(result, "sift_features")["reused"] == 12
