@@ -98,7 +98,7 @@ class SnapshotStore:
         UserError
             If a local data folder cannot be written.
         """
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{run_id[:_RUN_ID]}-{secrets.token_hex(2)}"
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{run_id[:_RUN_ID]}-{secrets.token_hex(4)}"
         staged = Staged(asset, name, self._files.uri(path_of(asset, name)), dict(inputs), row_version)
         try:
             self._markers.create(staged, run_id)
