@@ -7,15 +7,25 @@ set -u
 folder=$root/.cluster
 port=${CLUSTER_PORT:-7077}
 
+# command_of PID: the command line of a process; bare Debian has no ps, macOS no /proc.
+command_of() {
+    if [ -r "/proc/$1/cmdline" ]; then tr '\0' ' ' <"/proc/$1/cmdline"; else ps -ww -o command= -p "$1" 2>/dev/null; fi
+}
+
 stop() {
     [ -d "$folder" ] || return 0
     for file in "$folder"/*.pid; do
         [ -e "$file" ] || continue
         pid=$(cat "$file")
         # A process that has got the number since is none of Spark's.
-        if ps -ww -o command= -p "$pid" 2>/dev/null | grep -q 'org.apache.spark.deploy'; then
+        if command_of "$pid" | grep -q 'org.apache.spark.deploy'; then
             kill "$pid"
-            while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+            tries=0
+            while kill -0 "$pid" 2>/dev/null; do
+                tries=$((tries + 1))
+                [ "$tries" -ne 100 ] || kill -9 "$pid"
+                sleep 0.1
+            done
         fi
         rm -f "$file"
     done
@@ -42,7 +52,7 @@ until_logged() {
     until grep -q "$2" "$folder/$1.log" 2>/dev/null; do
         tries=$((tries + 1))
         if [ "$tries" -gt 600 ] || ! kill -0 "$(cat "$folder/$1.pid")" 2>/dev/null; then
-            tail -5 "$folder/$1.log" >&2
+            grep -m 5 'Exception\|ERROR' "$folder/$1.log" >&2
             stop
             die "Spark's $1 does not start; its log is $folder/$1.log."
         fi
@@ -63,6 +73,11 @@ mkdir -p "$folder"
 spark=$(python -c 'import pathlib, pyspark; print(pathlib.Path(pyspark.__file__).parent)')
 daemon master org.apache.spark.deploy.master.Master --host 127.0.0.1 --port "$port" --webui-port 0
 until_logged master "I have been elected leader"
+# It takes the next port where this one is taken.
+if ! grep -q "Starting Spark master at spark://127.0.0.1:$port\$" "$folder/master.log"; then
+    stop
+    die "The port $port is taken; CLUSTER_PORT=... names another one."
+fi
 for number in 1 2; do
     daemon "worker-$number" org.apache.spark.deploy.worker.Worker --host 127.0.0.1 --webui-port 0 \
         --cores 1 --memory 3g --work-dir "$folder/worker-$number" "spark://127.0.0.1:$port"

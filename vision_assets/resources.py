@@ -8,7 +8,7 @@ from dagster_spark.utils import flatten_dict
 
 from vision_assets import settings
 from vision_assets.spark import jvm
-from vision_assets.spark.session import spark_config, start_session
+from vision_assets.spark.session import lacks_executors, spark_config, start_session
 from vision_assets.storage.io_managers import (
     ClassifierIOManager,
     DataFolder,
@@ -31,7 +31,13 @@ class SparkResource(LazyPySparkResource):
                 log.warning("Spark's JVM has died")
             log.info(f"starting Spark on {config['spark.master']}")
             self._spark_session = start_session(config)
-            log.info(f"Spark runs on {self._spark_session.sparkContext.defaultParallelism} cores")
+            if lacks_executors(self._spark_session):
+                log.warning(
+                    "Spark has no executor yet, and the run waits for one. Does another application hold all "
+                    "cores (spark.cores.max), or do they ask for more memory than a worker has?"
+                )
+            else:
+                log.info(f"Spark runs on {self._spark_session.sparkContext.defaultParallelism} cores")
 
 
 def make_resources(

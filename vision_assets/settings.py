@@ -56,10 +56,14 @@ def pictures() -> bool:
 
 
 def connectors() -> list[str]:
-    """Return the URI schemes that Spark has to know: of data folder and source, and those that are named."""
-    named = {scheme.strip().lower() for scheme in os.environ.get(CONNECTORS, "").split(",")}
+    """Return the URI schemes that are named besides those of `schemes`."""
+    return sorted({scheme.strip().lower() for scheme in os.environ.get(CONNECTORS, "").split(",")} - {""})
+
+
+def schemes() -> list[str]:
+    """Return the schemes of the URIs that data folder and source are, where they are any."""
     uris = (os.environ.get(DATA, ""), source())
-    return sorted((named - {""}) | {scheme[1].lower() for uri in uris if (scheme := _SCHEME.match(uri))})
+    return sorted({scheme[1].lower() for uri in uris if (scheme := _SCHEME.match(uri))})
 
 
 def jars_folder() -> Path:

@@ -84,6 +84,10 @@ class AnyPipeline:
             for name, value in event.metadata.items()
         }
 
+    def table(self, asset: str) -> pd.DataFrame:
+        """Return a stored table sorted by its key."""
+        raise NotImplementedError
+
     def current(self, asset: str) -> Snapshot:
         return self.store.require_current((asset,))
 
@@ -117,3 +121,9 @@ def read_table(folder: Path) -> pd.DataFrame:
     table = pd.read_parquet(folder)
     key = ["split", "label"] if "split" in table else table.columns[0]
     return table.sort_values(key).reset_index(drop=True)
+
+
+def require_same_tables(made: AnyPipeline, expected: AnyPipeline, *assets: str) -> None:
+    """Compare tables, those after the images up to the encodings by default, to the bit."""
+    for asset in assets or UP_TO_ENCODINGS[1:]:
+        pd.testing.assert_frame_equal(made.table(asset), expected.table(asset), check_exact=True)

@@ -3,11 +3,12 @@
 python -m vision_assets.spark.connectors FOLDER LIBRARIES EXCLUDED fetches libraries into FOLDER/jars.
 """
 
+import hashlib
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -139,13 +140,8 @@ CONNECTORS = {
 }
 
 
-def connector_config(schemes: Iterable[str]) -> dict[str, str]:
-    """Return the Spark properties for storages, and fetch the Java libraries of those that have none yet.
-
-    Parameters
-    ----------
-    schemes : iterable of str
-        Of URIs; one that needs no library is passed over.
+def connector_config() -> dict[str, str]:
+    """Return the Spark properties for the storages that are used, and fetch libraries that are not there yet.
 
     Returns
     -------
@@ -155,15 +151,25 @@ def connector_config(schemes: Iterable[str]) -> dict[str, str]:
     Raises
     ------
     UserError
-        If the libraries are not there and cannot be fetched.
+        If a name is unknown, or libraries are not there and cannot be fetched.
     """
     config: dict[str, str] = {}
     jars: list[str] = []
-    for scheme in schemes:
+    for scheme in sorted({*settings.schemes(), *_named()}):
         if connector := CONNECTORS.get(scheme):
             jars += map(str, sorted(libraries(scheme).glob("*.jar")))
             config |= connector.properties
     return config | ({"spark.jars": ",".join(jars)} if jars else {})
+
+
+def _named() -> list[str]:
+    named = settings.connectors()
+    if unknown := sorted(set(named) - set(CONNECTORS)):
+        raise UserError(
+            f"{settings.CONNECTORS} names {', '.join(unknown)}: there are {', '.join(CONNECTORS)}. "
+            "HDFS and local folders need none."
+        )
+    return named
 
 
 def libraries(scheme: str) -> Path:
@@ -175,16 +181,17 @@ def libraries(scheme: str) -> Path:
         If they cannot be fetched.
     """
     connector = CONNECTORS[scheme]
-    version = connector.libraries[0].rpartition(":")[2]
-    return fetched(settings.jars_folder() / f"{scheme}-{version}", connector.libraries, connector.excluded)
+    return fetched(settings.jars_folder(), scheme, connector.libraries, connector.excluded)
 
 
-def fetched(folder: Path, libraries: Sequence[str], excluded: Sequence[str] = ()) -> Path:
+def fetched(folder: Path, name: str, libraries: Sequence[str], excluded: Sequence[str] = ()) -> Path:
     """Return a folder with Java libraries and all that they depend on; fetch them if there is no such folder.
 
     Parameters
     ----------
     folder : Path
+        Where folders of libraries lie.
+    name : str
     libraries : sequence of str
         Maven coordinates.
     excluded : sequence of str
@@ -195,6 +202,7 @@ def fetched(folder: Path, libraries: Sequence[str], excluded: Sequence[str] = ()
     UserError
         If they cannot be fetched.
     """
+    folder /= folder_name(name, libraries, excluded)
     if folder.is_dir():
         return folder
     print(f"fetching Java libraries into {folder}, once ...", file=sys.stderr, flush=True)
@@ -220,6 +228,12 @@ def fetched(folder: Path, libraries: Sequence[str], excluded: Sequence[str] = ()
             f"and copy the folder; {settings.JARS} names another place."
         ) from error
     return folder
+
+
+def folder_name(name: str, libraries: Sequence[str], excluded: Sequence[str] = ()) -> str:
+    """Return the name of a folder of libraries, which changes with them."""
+    content = repr((sorted(libraries), sorted(excluded))).encode()
+    return f"{name}-{hashlib.sha256(content).hexdigest()[:8]}"
 
 
 def _said(error: Exception) -> str:

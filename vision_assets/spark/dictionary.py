@@ -38,6 +38,7 @@ from vision_assets.vision.sampling import descriptor_hashes, lowest_distinct, sa
 BLOCK_ROWS = 2**15
 _BLOCKS_PER_TASK = 16
 _LEAST_ROWS = 2**12  # of a task
+_TASKS_PER_CORE = 4  # at least, of a large sample: files of features are not equally large
 _PIECE_ROWS = 2**9  # so small that the shares of the cores differ little
 _CANDIDATE_BYTES = 2**8  # at most about: a descriptor and what it is ranked by
 _DRIVER_BYTES = 2**28  # partial sums beyond this are added up by the workers first
@@ -292,16 +293,17 @@ class SampledDescriptors:
         self._seed = seed
         self._context = features.sparkSession.sparkContext
         cores = self._context.defaultParallelism
-        tasks = rows // (_BLOCKS_PER_TASK * BLOCK_ROWS)
+        # With fewer descriptors than words the partial sums of a task would be more than what it adds up.
+        most = -(-rows // max(words, _LEAST_ROWS))
         images = features.where("keypointCount > 0").select("fileName", "keypointCount", "descriptors")
-        if tasks > cores:
-            images = images.coalesce(tasks)
+        is_large = rows > cores * _BLOCKS_PER_TASK * BLOCK_ROWS
+        if is_large:
+            images = images.coalesce(min(most, _equal_shares(rows // (_BLOCKS_PER_TASK * BLOCK_ROWS), cores)))
         # Rows would cross to Python in pickled form, which is many times slower than Arrow's.
         pieces = images.mapInArrow(partial(_sample_partition, rate, seed), "length int, block binary")
-        if tasks <= cores:
+        if not is_large:
             # Each core gets an equal share of a small sample, whatever the files of the features are like.
-            # With fewer descriptors than words its partial sums would be more than what it adds up.
-            pieces = pieces.repartition(min(cores, -(-rows // max(words, _LEAST_ROWS))))
+            pieces = pieces.repartition(min(cores, most))
         blocks = pieces.rdd.mapPartitions(partial(_join_pieces, block_rows))
         self._blocks: RDD[NDArray[np.uint8]] = blocks.persist(StorageLevel.MEMORY_AND_DISK)
 
@@ -340,6 +342,11 @@ class SampledDescriptors:
     def release(self) -> None:
         """Remove the descriptors from Spark's cache."""
         self._blocks.unpersist()
+
+
+def _equal_shares(tasks: int, cores: int) -> int:
+    """Return a number of tasks, about as large, that leaves no core idle at the end of a pass."""
+    return cores * max(_TASKS_PER_CORE, -(-tasks // cores))
 
 
 def reduce_depth(parts: int, size: int) -> int:

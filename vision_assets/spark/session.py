@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import threading
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
@@ -31,6 +32,8 @@ _DEFAULT_JAVA_OPTIONS = "spark.driver.defaultJavaOptions"
 _HDFS_CLOSE = "spark.hadoop.dfs.client.block.write.locateFollowingBlock"
 _PYTHON = "spark.pyspark.python"
 _ATTEMPTS = 4  # of a task, as on a cluster; in local mode Spark has one unless the master says more
+_EXECUTORS_TAKE = 30.0  # seconds, at most, until the first has come
+_EXECUTORS_APART = 1.0  # seconds, at most, from one to the next
 PARTITIONS_PER_CORE = 16  # so that progress shows and the last tasks do not wait for one long one
 SILENT_ARCHIVE = "-Xlog:cds*=off"
 """Java option: else a JVM that cannot use a class archive says so amid the output of a command."""
@@ -91,12 +94,12 @@ def spark_config() -> dict[str, str]:
         f"{_HDFS_CLOSE}.retries": "10",
     }
     if not {"spark.jars", "spark.jars.packages"} & configured.keys():
-        ours |= connector_config(settings.connectors())
-    java_options = []
+        ours |= connector_config()
+    # The driver is on this machine, whatever the master.
+    java_options = [_COMPILE_LATE, *_class_archive_options()]
     if not Path(os.environ.get("SPARK_CONF_DIR", ""), "log4j2.properties").is_file():
         java_options.append(f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}")
     if master.startswith("local"):
-        java_options += [_COMPILE_LATE, *_class_archive_options()]
         # A JVM that is told of two collectors does not start.
         others = [os.environ.get(name, "") for name in _OTHER_JAVA_OPTIONS]
         if not any("GC" in options for options in (*others, configured.get(_DEFAULT_JAVA_OPTIONS, ""))):
@@ -107,8 +110,9 @@ def spark_config() -> dict[str, str]:
         # A task takes longer than to have its input from another machine: no core waits until the one is free
         # that has it. By default it does so for 3 s, longer than a pass of k-means over what it has cached.
         ours["spark.locality.wait"] = "0"
-    if java_options:
-        ours["spark.driver.extraJavaOptions"] = " ".join(java_options)
+        # Before those of the user, in `spark.executor.extraJavaOptions`.
+        ours["spark.executor.defaultJavaOptions"] = _COMPILE_LATE
+    ours["spark.driver.extraJavaOptions"] = " ".join(java_options)
     return {name: value for name, value in ours.items() if name == "spark.master" or name not in configured}
 
 
@@ -216,6 +220,7 @@ def start_session(config: dict[str, str] | None = None) -> SparkSession:
     config = spark_config() if config is None else config
     master = config["spark.master"]
     session = plain_session(config | {"spark.master": with_attempts(master)})
+    _await_executors(session)
     cores = session.sparkContext.defaultParallelism
     _set_unless_configured(session, config, "spark.sql.files.minPartitionNum", PARTITIONS_PER_CORE * cores)
     if master.startswith("local"):
@@ -227,6 +232,31 @@ def start_session(config: dict[str, str] | None = None) -> SparkSession:
     hadoop: Any = session.sparkContext._jvm.org.apache.hadoop.fs.FileSystem  # type: ignore[union-attr]
     hadoop.getLocal(session.sparkContext._jsc.hadoopConfiguration()).setWriteChecksum(False)
     return session
+
+
+def lacks_executors(session: SparkSession) -> bool:
+    """Return whether a cluster that allocates executors at once has given a session none."""
+    return _executors_are_due(session) and not _executors(session)
+
+
+def _executors_are_due(session: SparkSession) -> bool:
+    at_once = session.conf.get("spark.dynamicAllocation.enabled", "false") != "true"
+    return at_once and not str(session.sparkContext.master).startswith("local")
+
+
+def _executors(session: SparkSession) -> int:
+    driver = 1
+    return session.sparkContext._jsc.sc().getExecutorMemoryStatus().size() - driver
+
+
+def _await_executors(session: SparkSession) -> None:
+    """Wait until the executors have come: tables are cut by the number of their cores."""
+    found = 0
+    until = time.monotonic() + _EXECUTORS_TAKE
+    while _executors_are_due(session) and time.monotonic() < until:
+        if (now := _executors(session)) > found:
+            found, until = now, time.monotonic() + _EXECUTORS_APART
+        time.sleep(0.05)
 
 
 def _set_unless_configured(session: SparkSession, config: dict[str, str], name: str, value: int) -> None:

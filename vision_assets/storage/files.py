@@ -4,7 +4,8 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _FILE_URI = re.compile(r"file:(?://)?(/.*)", re.DOTALL)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _ATTEMPTS = 10
+_COPIES_AT_ONCE = 8
 _OBJECT_STORES = {"s3", "s3a", "gs", "oss", "cosn", "o3fs"}
 
 
@@ -42,8 +44,8 @@ class Files(Protocol):
     def delete(self, path: str) -> None:
         """Remove a file or a folder with all that is in it, if it is there."""
 
-    def share(self, path: str, target: str) -> None:
-        """Have a file in a second place, with the folders above it, at the least cost on this storage."""
+    def share(self, targets: Mapping[str, str]) -> None:
+        """Have files in a second place each, with the folders above it, at the least cost on this storage."""
 
     def sizes(self, path: str) -> dict[str, int]:
         """Return name and size in bytes of each visible file directly in a folder."""
@@ -137,9 +139,12 @@ class LocalFiles:
 
     replace = create
 
-    def share(self, path: str, target: str) -> None:
-        """Have a file in a second place, with the folders above it: one file with two names, or a copy."""
-        place = self._root / target
+    def share(self, targets: Mapping[str, str]) -> None:
+        """Have files in a second place each: one file with two names, or a copy."""
+        for path, target in targets.items():
+            self._share(path, self._root / target)
+
+    def _share(self, path: str, place: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         try:
             place.hardlink_to(self._root / path)
@@ -275,8 +280,12 @@ class HadoopFiles:
         """Write a file that exists anew; who reads it meanwhile may see a part of it."""
         self._write(path, content, overwrite=True)
 
-    def share(self, path: str, target: str) -> None:
-        """Copy a file to a second place, with the folders above it."""
+    def share(self, targets: Mapping[str, str]) -> None:
+        """Copy files to a second place each, several at once: most of the time is waiting for the storage."""
+        with ThreadPoolExecutor(_COPIES_AT_ONCE) as threads:
+            list(threads.map(self._copy, targets.keys(), targets.values()))
+
+    def _copy(self, path: str, target: str) -> None:
         source_system, source = self._open(path)
         target_system, place = self._open(target)
         jvm: Any = self._spark().sparkContext._jvm

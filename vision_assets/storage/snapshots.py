@@ -268,8 +268,7 @@ class SnapshotStore:
         staged : Staged
         """
         source, target = made.folder, staged.folder
-        for name, new_name in names.items():
-            self._files.share(f"{source}/{name}", f"{target}/{new_name}")
+        self._files.share({f"{source}/{old}": f"{target}/{new}" for old, new in names.items()})
 
     def checkpoint(self, asset: AssetPath, name: str) -> Checkpoint:
         """Return how far a long computation of an asset has come; the asset's next commit removes it."""

@@ -6,31 +6,21 @@ spark-defaults.conf has to have besides what the project sets itself.
 
 import argparse
 import signal
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from vision_assets_tests.servers.alluxio import Alluxio, alluxio
-from vision_assets_tests.servers.hdfs import Hdfs, hdfs
-from vision_assets_tests.servers.openstack_swift import swift
 from vision_assets_tests.servers.s3 import S3
-from vision_assets_tests.servers.s3proxy import s3proxy
+from vision_assets_tests.servers.storages import STORAGES
 
-_STORAGES: dict[str, Callable[[Path], AbstractContextManager[Hdfs | Alluxio | S3]]] = {
-    "hdfs": hdfs,
-    "swift": swift,
-    "alluxio": alluxio,
-    "s3proxy": s3proxy,
-}
 _BUCKET = "bucket"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m vision_assets_tests.servers")
-    parser.add_argument("storage", choices=_STORAGES)
+    parser.add_argument("storage", choices=STORAGES)
     parser.add_argument("folder", type=Path, help="for all that it writes")
     arguments = parser.parse_args()
-    with suppress(KeyboardInterrupt), _STORAGES[arguments.storage](arguments.folder) as storage:
+    with suppress(KeyboardInterrupt), STORAGES[arguments.storage](arguments.folder) as storage:
         if isinstance(storage, S3):
             storage.create_bucket(_BUCKET)
             print(f"# {storage.endpoint}\n# s3a://{_BUCKET}")

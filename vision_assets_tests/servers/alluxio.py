@@ -34,14 +34,11 @@ class Alluxio:
     ----------
     uri : str
         Of the root folder, without a slash at the end.
-    under_store : Path
-        The local folder that holds what was written through.
     master, worker : Daemon
         The two processes.
     """
 
     uri: str
-    under_store: Path
     master: Daemon
     worker: Daemon
 
@@ -56,15 +53,13 @@ class Alluxio:
 
 
 @contextmanager
-def alluxio(folder: Path, **properties: str) -> Iterator[Alluxio]:
+def alluxio(folder: Path) -> Iterator[Alluxio]:
     """Run Alluxio on free ports of this machine until the block is left.
 
     Parameters
     ----------
     folder : Path
         For all that it writes: journal, blocks, under-store and logs. It may be that of an earlier run.
-    **properties : str
-        More properties of Alluxio, with ``__`` for dots.
 
     Yields
     ------
@@ -75,9 +70,7 @@ def alluxio(folder: Path, **properties: str) -> Iterator[Alluxio]:
         (folder / name).mkdir(parents=True, exist_ok=True)
     ports = free_ports(4)
     master_port, master_web, _, worker_web = ports
-    settings = _settings(folder, *ports) | {
-        name.replace("__", "."): value for name, value in properties.items()
-    }
+    settings = _settings(folder, *ports)
     jvm = java(
         folder,
         [server_jars("alluxio", _COORDINATES) / "*"],
@@ -107,7 +100,7 @@ def alluxio(folder: Path, **properties: str) -> Iterator[Alluxio]:
             stack.callback(server.kill)
             server.launch()
         wait(master, worker)
-        yield Alluxio(f"alluxio://{HOST}:{master_port}", folder / "under_store", master, worker)
+        yield Alluxio(f"alluxio://{HOST}:{master_port}", master, worker)
 
 
 def _settings(

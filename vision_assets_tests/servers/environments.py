@@ -26,7 +26,7 @@ def environment(name: str, packages: Sequence[str]) -> Path:
     RuntimeError
         If it cannot be made.
     """
-    folder = settings.jars_folder().parent / name
+    folder = settings.jars_folder() / "servers" / name
     python = folder / "bin" / "python"
     if folder.is_dir():
         return python

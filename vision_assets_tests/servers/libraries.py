@@ -15,7 +15,7 @@ def server_jars(name: str, coordinates: Sequence[str], excluded: Sequence[str] =
     name : str
         Of the server.
     coordinates : sequence of str
-        Of Maven; the first one's version is the server's.
+        Of Maven.
     excluded : sequence of str
         Group and artifact of what they depend on but the server does not need.
 
@@ -24,5 +24,4 @@ def server_jars(name: str, coordinates: Sequence[str], excluded: Sequence[str] =
     UserError
         If they cannot be fetched.
     """
-    version = coordinates[0].rpartition(":")[2]
-    return fetched(settings.jars_folder() / "servers" / f"{name}-{version}", coordinates, excluded)
+    return fetched(settings.jars_folder() / "servers", name, coordinates, excluded)

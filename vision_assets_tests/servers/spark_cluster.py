@@ -1,4 +1,4 @@
-"""Spark's own cluster: a master and workers of one core each, who have nothing of this project."""
+"""Spark's own cluster: a master and workers, who have nothing of this project."""
 
 import hashlib
 import os
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vision_assets.settings import SPARK_MASTER
 from vision_assets_tests.servers.environments import environment
 from vision_assets_tests.servers.jvm import java_home, spark_home
 from vision_assets_tests.servers.loopback import HOST, ask_json, free_ports
@@ -26,20 +27,23 @@ class SparkCluster:
         For instance ``spark://127.0.0.1:40001``.
     python : Path
         Interpreter of the workers.
+    environment : dict
+        What a job is told of both.
     workers : list of Daemon
     """
 
-    def __init__(self, folder: Path, workers: int, *, pinned: bool) -> None:
+    def __init__(self, folder: Path, workers: int, cores: int, *, pinned: bool) -> None:
         port, self._http = free_ports(2)
         self.master = f"spark://{HOST}:{port}"
         self.python = worker_python()
+        self.environment = {SPARK_MASTER: self.master, "PYSPARK_PYTHON": str(self.python)}
         settings = ["--host", HOST, "--port", str(port), "--webui-port", str(self._http)]
         self._master = self._daemon("Spark's master", folder / "master", "master.Master", settings)
         self._master.ready = lambda: bool(self._state())
         self.workers = []
         for number in range(workers):
             home = folder / f"worker_{number}"
-            settings = ["--host", HOST, "--webui-port", "0", "--cores", "1", "--memory", "2g"]
+            settings = ["--host", HOST, "--webui-port", "0", "--cores", str(cores), "--memory", "2g"]
             settings += ["--work-dir", str(home), self.master]
             # One core: without it the JVM beside the Python worker would take another one that is idle.
             core = sorted(os.sched_getaffinity(0))[number] if pinned else None
@@ -94,7 +98,9 @@ class SparkCluster:
 
 
 @contextmanager
-def spark_cluster(folder: Path, workers: int = 2, *, pinned: bool = False) -> Iterator[SparkCluster]:
+def spark_cluster(
+    folder: Path, workers: int = 2, cores: int = 1, *, pinned: bool = False
+) -> Iterator[SparkCluster]:
     """Run a cluster on free ports of this machine until the block is left.
 
     Parameters
@@ -103,6 +109,8 @@ def spark_cluster(folder: Path, workers: int = 2, *, pinned: bool = False) -> It
         For all that it writes; each process works in a folder of its own there.
     workers : int
         How many.
+    cores : int
+        Of each worker.
     pinned : bool
         Whether all processes of a worker keep to one core of the machine, each worker to another.
 
@@ -110,7 +118,7 @@ def spark_cluster(folder: Path, workers: int = 2, *, pinned: bool = False) -> It
     ------
     SparkCluster
     """
-    with running(SparkCluster(folder.absolute(), workers, pinned=pinned)) as cluster:
+    with running(SparkCluster(folder.absolute(), workers, cores, pinned=pinned)) as cluster:
         yield cluster
 
 

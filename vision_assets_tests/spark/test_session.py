@@ -73,7 +73,8 @@ def test_sparks_own_configuration_wins(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.delenv(settings.SPARK_MASTER, raising=False)
     config = spark_config()
     assert config["spark.master"] == "yarn"
-    assert {"spark.driver.memory", "spark.app.name", "spark.driver.extraJavaOptions"}.isdisjoint(config)
+    assert {"spark.driver.memory", "spark.app.name"}.isdisjoint(config)
+    assert "log4j" not in config["spark.driver.extraJavaOptions"]
     assert "spark.sql.execution.arrow.maxBytesPerBatch" in config
     monkeypatch.setenv(settings.SPARK_MASTER, "local[3]")
     assert spark_config()["spark.master"] == "local[3]"

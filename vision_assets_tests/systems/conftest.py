@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,8 @@ from vision_assets.spark.session import start_session
 from vision_assets.storage.files import HadoopFiles
 from vision_assets.storage.snapshots import SnapshotStore
 from vision_assets_tests.pipeline import AnyPipeline
-from vision_assets_tests.servers.alluxio import alluxio
-from vision_assets_tests.servers.hdfs import hdfs
-from vision_assets_tests.servers.openstack_swift import swift
-from vision_assets_tests.servers.s3proxy import s3proxy
+from vision_assets_tests.servers.s3 import S3
+from vision_assets_tests.servers.storages import STORAGES
 
 
 @dataclass(frozen=True)
@@ -42,37 +40,16 @@ class System:
 
 
 @contextmanager
-def _hdfs(folder: Path) -> Iterator[System]:
-    with hdfs(folder) as server:
-        yield System(server.uri, {}, server.stop, server.start)
-
-
-@contextmanager
-def _alluxio(folder: Path) -> Iterator[System]:
-    with alluxio(folder) as server:
-        yield System(server.uri, {}, server.stop, server.start)
-
-
-@contextmanager
-def _swift(folder: Path) -> Iterator[System]:
-    with swift(folder) as server:
-        server.create_bucket("on-swift")
-        yield System("s3a://on-swift", server.properties("on-swift"), server.stop, server.start)
-
-
-@contextmanager
-def _s3proxy(folder: Path) -> Iterator[System]:
-    with s3proxy(folder) as server:
-        server.create_bucket("on-s3proxy")
-        yield System("s3a://on-s3proxy", server.properties("on-s3proxy"), server.stop, server.start)
-
-
-SYSTEMS: dict[str, Callable[[Path], AbstractContextManager[System]]] = {
-    "hdfs": _hdfs,
-    "swift": _swift,
-    "s3proxy": _s3proxy,
-    "alluxio": _alluxio,
-}
+def started(name: str, folder: Path) -> Iterator[System]:
+    """Run one of `STORAGES` in a folder until the block is left."""
+    with STORAGES[name](folder) as server:
+        if isinstance(server, S3):
+            # A name for each: Hadoop's client keeps a bucket's first server as long as a JVM runs.
+            bucket = f"on-{name}"
+            server.create_bucket(bucket)
+            yield System(f"s3a://{bucket}", server.properties(bucket), server.stop, server.start)
+        else:
+            yield System(server.uri, {}, server.stop, server.start)
 
 
 @pytest.fixture(scope="session")
@@ -84,11 +61,11 @@ def spark() -> Iterator[SparkSession]:
     session.stop()
 
 
-@pytest.fixture(scope="session", params=list(SYSTEMS))
+@pytest.fixture(scope="session", params=list(STORAGES))
 def system(
     request: pytest.FixtureRequest, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[System]:
-    with SYSTEMS[request.param](tmp_path_factory.mktemp(request.param)) as found:
+    with started(request.param, tmp_path_factory.mktemp(request.param)) as found:
         hadoop = spark.sparkContext._jsc.hadoopConfiguration()
         for name, value in found.properties.items():
             hadoop.set(name, value)

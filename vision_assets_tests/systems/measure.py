@@ -13,15 +13,15 @@ from collections import defaultdict
 from pathlib import Path
 
 import dagster as dg
-import pandas as pd
 
 from benchmarks.files import spread
 from vision_assets import settings
 from vision_assets.spark.session import start_session
 from vision_assets.storage.files import HadoopFiles
 from vision_assets.vision.samples import write_sample_images
-from vision_assets_tests.pipeline import UP_TO_ENCODINGS, AnyPipeline, Pipeline
-from vision_assets_tests.systems.conftest import SYSTEMS, Elsewhere
+from vision_assets_tests.pipeline import UP_TO_ENCODINGS, AnyPipeline, Pipeline, require_same_tables
+from vision_assets_tests.servers.storages import STORAGES
+from vision_assets_tests.systems.conftest import Elsewhere, started
 
 _DICTIONARY = {"k": 1000, "max_iter": 10}
 Seconds = dict[str, list[float]]
@@ -53,14 +53,9 @@ def durations(result: dg.ExecuteInProcessResult) -> dict[str, float]:
     return {str(event.step_key): event.step_success_data.duration_ms / 1000 for event in done}
 
 
-def require_same_tables(pipeline: Elsewhere, local: Pipeline) -> None:
-    for asset in UP_TO_ENCODINGS[1:]:
-        pd.testing.assert_frame_equal(pipeline.table(asset), local.table(asset), check_exact=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m vision_assets_tests.systems.measure")
-    parser.add_argument("storage", choices=SYSTEMS)
+    parser.add_argument("storage", choices=STORAGES)
     parser.add_argument("archive", type=Path, help="a tar file of JPEG images")
     parser.add_argument("folder", type=Path, help="for all that is written")
     parser.add_argument("--images", type=int, default=2000)
@@ -78,7 +73,7 @@ def main() -> None:
     Pipeline(folder / "warm").run(folder / "sample")  # what a JVM does but once
     local: Seconds = defaultdict(list)
     there: Seconds = defaultdict(list)
-    with SYSTEMS[arguments.storage](folder / "server") as system:
+    with started(arguments.storage, folder / "server") as system:
         for name, value in system.properties.items():
             spark.sparkContext._jsc.hadoopConfiguration().set(name, value)
         HadoopFiles(system.uri, lambda: spark).create("images.tar", archive.read_bytes())

@@ -1,6 +1,6 @@
-"""Materializes assets as a user does, and kills itself amid making a snapshot current or after it.
+"""Does what a command of Dagster does, and kills itself amid making a snapshot current or after it.
 
-python -m vision_assets_tests.systems.stopped_run ASSETS RUN_CONFIG amid|after
+python -m vision_assets_tests.systems.stopped_run amid|after dagster ...
 """
 
 import os
@@ -39,8 +39,6 @@ def kill_at_commit(moment: str) -> None:
 
 
 if __name__ == "__main__":
-    assets, config, moment = sys.argv[1:]
+    _, moment, *sys.argv = sys.argv
     kill_at_commit(moment)
-    sys.argv = ["dagster", "asset", "materialize", "--select", assets, "-m", "vision_assets.definitions"]
-    sys.argv += ["--config-json", config]
     main()

@@ -1,34 +1,34 @@
 """The pipeline on Spark's own cluster, whose workers have nothing of this project."""
 
-import json
-import os
+import signal
 import socket
 import subprocess
-import sys
 import tarfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
 from vision_assets import settings
 from vision_assets.vision.classifier import CLASSIFIER_FILE, classifier_from_npz
 from vision_assets.vision.samples import write_sample_images
-from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, Pipeline
+from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, Pipeline, require_same_tables
 from vision_assets_tests.servers.jvm import spark_home
 from vision_assets_tests.servers.loopback import HOST, free_ports
 from vision_assets_tests.servers.spark_cluster import SparkCluster, spark_cluster, worker_python
 from vision_assets_tests.servers.yarn import yarn
+from vision_assets_tests.systems.processes import begin, materialize, output, require_success
 
 pytestmark = pytest.mark.storage("Spark's own cluster")
 ROOT = Path(__file__).parents[2]
 # Some seconds of work for each asset, in many tasks.
-CONFIG = {
+CONFIG: dict[str, dict[str, Any]] = {
+    "image_seqfile": {"reader": "workers"},
     "sift_features": {"partitions": 24},
     "kmeans_dictionary": {"k": 50, "max_iter": 6, "tol": 0.0},
     "image_classifier": {"splits": 2, "max_iter": 8},
@@ -49,7 +49,7 @@ SAID_AMID = {
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkCluster]:
-    with spark_cluster(tmp_path_factory.mktemp("cluster")) as found:
+    with spark_cluster(tmp_path_factory.mktemp("cluster"), cores=2) as found:
         yield found
 
 
@@ -63,65 +63,38 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Pipeline:
     """What a run on this machine makes."""
-    data = tmp_path_factory.mktemp("expected") / "data"
-    run = begin(data, images, ALL_ASSETS, {settings.SPARK_MASTER: "local[2]"})
-    assert run.wait() == 0, output(data)
-    return Pipeline(data)
+    folder = tmp_path_factory.mktemp("expected")
+    require_success(run_in(folder, images, ALL_ASSETS, {settings.SPARK_MASTER: "local[2]"}), folder)
+    return made_in(folder)
 
 
-def begin(
-    data: Path,
-    source: Path,
-    assets: tuple[str, ...],
-    environment: dict[str, str],
-    chosen: Mapping[str, Any] = CONFIG,
+def run_in(
+    folder: Path, images: Path, assets: tuple[str, ...], environment: dict[str, str]
 ) -> "subprocess.Popen[bytes]":
-    chosen = {"image_seqfile": {"source": str(source)}, **chosen}
-    config = {"ops": {asset: {"config": chosen[asset]} for asset in assets if asset in chosen}}
-    command = [
-        "dagster",
-        "asset",
-        "materialize",
-        "--select",
-        ",".join(assets),
-        "-m",
-        "vision_assets.definitions",
-    ]
-    with data.with_suffix(".log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", *command, "--config-json", json.dumps(config)],
-            cwd=ROOT,
-            env=os.environ
-            | {settings.DATA: str(data), settings.PICTURES: "no", "PYTHONWARNINGS": "ignore::FutureWarning"}
-            | environment,
-            stdout=log,
-            stderr=log,
-        )
+    """Begin a run whose data folder is in a folder."""
+    config = CONFIG | {"image_seqfile": CONFIG["image_seqfile"] | {"source": str(images)}}
+    return begin(folder, materialize(assets, config), str(folder / "data"), environment)
 
 
-def output(data: Path) -> str:
-    return data.with_suffix(".log").read_text()[-3000:]
+def made_in(folder: Path) -> Pipeline:
+    return Pipeline(folder / "data")
 
 
-def is_amid(asset: str, data: Path) -> bool:
+def wait_until(happened: Callable[[], bool], run: "subprocess.Popen[bytes]", folder: Path) -> None:
+    while not happened():
+        assert run.poll() is None, output(folder)
+        time.sleep(0.05)  # between two looks
+
+
+def is_amid(asset: str, folder: Path) -> bool:
     if asset in AMID:
-        return any(data.glob(AMID[asset]))
-    return SAID_AMID[asset] in data.with_suffix(".log").read_text()
-
-
-def on(cluster: SparkCluster) -> dict[str, str]:
-    return {settings.SPARK_MASTER: cluster.master, "PYSPARK_PYTHON": str(cluster.python)}
-
-
-def require_same_tables(made: Pipeline, expected: Pipeline) -> None:
-    for asset in UP_TO_ENCODINGS[1:]:
-        pd.testing.assert_frame_equal(made.table(asset), expected.table(asset), check_exact=True)
+        return any((folder / "data").glob(AMID[asset]))
+    return SAID_AMID[asset] in output(folder)
 
 
 def require_same_classification(made: Pipeline, expected: Pipeline) -> None:
     np.testing.assert_array_equal(models(made), models(expected))
-    report = "classification_report"
-    pd.testing.assert_frame_equal(made.table(report), expected.table(report), check_exact=True)
+    require_same_tables(made, expected, "classification_report")
 
 
 def models(made: Pipeline) -> NDArray[np.float64]:
@@ -141,26 +114,51 @@ def test_the_workers_have_nothing_of_this_project(cluster: SparkCluster) -> None
 def test_a_cluster_makes_the_same_bits(
     cluster: SparkCluster, images: Path, expected: Pipeline, tmp_path: Path
 ) -> None:
-    run = begin(tmp_path / "data", images, UP_TO_ENCODINGS, on(cluster))
-    assert run.wait() == 0, output(tmp_path / "data")
-    assert "Spark runs on 2 cores" in (tmp_path / "data.log").read_text()
-    require_same_tables(Pipeline(tmp_path / "data"), expected)
+    require_success(run_in(tmp_path, images, UP_TO_ENCODINGS, cluster.environment), tmp_path)
+    assert "Spark runs on 4 cores" in output(tmp_path)
+    require_same_tables(made_in(tmp_path), expected)
+
+
+def test_two_runs_share_a_cluster(
+    cluster: SparkCluster, images: Path, expected: Pipeline, tmp_path: Path
+) -> None:
+    (tmp_path / "spark-defaults.conf").write_text("spark.cores.max 2")
+    share = cluster.environment | {"SPARK_CONF_DIR": str(tmp_path)}
+    folders = [tmp_path / "one", tmp_path / "two"]
+    runs = [run_in(folder, images, UP_TO_ENCODINGS, share) for folder in folders]
+    for run, folder in zip(runs, folders, strict=True):
+        require_success(run, folder)
+        assert "Spark runs on 2 cores" in output(folder)
+        require_same_tables(made_in(folder), expected)
+
+
+def test_a_run_that_another_leaves_no_core_says_so_and_waits(
+    cluster: SparkCluster, images: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    holds = run_in(first, images, ("image_seqfile",), cluster.environment)
+    wait_until(lambda: "Spark runs on 4 cores" in output(first), holds, first)
+    holds.send_signal(signal.SIGSTOP)
+    try:
+        waits = run_in(second, images, ("image_seqfile",), cluster.environment)
+        wait_until(lambda: "Spark has no executor yet" in output(second), waits, second)
+    finally:
+        holds.send_signal(signal.SIGCONT)
+    require_success(holds, first)
+    require_success(waits, second)
 
 
 def test_the_loss_of_a_worker_amid_any_asset_costs_no_run(
     cluster: SparkCluster, images: Path, expected: Pipeline, tmp_path: Path
 ) -> None:
-    data = tmp_path / "data"
-    made = Pipeline(data)
-    run = begin(data, images, ALL_ASSETS, on(cluster))
+    made = made_in(tmp_path)
+    run = run_in(tmp_path, images, ALL_ASSETS, cluster.environment)
     for number, asset in enumerate(ALL_ASSETS):
-        while not is_amid(asset, data):
-            assert run.poll() is None, output(data)
-            time.sleep(0.05)  # between two looks
+        wait_until(partial(is_amid, asset, tmp_path), run, tmp_path)
         assert made.store.current((asset,)) is None, f"{asset} was done already"
         cluster.lose(number % 2)
         cluster.workers[number % 2].launch()
-    assert run.wait() == 0, output(data)
+    require_success(run, tmp_path)
     require_same_tables(made, expected)
     require_same_classification(made, expected)
 
@@ -177,6 +175,16 @@ def test_make_starts_a_cluster_and_ends_it() -> None:
         subprocess.run([*make, "cluster-stop"], cwd=ROOT, check=True)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((HOST, port)).close()
+
+
+def test_make_does_not_move_a_cluster_to_another_port() -> None:
+    """Where nobody would find it."""
+    with socket.create_server((HOST, 0)) as taken:
+        make = ["make", "-s", f"CLUSTER_PORT={taken.getsockname()[1]}", "cluster"]
+        made = subprocess.run(make, cwd=ROOT, capture_output=True, check=False)
+    assert made.returncode != 0
+    assert b"is taken; CLUSTER_PORT" in made.stderr
+    assert not list(ROOT.glob(".cluster/*.pid"))
 
 
 @pytest.mark.storage("YARN")
@@ -203,7 +211,6 @@ def test_yarn_with_a_packed_environment_makes_the_same_bits(
             "HADOOP_CONF_DIR": str(cluster.configuration),
             "SPARK_CONF_DIR": str(tmp_path),
         }
-        run = begin(tmp_path / "data", images, UP_TO_ENCODINGS, environment)
-        assert run.wait() == 0, output(tmp_path / "data")
-    assert "starting Spark on yarn" in (tmp_path / "data.log").read_text()
-    require_same_tables(Pipeline(tmp_path / "data"), expected)
+        require_success(run_in(tmp_path, images, UP_TO_ENCODINGS, environment), tmp_path)
+    assert "starting Spark on yarn" in output(tmp_path)
+    require_same_tables(made_in(tmp_path), expected)

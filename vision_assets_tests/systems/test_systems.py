@@ -1,7 +1,5 @@
 """The pipeline on HDFS, Swift, another S3 server and Alluxio: what holds on a local disk holds there."""
 
-import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +8,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
@@ -19,18 +16,20 @@ from vision_assets.cli import main
 from vision_assets.spark.features import extract
 from vision_assets.storage.files import HadoopFiles
 from vision_assets.vision.sift import SiftOptions
-from vision_assets_tests.pipeline import ALL_ASSETS, ITERATIONS, UP_TO_ENCODINGS, WORDS, Pipeline
+from vision_assets_tests.pipeline import (
+    ALL_ASSETS,
+    ITERATIONS,
+    UP_TO_ENCODINGS,
+    WORDS,
+    Pipeline,
+    require_same_tables,
+)
+from vision_assets_tests.systems import processes
 from vision_assets_tests.systems.conftest import Elsewhere, System
+from vision_assets_tests.systems.processes import materialize, output, require_success
 from vision_assets_tests.vision import images
 
 pytestmark = pytest.mark.storage
-ROOT = Path(__file__).parents[2]
-TABLES = UP_TO_ENCODINGS[1:]
-
-
-def require_same_tables(pipeline: Elsewhere, filled: Pipeline, *assets: str) -> None:
-    for asset in assets or TABLES:
-        pd.testing.assert_frame_equal(pipeline.table(asset), filled.table(asset), check_exact=True)
 
 
 def folders(pipeline: Elsewhere, asset: str) -> set[str]:
@@ -38,18 +37,11 @@ def folders(pipeline: Elsewhere, asset: str) -> set[str]:
     return set(pipeline.files.names(asset)) - {"_snapshots"}
 
 
-def config_of(source: str, *assets: str) -> dict[str, Any]:
-    configs = {
+def config_of(source: str) -> dict[str, Any]:
+    return {
         "image_seqfile": {"source": source},
         "kmeans_dictionary": {"k": WORDS, "max_iter": ITERATIONS},
     }
-    return {"ops": {asset: {"config": configs[asset]} for asset in assets if asset in configs}}
-
-
-def materialize(source: str, *assets: str) -> list[str]:
-    command = ["dagster", "asset", "materialize", "--select", ",".join(assets)]
-    config = json.dumps(config_of(source, *assets))
-    return [*command, "-m", "vision_assets.definitions", "--config-json", config]
 
 
 def begin(
@@ -59,20 +51,8 @@ def begin(
     folder.mkdir()
     lines = [f"spark.hadoop.{name} {value}" for name, value in system.properties.items()]
     (folder / "spark-defaults.conf").write_text("\n".join(lines))
-    environment = os.environ | {
-        settings.DATA: data,
-        settings.PICTURES: "no",
-        "PYTHONPATH": str(ROOT),
-        "PYTHONWARNINGS": "ignore::FutureWarning",
-        "SPARK_CONF_DIR": str(folder),
-    }
-    environment.pop(settings.CONNECTORS, None)  # the data folder tells
-    if user:
-        environment["HADOOP_USER_NAME"] = user
-    with (folder / "output").open("wb") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", *command], cwd=folder, env=environment, stdout=output, stderr=output
-        )
+    theirs = {"HADOOP_USER_NAME": user} if user else {}
+    return processes.begin(folder, command, data, {"SPARK_CONF_DIR": str(folder)} | theirs)
 
 
 def test_the_whole_job_again_and_after_changes(
@@ -123,10 +103,9 @@ def test_a_run_that_is_killed_at_its_commit_harms_nothing(
     here = Elsewhere(f"{pipeline.uri}_{moment}", pipeline.spark)
     here.run(source, "image_seqfile")
     before = here.current("image_seqfile")
-    config = json.dumps(config_of(source, asset))
-    module = "vision_assets_tests.systems.stopped_run"
-    killed = begin(tmp_path / "run", system, here.uri, [module, asset, config, moment])
-    assert killed.wait() == -signal.SIGKILL, (tmp_path / "run" / "output").read_text()[-3000:]
+    command = ["vision_assets_tests.systems.stopped_run", moment, *materialize((asset,), config_of(source))]
+    killed = begin(tmp_path / "run", system, here.uri, command)
+    assert killed.wait() == -signal.SIGKILL, output(tmp_path / "run")[-3000:]
     assert here.current("image_seqfile") == before
     assert (here.store.current(("sift_features",)) is not None) is (moment == "after")
     result = here.run(source, "image_seqfile", "sift_features")
@@ -141,10 +120,10 @@ def test_a_run_that_is_killed_at_its_commit_harms_nothing(
 def test_two_runs_at_once_each_make_whole_tables(
     pipeline: Elsewhere, system: System, source: str, filled: Pipeline, tmp_path: Path
 ) -> None:
-    command = materialize(source, *UP_TO_ENCODINGS)
+    command = materialize(UP_TO_ENCODINGS, config_of(source))
     runs = [begin(tmp_path / name, system, pipeline.uri, command) for name in ("one", "two")]
     for run, name in zip(runs, ("one", "two"), strict=True):
-        assert run.wait() == 0, (tmp_path / name / "output").read_text()[-3000:]
+        require_success(run, tmp_path / name)
     assert len(pipeline.store.snapshots(("sift_features",))) == 2
     require_same_tables(pipeline, filled)
 
@@ -202,9 +181,10 @@ def test_who_may_not_write_is_told_so_and_changes_nothing(
     before = pipeline.files.names("image_seqfile/_snapshots")
     wrong = {name: "wrong" for name in system.properties if name.endswith("secret.key")}
     stranger = replace(system, properties=system.properties | wrong)
-    run = begin(tmp_path / "run", stranger, pipeline.uri, materialize(source, "image_seqfile"), "stranger")
+    command = materialize(("image_seqfile",), config_of(source))
+    run = begin(tmp_path / "run", stranger, pipeline.uri, command, "stranger")
     assert run.wait() != 0
-    assert "Access is denied" in (tmp_path / "run" / "output").read_text()
+    assert "Access is denied" in output(tmp_path / "run")
     assert pipeline.files.names("image_seqfile/_snapshots") == before
 
 
