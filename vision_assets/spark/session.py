@@ -34,6 +34,7 @@ _PYTHON = "spark.pyspark.python"
 _ATTEMPTS = 4  # of a task, as on a cluster; in local mode Spark has one unless the master says more
 _EXECUTORS_TAKE = 30.0  # seconds, at most, until the first has come
 _EXECUTORS_APART = 1.0  # seconds, at most, from one to the next
+_SHUFFLED_PER_CORE = 4  # on a cluster, whose cores are not equally fast
 PARTITIONS_PER_CORE = 16  # so that progress shows and the last tasks do not wait for one long one
 SILENT_ARCHIVE = "-Xlog:cds*=off"
 """Java option: else a JVM that cannot use a class archive says so amid the output of a command."""
@@ -223,10 +224,13 @@ def start_session(config: dict[str, str] | None = None) -> SparkSession:
     _await_executors(session)
     cores = session.sparkContext.defaultParallelism
     _set_unless_configured(session, config, "spark.sql.files.minPartitionNum", PARTITIONS_PER_CORE * cores)
+    # Each of Spark's 200 costs milliseconds, whatever is in it.
     if master.startswith("local"):
-        # As many as can run at once: each of Spark's 200 costs milliseconds, whatever is in it.
         _set_unless_configured(session, config, "spark.sql.shuffle.partitions", cores)
     else:
+        if _executors(session):
+            shares = _SHUFFLED_PER_CORE * cores
+            _set_unless_configured(session, config, "spark.sql.shuffle.partitions", shares)
         ship(session.sparkContext)
     # Without hidden checksum files, so that every reader of Parquet takes a local snapshot's folder.
     hadoop: Any = session.sparkContext._jvm.org.apache.hadoop.fs.FileSystem  # type: ignore[union-attr]

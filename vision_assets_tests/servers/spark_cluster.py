@@ -43,7 +43,7 @@ class SparkCluster:
         self.workers = []
         for number in range(workers):
             home = folder / f"worker_{number}"
-            settings = ["--host", HOST, "--webui-port", "0", "--cores", str(cores), "--memory", "2g"]
+            settings = ["--host", HOST, "--webui-port", "0", "--cores", str(cores), "--memory", "4g"]
             settings += ["--work-dir", str(home), self.master]
             # One core: without it the JVM beside the Python worker would take another one that is idle.
             core = sorted(os.sched_getaffinity(0))[number] if pinned else None

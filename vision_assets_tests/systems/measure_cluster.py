@@ -19,7 +19,7 @@ def measure(folder: Path, images: Path, workers: int) -> Pipeline:
     folder.mkdir(parents=True)
     config = {"image_seqfile": {"source": str(images)}, "kmeans_dictionary": _DICTIONARY}
     # All of a worker's, so that it keeps all descriptors in memory even alone.
-    (folder / "spark-defaults.conf").write_text("spark.executor.memory 2g")
+    (folder / "spark-defaults.conf").write_text("spark.executor.memory 4g")
     with spark_cluster(folder / "cluster", workers, pinned=True) as cluster:
         environment = cluster.environment | {"SPARK_CONF_DIR": str(folder)}
         run = begin(folder, materialize(UP_TO_ENCODINGS, config), str(folder / "data"), environment)
