@@ -11,6 +11,7 @@ help: ## Print this.
 	@echo
 	@echo "  SOURCE=path      images of your own: a folder, a tar file or a URI"
 	@echo "  CONFIG=file      another run config than run_configs/default.yaml (the sample's: run_configs/sample.yaml)"
+	@echo "  EXTRACTOR=kaze   for make run: sift (the default), surf, kaze or daisy"
 	@echo "  PORT=3000        where make ui listens"
 	@echo "  PYTEST_ARGS=...  for make test, as in PYTEST_ARGS='-k sift -x'"
 	@echo "  N=500            for make bench: so many of the images, evenly spaced; else all"

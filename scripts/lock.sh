@@ -32,7 +32,7 @@ compile() {
 if [ -z "${UPGRADE:-}" ] && [ -e requirements-dev.lock ]; then
     cp requirements-dev.lock "$work/dev.lock"
 fi
-compile "$work/dev.lock" --extra dev --extra postgres setup.cfg "$work/build.in"
+compile "$work/dev.lock" --extra dev --extra postgres --extra surf setup.cfg "$work/build.in"
 # The same versions, without the tools.
 sed -n 's/^\([A-Za-z0-9._-]*\)\(\[[^]]*\]\)\{0,1\}\(==.*\) \\$/\1\3/p' "$work/dev.lock" >"$work/versions"
 compile "$work/run.lock" -c "$work/versions" setup.cfg "$work/build.in"
@@ -45,10 +45,16 @@ cat "$work/run.lock" >requirements.lock
     echo "# Spark's workers, on a cluster: pip install --require-hashes -r deploy/workers.lock"
     cat "$work/workers.lock"
 } >deploy/workers.lock
+# What SURF takes besides.
+{
+    echo "# SURF, beside requirements.lock or deploy/workers.lock:"
+    echo "# pip install --require-hashes --no-deps -r requirements-surf.lock"
+    awk '/^[^ ]/ { wanted = /^mahotas==/ } wanted' "$work/dev.lock"
+} >requirements-surf.lock
 # What Dagster's services take besides.
 {
     echo "# Dagster's storage in PostgreSQL, beside requirements.lock:"
     echo "# pip install --require-hashes --no-deps -r deploy/requirements.lock"
     awk '/^[^ ]/ { wanted = /^(dagster-postgres|psycopg2-binary)==/ } wanted' "$work/dev.lock"
 } >deploy/requirements.lock
-say "requirements.lock, requirements-dev.lock and two in deploy are written."
+say "requirements.lock, requirements-dev.lock, requirements-surf.lock and two in deploy are written."

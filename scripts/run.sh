@@ -9,17 +9,26 @@ if [ -z "$config" ]; then
     config=run_configs/default.yaml
     [ -n "${VISION_ASSETS_SOURCE:-}" ] || config=run_configs/sample.yaml
 fi
+extractor=${EXTRACTOR:-sift}
+job=bovw_pipeline
+[ "$extractor" = sift ] || job=${extractor}_pipeline
 [ -r "$config" ] || die "CONFIG names no run config: $config does not exist; there are $(echo run_configs/*.yaml)."
 
 sh scripts/setup.sh run || exit 1
 use_environment
+if [ "$extractor" = surf ] && ! python -c 'import mahotas' 2>/dev/null; then
+    say "Installing mahotas, for SURF ..."
+    python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements-surf.lock || exit 1
+fi
 use_dagster_home
 use_source
 
 log=$(mktemp) || exit 1
-trap 'rm -f "$log"' EXIT
+named=$(mktemp) || exit 1
+trap 'rm -f "$log" "$named"' EXIT
+vision-assets config --extractor "$extractor" "$config" >"$named" || exit 1
 {
-    dagster job execute -m vision_assets.definitions -j bovw_pipeline -c "$config" </dev/null 2>&1
+    dagster job execute -m vision_assets.definitions -j "$job" -c "$named" </dev/null 2>&1
     echo "exit $?" >>"$log"
 } | tee -a "$log"
 if ! grep -qx "exit 0" "$log"; then
@@ -28,4 +37,4 @@ if ! grep -qx "exit 0" "$log"; then
         inside && /^$/ { exit } inside' "$log")
     die "The run failed${why:+: $why} ('make ui' shows its history.)"
 fi
-vision-assets summary
+vision-assets summary --extractor "$extractor"

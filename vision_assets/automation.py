@@ -5,6 +5,8 @@ import warnings
 
 import dagster as dg
 
+from vision_assets.chains import PLAIN, Chain
+
 _DATA_VERSION = "dagster/data_version"
 _INPUT_DATA_VERSION = "dagster/input_data_version/"
 
@@ -71,16 +73,26 @@ def _result(
 
 _OUT_OF_DATE = OutOfDate()
 
-FOLLOW_UPSTREAM = (
-    _OUT_OF_DATE
-    & NotTriedYet()
-    & ~dg.AutomationCondition.any_deps_missing()
-    & ~dg.AutomationCondition.any_deps_match(_OUT_OF_DATE).with_label("an upstream table is out of date")
-    & ~dg.AutomationCondition.any_deps_in_progress()
-    & ~dg.AutomationCondition.in_progress()
-    & dg.AutomationCondition.all_deps_blocking_checks_passed()
-).with_label("follow_upstream")
-"""Of all assets but the first. A table that was made anew with the same content is followed by nothing."""
+
+def follow_upstream(chain: Chain) -> dg.AutomationCondition[dg.AssetKey]:
+    """Return when an asset of a chain is made anew.
+
+    A table that was made anew with the same content is followed by nothing. Of other extractors than the
+    plain one nothing is made that nobody has asked for once.
+    """
+    condition = (
+        _OUT_OF_DATE
+        & NotTriedYet()
+        & ~dg.AutomationCondition.any_deps_missing()
+        & ~dg.AutomationCondition.any_deps_match(_OUT_OF_DATE).with_label("an upstream table is out of date")
+        & ~dg.AutomationCondition.any_deps_in_progress()
+        & ~dg.AutomationCondition.in_progress()
+        & dg.AutomationCondition.all_deps_blocking_checks_passed()
+    )
+    if chain.name != PLAIN:
+        condition &= ~dg.AutomationCondition.missing()
+    return condition.with_label("follow_upstream")
+
 
 with warnings.catch_warnings():
     # Conditions of one's own can be evaluated only where the code is, which is beta.
@@ -89,7 +101,7 @@ with warnings.catch_warnings():
         "follow_upstream",
         target=dg.AssetSelection.all(),
         description="Makes each table anew once one that it is made from has other content, step by step "
-        "from sift_features to classification_report, with the default configuration. A table whose run has "
+        "from the features to the report, with the default configuration. A table whose run has "
         "failed is requested again when something upstream changes, or by hand.",
         use_user_code_server=True,
     )

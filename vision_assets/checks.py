@@ -8,10 +8,11 @@ from collections.abc import Iterable
 
 import dagster as dg
 
+from vision_assets.chains import CHAINS, Chain
 from vision_assets.failures import RETRY_POLICY, failures
 from vision_assets.resources import SparkResource
 from vision_assets.spark import tables
-from vision_assets.spark.stored_tables import stored_rows
+from vision_assets.spark.stored_tables import read_parquet, stored_rows
 from vision_assets.storage.files import hadoop_uri
 from vision_assets.storage.io_managers import DataFolder
 from vision_assets.storage.snapshots import AssetPath, Snapshot
@@ -28,6 +29,7 @@ _DESCRIPTIONS = {
     "numbered_words": "The words are numbered from 0 on, without a gap.",
     "no_empty_word": "Every word has descriptors.",
     "finite_and_non_negative": "No value is negative, infinite or not a number.",
+    "values_in_range": "No value is beyond -1 and 1, infinite or not a number.",
     "one_length": "All vectors are equally long.",
     "finite_weights": "No weight or intercept is infinite or not a number.",
     "shares_in_range": "Precision, recall and F1 are between 0 and 1.",
@@ -77,17 +79,21 @@ def _look_again(
     return dict.fromkeys(table.checks, True) | snapshot.holds | holds
 
 
-@dg.asset_check(
-    asset="sift_features",
-    description="Not more images than `max_failed_share` in the configuration could not be read.",
-    retry_policy=RETRY_POLICY,
-)
-def readable_images(
-    context: dg.AssetCheckExecutionContext, pyspark: SparkResource, data_folder: DataFolder
-) -> dg.AssetCheckResult:
-    """Warn when too many images could not be read, and name the first of them."""
-    with failures(), data_folder.store.reading(("sift_features",), context.run.run_id) as snapshot:
-        return _failed_images(pyspark, snapshot)
+def _readable_images(chain: Chain) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        name="readable_images",
+        asset=chain.features,
+        description="Not more images than `max_failed_share` in the configuration could not be read.",
+        retry_policy=RETRY_POLICY,
+    )
+    def readable_images(
+        context: dg.AssetCheckExecutionContext, pyspark: SparkResource, data_folder: DataFolder
+    ) -> dg.AssetCheckResult:
+        """Warn when too many images could not be read, and name the first of them."""
+        with failures(), data_folder.store.reading((chain.features,), context.run.run_id) as snapshot:
+            return _failed_images(pyspark, snapshot)
+
+    return readable_images
 
 
 def _failed_images(pyspark: SparkResource, snapshot: Snapshot) -> dg.AssetCheckResult:
@@ -99,7 +105,7 @@ def _failed_images(pyspark: SparkResource, snapshot: Snapshot) -> dg.AssetCheckR
         "allowed_share": allowed,
     }
     if failed:
-        rows = stored_rows(pyspark.spark_session, tables.SIFT_FEATURES, hadoop_uri(snapshot.uri))
+        rows = read_parquet(pyspark.spark_session, hadoop_uri(snapshot.uri))
         named = rows.where("error is not null").orderBy("fileName").select("fileName", "error")
         metadata["first_failures"] = dg.MetadataValue.table(
             [dg.TableRecord(row.asDict()) for row in named.limit(_NAMED_IMAGES).collect()]
@@ -109,25 +115,28 @@ def _failed_images(pyspark: SparkResource, snapshot: Snapshot) -> dg.AssetCheckR
     )
 
 
-@dg.asset_check(
-    asset="classification_report",
-    description="The mean accuracy of the classes is above the chance level, 1 / number of classes.",
-    retry_policy=RETRY_POLICY,
-)
-def better_than_chance(data_folder: DataFolder) -> dg.AssetCheckResult:
-    """Warn when a classifier has learnt nothing."""
-    with failures():
-        counts = data_folder.store.require_current(("classification_report",)).counts
-    reached, chance = counts["mean_per_class_accuracy"], 1 / counts["classes"]
-    return dg.AssetCheckResult(
-        passed=reached > chance,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"mean_per_class_accuracy": reached, "chance_level": chance},
+def _better_than_chance(chain: Chain) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        name="better_than_chance",
+        asset=chain.report,
+        description="The mean accuracy of the classes is above the chance level, 1 / number of classes.",
+        retry_policy=RETRY_POLICY,
     )
+    def better_than_chance(data_folder: DataFolder) -> dg.AssetCheckResult:
+        """Warn when a classifier has learnt nothing."""
+        with failures():
+            counts = data_folder.store.require_current((chain.report,)).counts
+        reached, chance = counts["mean_per_class_accuracy"], 1 / counts["classes"]
+        return dg.AssetCheckResult(
+            passed=reached > chance,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"mean_per_class_accuracy": reached, "chance_level": chance},
+        )
+
+    return better_than_chance
 
 
 checks = [
     *(_invariant_checks(asset, table) for asset, table in tables.TABLES.items()),
-    readable_images,
-    better_than_chance,
+    *(make(chain) for chain in CHAINS.values() for make in (_readable_images, _better_than_chance)),
 ]

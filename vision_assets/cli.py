@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,16 +16,8 @@ from vision_assets.storage.snapshots import AssetPath, Snapshot, SnapshotStore, 
 from vision_assets.vision.formats import DEFAULT_PATTERNS
 
 if TYPE_CHECKING:
+    from vision_assets.chains import Chain
     from vision_assets.prediction import Prediction
-
-_ROWS = {
-    "image_seqfile": "images",
-    "sift_features": "images",
-    "kmeans_dictionary": "words",
-    "bow_encodings": "images",
-}
-_CLASSIFIER_ROWS = {"image_classifier": "rows", "classification_report": "rows"}
-"""Of what images without labels do not have."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,20 +76,32 @@ def _parser() -> argparse.ArgumentParser:
     snapshots.add_argument("asset", help="asset key, such as bow_encodings")
     snapshots.set_defaults(run=_snapshots)
     summary = commands.add_parser("summary", help="print what the pipeline has made")
+    _add_extractor(summary)
     summary.set_defaults(run=_summary)
     predict = commands.add_parser("predict", help="classify images with the current classifier")
     predict.add_argument(
         "images", nargs="+", type=Path, metavar="IMAGE", help="image file, or folder of them"
     )
     predict.add_argument("--top", type=int, default=1, metavar="N", help="name the N most probable classes")
+    _add_extractor(predict)
     predict.add_argument("--json", action="store_true", help="print one JSON object per image and line")
     predict.set_defaults(run=_predict)
+    config = commands.add_parser("config", help="print a run configuration for another extractor's job")
+    config.add_argument("file", type=Path, help="run configuration of the job bovw_pipeline")
+    _add_extractor(config)
+    config.set_defaults(run=_config)
     sample = commands.add_parser("sample", help="make a folder of sample images")
     sample.add_argument("folder", type=Path)
     sample.add_argument("--seed", type=int, default=0)
     sample.add_argument("--images-per-class", type=int, default=24)
     sample.set_defaults(run=_sample)
     return parser
+
+
+def _add_extractor(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--extractor", default="sift", metavar="NAME", help="whose tables: sift (the default), surf, ..."
+    )
 
 
 def _path(options: argparse.Namespace) -> None:
@@ -112,13 +117,17 @@ def _snapshots(options: argparse.Namespace) -> None:
     _print_table(("snapshot", "committed", "rows", "size", "run"), rows)
 
 
-def _summary(_: argparse.Namespace) -> None:
-    store = _store()
-    snapshots = {asset: store.require_current((asset,)) for asset in _ROWS}
-    snapshots |= _classification(store, snapshots["bow_encodings"])
-    features, words = snapshots["sift_features"].counts, snapshots["kmeans_dictionary"].counts
+def _summary(options: argparse.Namespace) -> None:
+    from vision_assets.chains import IMAGES, chain_of  # noqa: PLC0415 - OpenCV only when needed
+
+    store, chain = _store(), chain_of(options.extractor)
+    names = (IMAGES, chain.features, chain.dictionary, chain.encodings)
+    snapshots = {asset: store.require_current((asset,)) for asset in names}
+    snapshots |= _classification(store, snapshots[chain.encodings], chain)
+    features, words = snapshots[chain.features].counts, snapshots[chain.dictionary].counts
+    rows_are = {chain.dictionary: "words", chain.classifier: "rows", chain.report: "rows"}
     rows = [
-        (s.asset, f"{s.rows:,} {(_ROWS | _CLASSIFIER_ROWS)[s.asset]}", f"{s.seconds:,.1f} s", _megabytes(s))
+        (s.asset, f"{s.rows:,} {rows_are.get(s.asset, 'images')}", f"{s.seconds:,.1f} s", _megabytes(s))
         for s in snapshots.values()
     ]
     _print_table(("asset", "rows", "took", "size"), rows)
@@ -128,8 +137,8 @@ def _summary(_: argparse.Namespace) -> None:
         f"of {words['smallest_word_size']:,} to {words['largest_word_size']:,} descriptors of "
         f"{words['training_descriptors']:,} trained on."
     )
-    if "classification_report" in snapshots:
-        report = snapshots["classification_report"].counts
+    if chain.report in snapshots:
+        report = snapshots[chain.report].counts
         _print(
             f"Accuracy {report['accuracy']:.1%}, mean of the classes {report['mean_per_class_accuracy']:.1%} "
             f"(by chance {1 / report['classes']:.1%}): {report['test_images'] / report['splits']:,.0f} "
@@ -140,16 +149,36 @@ def _summary(_: argparse.Namespace) -> None:
         _print(f"  {snapshot.uri}")
 
 
-def _classification(store: SnapshotStore, encodings: Snapshot) -> dict[str, Snapshot]:
+def _classification(store: SnapshotStore, encodings: Snapshot, chain: "Chain") -> dict[str, Snapshot]:
     """Return classifier and report, if there are any and they are of these encodings."""
-    report = store.current(("classification_report",))
+    report = store.current((chain.report,))
     made_from = store.lineage(report) if report else {}
-    if report is None or "image_classifier" not in made_from:
+    if report is None or chain.classifier not in made_from:
         return {}
-    if made_from.get("bow_encodings") != encodings:
-        _print("The classifier is of older encodings and not shown; materialize image_classifier again.\n")
+    if made_from.get(chain.encodings) != encodings:
+        _print(f"The classifier is of older encodings and not shown; materialize {chain.classifier} again.\n")
         return {}
-    return {"image_classifier": made_from["image_classifier"], "classification_report": report}
+    return {chain.classifier: made_from[chain.classifier], chain.report: report}
+
+
+def _config(options: argparse.Namespace) -> None:
+    import yaml  # noqa: PLC0415 - only when needed
+
+    from vision_assets.chains import CHAINS, PLAIN, chain_of  # noqa: PLC0415 - OpenCV only when needed
+
+    names = dict(zip(CHAINS[PLAIN].assets, chain_of(options.extractor).assets, strict=True))
+    try:
+        config = yaml.safe_load(options.file.read_text()) or {}
+        ops = config.get("ops") or {}
+        features = (ops.get(CHAINS[PLAIN].features) or {}).get("config") or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
+        raise UserError(f"{options.file} is no run configuration: {error}") from error
+    extractors = (CHAINS[PLAIN].extractor, chain_of(options.extractor).extractor)
+    theirs, ours = ({field.name for field in fields(extractor)} for extractor in extractors)
+    if unknown := sorted(features.keys() & (theirs - ours)):
+        raise UserError(f"{options.extractor} has no {', '.join(unknown)}, which {options.file} sets.")
+    config["ops"] = {names.get(op, op): chosen for op, chosen in ops.items()}
+    _print(yaml.safe_dump(config, sort_keys=False).rstrip())
 
 
 def _sample(options: argparse.Namespace) -> None:
@@ -168,8 +197,9 @@ def _predict(options: argparse.Namespace) -> None:
     from vision_assets.prediction import predict  # noqa: PLC0415 - OpenCV only when needed
 
     images = [image for path in options.images for image in _image_files(path)]
+    predictions = predict(images, top=options.top, extractor=options.extractor)
     failed = 0
-    for image, prediction in zip(images, predict(images, top=options.top), strict=True):
+    for image, prediction in zip(images, predictions, strict=True):
         failed += prediction.error is not None
         top = list(zip(prediction.labels, prediction.scores, strict=True))
         if options.json:

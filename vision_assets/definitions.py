@@ -2,29 +2,31 @@
 
 import dagster as dg
 
-from vision_assets.assets.bow_encodings import bow_encodings
-from vision_assets.assets.classification_report import classification_report
-from vision_assets.assets.image_classifier import image_classifier
+from vision_assets.assets.bow_encodings import make_bow_encodings
+from vision_assets.assets.classification_report import make_classification_report
+from vision_assets.assets.features import make_features
+from vision_assets.assets.image_classifier import make_image_classifier
 from vision_assets.assets.image_seqfile import image_seqfile
-from vision_assets.assets.kmeans_dictionary import kmeans_dictionary
-from vision_assets.assets.sift_features import sift_features
+from vision_assets.assets.kmeans_dictionary import make_kmeans_dictionary
 from vision_assets.automation import follow_upstream_sensor
+from vision_assets.chains import CHAINS
 from vision_assets.checks import checks
-from vision_assets.jobs import bovw_pipeline
+from vision_assets.jobs import jobs
 from vision_assets.resources import make_resources
 from vision_assets.sensors import source_sensor
 
+_MAKE = (
+    make_features,
+    make_kmeans_dictionary,
+    make_bow_encodings,
+    make_image_classifier,
+    make_classification_report,
+)
+
 defs = dg.Definitions(
-    assets=[
-        image_seqfile,
-        sift_features,
-        kmeans_dictionary,
-        bow_encodings,
-        image_classifier,
-        classification_report,
-    ],
+    assets=[image_seqfile, *(make(chain) for chain in CHAINS.values() for make in _MAKE)],
     asset_checks=checks,
-    jobs=[bovw_pipeline],
+    jobs=list(jobs.values()),
     sensors=[source_sensor, follow_upstream_sensor],
     resources=make_resources(),
     # One process, one JVM and one Spark session per run; Spark is what runs things side by side.

@@ -3,7 +3,7 @@
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,16 +14,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vision_assets import settings
+from vision_assets.chains import PLAIN, Chain, chain_of
 from vision_assets.errors import UserError
 from vision_assets.spark.batches import centers_of
 from vision_assets.storage.snapshots import Snapshot, SnapshotStore, open_store
 from vision_assets.vision.classifier import CLASSIFIER_FILE, Classifier, classifier_from_npz
 from vision_assets.vision.decoding import ImageError
+from vision_assets.vision.descriptors import Descriptors
 from vision_assets.vision.encoding import Normalization, Pooling, encode
+from vision_assets.vision.extraction import ImageExtractor
 from vision_assets.vision.nearest import Centers
-from vision_assets.vision.sift import SiftExtractor, SiftOptions
 
-_CLASSIFIER = ("image_classifier",)
 _TO_GRAY = {(): None, (1,): None, (3,): cv2.COLOR_BGR2GRAY, (4,): cv2.COLOR_BGRA2GRAY}
 """Shape of a pixel to OpenCV's way of making it grey."""
 
@@ -53,14 +54,18 @@ class Prediction:
 
 
 def predict(
-    images: Image | Iterable[Image], *, top: int = 1, data_folder: str | os.PathLike[str] | None = None
+    images: Image | Iterable[Image],
+    *,
+    top: int = 1,
+    extractor: str = PLAIN,
+    data_folder: str | os.PathLike[str] | None = None,
 ) -> Iterator[Prediction]:
     """Classify images with the current classifier.
 
-    Each image goes the way of the pipeline, with the settings that the classifier was made with: SIFT, the
-    classifier's own dictionary, the model of the first split. From paths, bytes and grey arrays the result
-    equals the pipeline's to the bit; the grey values of a colour array are those of OpenCV's ``cvtColor``,
-    which decoders of image files round in other ways.
+    Each image goes the way of the pipeline, with the settings that the classifier was made with: features,
+    the classifier's own dictionary, the model of the first split. From paths, bytes and grey arrays the
+    result equals the pipeline's to the bit; the grey values of a colour array are those of OpenCV's
+    ``cvtColor``, which decoders of image files round in other ways.
 
     Parameters
     ----------
@@ -69,6 +74,8 @@ def predict(
         or (height, width, 1, 3 or 4), dtype uint8, colours in OpenCV's order blue, green, red, alpha.
     top : int
         How many classes to name, the most probable ones.
+    extractor : str
+        Name of the extractor whose classifier is asked: ``sift``, ``surf``, ...
     data_folder : str or path, optional
         Path or Hadoop URI of the pipeline's tables. None takes the environment variable VISION_ASSETS_DATA,
         or ``data``. Only for a Hadoop URI Spark is started.
@@ -81,7 +88,7 @@ def predict(
     Raises
     ------
     UserError
-        If there is no classifier yet, or what is stored is damaged.
+        If there is no such extractor or no classifier yet, or what is stored is damaged.
 
     Examples
     --------
@@ -90,7 +97,7 @@ def predict(
     """
     if top < 1:
         raise UserError(f"top={top}: ask for 1 class or more")
-    model = _load(open_store(str(data_folder or settings.data_folder())))
+    model = _load(open_store(str(data_folder or settings.data_folder())), chain_of(extractor))
     if isinstance(images, str | os.PathLike | bytes | bytearray | np.ndarray):
         images = [images]
     return (model.predict(image, top) for image in images)
@@ -98,7 +105,7 @@ def predict(
 
 @dataclass(frozen=True)
 class _Model:
-    extractor: SiftExtractor
+    extractor: ImageExtractor
     centers: Centers
     pooling: Pooling
     normalization: Normalization
@@ -124,7 +131,7 @@ class _Model:
             len(descriptors),
         )
 
-    def _descriptors(self, image: Image) -> NDArray[np.uint8]:
+    def _descriptors(self, image: Image) -> Descriptors:
         if isinstance(image, np.ndarray):
             return self.extractor.extract_gray(_gray(image)).descriptors
         if not isinstance(image, str | os.PathLike | bytes | bytearray):
@@ -145,44 +152,41 @@ def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cv2.cvtColor(image, code)  # type: ignore[return-value]
 
 
-def _load(store: SnapshotStore) -> _Model:
+def _load(store: SnapshotStore, chain: Chain) -> _Model:
     """Load the current classifier; the next one, if a clean-up removes what is being read."""
     while True:
         try:
-            snapshot = store.require_current(_CLASSIFIER)
+            snapshot = store.require_current((chain.classifier,))
         except UserError as error:
             raise UserError(f"{error} It is skipped where images have fewer than two labels.") from error
         made_from = store.lineage(snapshot)
         try:
-            model = _load_from(store, snapshot, made_from)
+            model = _load_from(store, snapshot, made_from, chain)
         except UserError:
-            if store.current(_CLASSIFIER) == snapshot:
+            if store.current((chain.classifier,)) == snapshot:
                 raise
         else:
             if all(store.has(read) for read in (snapshot, *made_from.values())):
                 return model
 
 
-def _load_from(store: SnapshotStore, snapshot: Snapshot, made_from: Mapping[str, Snapshot]) -> _Model:
-    missing = {"bow_encodings", "kmeans_dictionary", "sift_features"} - made_from.keys()
+def _load_from(
+    store: SnapshotStore, snapshot: Snapshot, made_from: Mapping[str, Snapshot], chain: Chain
+) -> _Model:
+    missing = {chain.encodings, chain.dictionary, chain.features} - made_from.keys()
     if missing:
         raise UserError(
             f"What the classifier {snapshot.uri} was made from is gone: {', '.join(sorted(missing))}. "
-            "Materialize image_classifier again."
+            f"Materialize {chain.classifier} again."
         )
-    encoding = made_from["bow_encodings"].config
+    encoding = made_from[chain.encodings].config
     return _Model(
-        SiftExtractor(_sift_options(made_from["sift_features"])),
-        centers_of(_read_table(store, made_from["kmeans_dictionary"])),
+        ImageExtractor(chain.extractor.from_config(made_from[chain.features].config)),
+        centers_of(_read_table(store, made_from[chain.dictionary]), chain.extractor.dtype),
         encoding["pooling"],
         encoding["normalization"],
         _read_classifier(store, snapshot),
     )
-
-
-def _sift_options(features: Snapshot) -> SiftOptions:
-    known = {field.name for field in fields(SiftOptions)}
-    return SiftOptions(**{name: value for name, value in features.config.items() if name in known})
 
 
 def _read_table(store: SnapshotStore, snapshot: Snapshot) -> pa.Table:

@@ -9,7 +9,8 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from vision_assets.automation import FOLLOW_UPSTREAM
+from vision_assets.automation import follow_upstream
+from vision_assets.chains import CHAIN_OF, CHAINS
 from vision_assets.definitions import defs
 from vision_assets_tests.pipeline import ALL_ASSETS, Pipeline
 
@@ -35,7 +36,7 @@ class Ticks:
 class Graph:
     """Assets of the real one's shape: two ways from `features` to `encodings`, one by `dictionary`."""
 
-    def __init__(self, instance: dg.DagsterInstance) -> None:
+    def __init__(self, instance: dg.DagsterInstance, extractor: str = "sift") -> None:
         self.instance = instance
         self.version = dict.fromkeys(("images", "features", "dictionary", "encodings"), "1")
         self.fails: set[str] = set()
@@ -47,7 +48,7 @@ class Graph:
             @dg.asset(
                 name=name,
                 deps=list(upstream),
-                automation_condition=FOLLOW_UPSTREAM if upstream else None,
+                automation_condition=follow_upstream(CHAINS[extractor]) if upstream else None,
                 output_required=False,
             )
             def made() -> Iterator[dg.MaterializeResult[None]]:
@@ -110,6 +111,18 @@ def test_nothing_is_requested_before_the_first_asset_is_there(graph: Graph) -> N
 def test_missing_assets_are_made_one_after_the_other(graph: Graph) -> None:
     graph.make("images")
     assert graph.follow() == [{"features"}, {"dictionary"}, {"encodings"}]
+
+
+def test_of_other_extractors_nothing_is_made_that_nobody_has_asked_for() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        surf = Graph(instance, "surf")
+        surf.make("images")
+        assert not surf.follow()
+        surf.make("features")
+        assert not surf.follow()
+        surf.version = dict.fromkeys(surf.version, "2")
+        surf.make("images")
+        assert surf.follow() == [{"features"}]
 
 
 def test_the_same_content_is_followed_by_nothing(made: Graph) -> None:
@@ -211,7 +224,7 @@ def test_the_first_asset_is_requested_by_nobody_but_the_sensor() -> None:
     following = {
         key.to_user_string() for key in assets.get_all_asset_keys() if assets.get(key).automation_condition
     }
-    assert following == set(ALL_ASSETS) - {"image_seqfile"}
+    assert following == set(CHAIN_OF)
 
 
 def shown_as_stale(instance: dg.DagsterInstance) -> set[str]:

@@ -8,20 +8,23 @@ import dagster as dg
 import yaml
 
 from vision_assets.assets.bow_encodings import BowEncodingsConfig
+from vision_assets.assets.features import features_config
 from vision_assets.assets.image_classifier import ImageClassifierConfig
 from vision_assets.assets.image_seqfile import ImageSeqfileConfig
 from vision_assets.assets.kmeans_dictionary import KMeansDictionaryConfig
-from vision_assets.assets.sift_features import SiftFeaturesConfig
+from vision_assets.chains import CHAINS
 from vision_assets.definitions import defs
-from vision_assets.jobs import bovw_pipeline
+from vision_assets.jobs import jobs
+from vision_assets.vision.extractors.sift import SiftOptions
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 CONFIGS: dict[str, type[dg.Config]] = {
     "image_seqfile": ImageSeqfileConfig,
-    "sift_features": SiftFeaturesConfig,
+    "sift_features": features_config(SiftOptions),
     "kmeans_dictionary": KMeansDictionaryConfig,
     "bow_encodings": BowEncodingsConfig,
     "image_classifier": ImageClassifierConfig,
+    **{chain.features: features_config(chain.extractor) for name, chain in CHAINS.items() if name != "sift"},
 }
 EXAMPLE = """\
 ops:
@@ -50,7 +53,9 @@ HEAD = f"""\
 
 What belongs to a run. In Dagster's Launchpad each field is described and completed; in a file it goes to
 `dagster job execute … -c file.yaml` or `make run CONFIG=file.yaml`. Everything has a default, so a file
-says only what differs. `classification_report` has no settings: it uses the classifier's.
+says only what differs. The other assets of an [extractor](extractors.md) other than SIFT have the settings of
+SIFT's under their own names: `surf_kmeans_dictionary`. `classification_report` has no settings: it uses the
+classifier's.
 
 ```yaml
 {EXAMPLE}```
@@ -97,14 +102,14 @@ def test_the_page_is_up_to_date() -> None:
 
 
 def test_the_page_has_every_asset_with_settings() -> None:
-    job = defs.resolve_job_def(bovw_pipeline.name)
+    job = defs.resolve_job_def(jobs["sift"].name)
     for key in job.asset_layer.executable_asset_keys:
         schema: Any = job.get_node_named(key.to_user_string()).definition.config_schema
         assert hasattr(schema.config_type, "fields") == (key.to_user_string() in CONFIGS)
 
 
 def test_the_example_fits_the_job() -> None:
-    assert dg.validate_run_config(defs.resolve_job_def(bovw_pipeline.name), yaml.safe_load(EXAMPLE))
+    assert dg.validate_run_config(defs.resolve_job_def(jobs["sift"].name), yaml.safe_load(EXAMPLE))
 
 
 if __name__ == "__main__":

@@ -7,12 +7,14 @@ import dagster as dg
 import pytest
 import yaml
 
+from vision_assets.assets.features import features_config
 from vision_assets.assets.kmeans_dictionary import KMeansDictionaryConfig
-from vision_assets.assets.sift_features import SiftFeaturesConfig
+from vision_assets.chains import CHAIN_OF, CHAINS, Chain
+from vision_assets.cli import main
 from vision_assets.definitions import defs
-from vision_assets.jobs import bovw_pipeline
+from vision_assets.jobs import jobs
 from vision_assets.spark.dictionary import KMeansOptions
-from vision_assets.vision.sift import SiftOptions
+from vision_assets.vision.extractors import EXTRACTORS
 
 ROOT = Path(__file__).parents[1]
 SNAPSHOT = Path(__file__).with_name("asset_graph.json")
@@ -50,21 +52,48 @@ def test_everything_can_be_loaded() -> None:
     dg.Definitions.validate_loadable(defs)
 
 
-def test_the_job_has_every_asset() -> None:
-    job = defs.resolve_job_def(bovw_pipeline.name)
-    assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(graph())
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=lambda chain: chain.name)
+def test_a_job_has_the_assets_of_its_extractor(chain: Chain) -> None:
+    job = defs.resolve_job_def(chain.job)
+    keys = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
+    assert keys == {"image_seqfile", *chain.assets}
+
+
+def test_every_asset_is_of_a_job() -> None:
+    assert set(graph()) == {"image_seqfile", *CHAIN_OF}
 
 
 @pytest.mark.parametrize("config", sorted((ROOT / "run_configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_run_configs_fit_the_job(config: Path) -> None:
-    assert dg.validate_run_config(
-        defs.resolve_job_def(bovw_pipeline.name), yaml.safe_load(config.read_text())
-    )
+    assert dg.validate_run_config(defs.resolve_job_def(jobs["sift"].name), yaml.safe_load(config.read_text()))
 
 
-def test_every_setting_has_a_description_and_a_default() -> None:
-    job = defs.resolve_job_def(bovw_pipeline.name)
-    for name in graph():
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=lambda chain: chain.name)
+@pytest.mark.parametrize("config", sorted((ROOT / "run_configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_run_configs_can_be_made_those_of_other_extractors(
+    config: Path, chain: Chain, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["config", "--extractor", chain.name, str(config)]) == 0
+    made = yaml.safe_load(capsys.readouterr().out)
+    assert dg.validate_run_config(defs.resolve_job_def(chain.job), made)
+
+
+def test_what_another_extractor_does_not_have_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("ops: {sift_features: {config: {max_side: 9, sigma: 1.0}}}")
+    assert main(["config", "--extractor", "kaze", str(file)]) == 1
+    assert f"kaze has no sigma, which {file} sets." in capsys.readouterr().err
+    file.write_text("[1, 2]")
+    assert main(["config", "--extractor", "kaze", str(file)]) == 1
+    assert f"{file} is no run configuration" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=lambda chain: chain.name)
+def test_every_setting_has_a_description_and_a_default(chain: Chain) -> None:
+    job = defs.resolve_job_def(chain.job)
+    for name in ("image_seqfile", *chain.assets):
         schema: Any = job.get_node_named(name).definition.config_schema
         fields = getattr(schema.config_type, "fields", {})  # of the report, which has no settings
         for field_name, field in fields.items():
@@ -74,7 +103,9 @@ def test_every_setting_has_a_description_and_a_default() -> None:
 
 def test_defaults_of_the_configuration_are_those_of_the_options() -> None:
     assert KMeansDictionaryConfig().options() == KMeansOptions()
-    assert SiftFeaturesConfig().options() == SiftOptions()
+    for extractor in EXTRACTORS.values():
+        config = features_config(extractor)()
+        assert extractor.from_config(config.model_dump()) == extractor()
 
 
 def test_all_three_files_name_the_same_module_and_location() -> None:

@@ -16,11 +16,11 @@ BELOW = {
     "storage": {"spark", "vision"},
 }
 EXTERNAL = {
-    "vision": {"cv2", "matplotlib", "numpy", "scipy", "PIL"},
+    "vision": {"cv2", "mahotas", "matplotlib", "numpy", "scipy", "PIL"},
     "spark": {"numpy", "pandas", "pyarrow", "pyspark", "py4j"},
     "storage": {"pyspark"},
 }
-SHARED = {"errors", "settings"}
+SHARED = {"chains", "errors", "settings"}
 DAGSTER_ONLY_IN = {"storage/io_managers.py"}
 
 

@@ -23,8 +23,9 @@ from vision_assets.spark.stored_tables import read_classifier
 from vision_assets.storage.snapshots import Snapshot, SnapshotStore
 from vision_assets.vision.decoding import decode_gray
 from vision_assets.vision.encoding import encode
+from vision_assets.vision.extraction import ImageExtractor
+from vision_assets.vision.extractors.sift import SiftOptions
 from vision_assets.vision.nearest import Centers
-from vision_assets.vision.sift import SiftExtractor, SiftOptions
 from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Pipeline
 from vision_assets_tests.vision import images
 
@@ -154,7 +155,7 @@ def test_probabilities_from_the_stored_files_alone(
     pipeline, expected = classified
     words = pd.read_parquet(pipeline.current("kmeans_dictionary").uri).sort_values("wordId")
     centers = Centers(np.stack(words["center"].to_list()).astype(float))
-    extractor = SiftExtractor(SiftOptions())
+    extractor = ImageExtractor(SiftOptions())
     with np.load(f"{pipeline.current('image_classifier').uri}/classifier.npz") as stored:
         for name, found in expected.items():
             descriptors = extractor.extract((image_folder / name).read_bytes()).descriptors

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pyspark import SparkContext
 
-import vision_assets.assets.sift_features as module
+import vision_assets.assets.features as module
 from vision_assets_tests.pipeline import Pipeline
 
 extract = module.extract

@@ -6,11 +6,14 @@ from pyspark.sql import DataFrame
 
 from vision_assets.assets.columns import definition_metadata
 from vision_assets.assets.fields import FULL_REFRESH
-from vision_assets.automation import FOLLOW_UPSTREAM
-from vision_assets.failures import RETRY_POLICY
+from vision_assets.automation import follow_upstream
+from vision_assets.chains import Chain
+from vision_assets.errors import UserError
+from vision_assets.failures import RETRY_POLICY, failures
 from vision_assets.spark.encodings import encode_features
 from vision_assets.spark.row_wise import RowWise, Todo, only, with_source
 from vision_assets.spark.tables import BOW_ENCODINGS
+from vision_assets.storage.io_managers import DataFolder
 from vision_assets.vision.encoding import Normalization, Pooling
 
 
@@ -30,32 +33,63 @@ class BowEncodingsConfig(dg.Config):
     full_refresh: bool = Field(default=False, description=FULL_REFRESH)
 
 
-@dg.asset(
-    io_manager_key="parquet",
-    group_name="bovw",
-    kinds={"pyspark", "numpy", "parquet"},
-    code_version="1",
-    retry_policy=RETRY_POLICY,
-    automation_condition=FOLLOW_UPSTREAM,
-    metadata=definition_metadata(BOW_ENCODINGS.schema),
-)
-def bow_encodings(
-    config: BowEncodingsConfig, sift_features: DataFrame, kmeans_dictionary: DataFrame
-) -> RowWise:
-    """One vector per image: each descriptor coded by its nearest visual word and pooled per word.
+def make_bow_encodings(chain: Chain) -> dg.AssetsDefinition:
+    """Make the asset of the encodings of an extractor's features."""
 
-    Only new and changed images are encoded, unless the dictionary or the settings have changed.
-    """
-
-    def compute(todo: Todo | None) -> DataFrame:
-        features = sift_features if todo is None else only(sift_features, todo)
-        return encode_features(features, kmeans_dictionary, config.pooling, config.normalization)
-
-    return RowWise(
-        wanted=with_source(sift_features, "keypointCount"),
-        compute=compute,
-        settings=config.model_dump(exclude={"full_refresh"}),
-        computed="encoded",
-        # A full refresh may give features to an image that had too little memory before.
-        same={"keypointCount": "descriptorCount"},
+    @dg.asset(
+        name=chain.encodings,
+        io_manager_key="parquet",
+        group_name=chain.group,
+        kinds={"pyspark", "numpy", "parquet"},
+        code_version="1",
+        retry_policy=RETRY_POLICY,
+        automation_condition=follow_upstream(chain),
+        metadata=definition_metadata(BOW_ENCODINGS.schema),
+        ins={"features": dg.AssetIn(chain.features), "dictionary": dg.AssetIn(chain.dictionary)},
     )
+    def bow_encodings(
+        context: dg.AssetExecutionContext,
+        config: BowEncodingsConfig,
+        data_folder: DataFolder,
+        features: DataFrame,
+        dictionary: DataFrame,
+    ) -> RowWise:
+        """One vector per image: each descriptor coded by its nearest visual word and pooled per word.
+
+        Only new and changed images are encoded, unless the dictionary or the settings have changed.
+        """
+        with failures():
+            _require_one_family(chain, data_folder, context)
+
+        def compute(todo: Todo | None) -> DataFrame:
+            wanted = features if todo is None else only(features, todo)
+            return encode_features(
+                wanted, dictionary, config.pooling, config.normalization, chain.extractor.dtype
+            )
+
+        return RowWise(
+            wanted=with_source(features, "keypointCount"),
+            compute=compute,
+            settings=config.model_dump(exclude={"full_refresh"}),
+            computed="encoded",
+            # A full refresh may give features to an image that had too little memory before.
+            same={"keypointCount": "descriptorCount"},
+        )
+
+    return bow_encodings
+
+
+def _require_one_family(chain: Chain, data_folder: DataFolder, context: dg.AssetExecutionContext) -> None:
+    """Raise a `UserError` if the words are of descriptors that cannot be compared with these features'."""
+    read = data_folder.reads(context.run.run_id, chain.encodings)
+    features, dictionary = read[chain.features], read[chain.dictionary]
+    trained_on = data_folder.store.input_of(dictionary, (chain.features,))
+    if trained_on is None:
+        context.log.warning(f"what {dictionary.uri} was trained on is gone: whether it fits is not known")
+        return
+    theirs, ours = (chain.extractor.from_config(made.config).family() for made in (trained_on, features))
+    if theirs != ours:
+        raise UserError(
+            f"The dictionary {dictionary.uri} is of {theirs}, the features {features.uri} are of {ours}, "
+            f"whose descriptors do not go together. Materialize {chain.dictionary} from these features first."
+        )

@@ -9,7 +9,8 @@ from pyspark.sql import DataFrame
 
 from vision_assets.assets.columns import definition_metadata
 from vision_assets.assets.image_classifier import ImageClassifierConfig
-from vision_assets.automation import FOLLOW_UPSTREAM
+from vision_assets.automation import follow_upstream
+from vision_assets.chains import IMAGES, Chain
 from vision_assets.errors import UserError
 from vision_assets.failures import RETRY_POLICY, failures
 from vision_assets.spark.classification import predict
@@ -24,64 +25,77 @@ from vision_assets.vision.classifier import Classifier
 from vision_assets.vision.drawing import confusion_matrix
 from vision_assets.vision.evaluation import accuracy, class_figures, most_confused
 
-_OF_CLASSIFIER = dg.AssetIn(metadata={LINEAGE_OF: "image_classifier"})
 _NAMED_CLASSES = 10
 _NAMED_PAIRS = 20
 
 
-@dg.asset(
-    io_manager_key="parquet",
-    group_name="bovw",
-    kinds={"pyspark", "numpy", "parquet"},
-    code_version="1",
-    retry_policy=RETRY_POLICY,
-    automation_condition=FOLLOW_UPSTREAM,
-    metadata=definition_metadata(CLASSIFICATION_REPORT.schema),
-    ins=dict.fromkeys(("image_seqfile", "sift_features", "bow_encodings"), _OF_CLASSIFIER),
-)
-def classification_report(
-    context: dg.AssetExecutionContext,
-    data_folder: DataFolder,
-    image_classifier: Classifier,
-    image_seqfile: StoredImages,
-    bow_encodings: DataFrame,
-    sift_features: DataFrame,
-) -> DataFrame:
-    """Precision, recall, F1, support and confusions of each class and split, on images not trained on."""
-    classifier, labels = image_classifier, image_classifier.labels
-    options = ImageClassifierConfig(**classifier.settings).split_options()
-    sides = split_images(usable_images(sift_features, options), options)
-    with failures():
-        counts = count_sides(sides)
-        predictions = predict(bow_encodings, sides.where(f"side = '{TEST}'"), classifier).persist()
-        try:
-            confusions = confusion_matrices(predictions, classifier.splits, len(labels))
-            _require_test_images(confusions)
-            pictures = data_folder.drawn(
-                lambda: {"confusion_matrix": confusion_matrix(confusions.sum(axis=0), labels)}
-            ) | data_folder.drawn(
-                lambda: {"surest_images": picture_of_examples(Gallery(image_seqfile), predictions, labels)}
-            )
-        finally:
-            predictions.unpersist()
-    unknown = sum(n for (_, label, side), n in counts.items() if side == TEST and label not in labels)
-    if unknown:
-        context.log.warning(
-            f"{unknown:,} images to test are of classes without any image to train on; they are left out."
-        )
-    untested = [label for label, row in zip(labels, confusions.sum(axis=0), strict=True) if not row.any()]
-    if untested:
-        context.log.warning(f"no image to test on is of the classes {', '.join(untested[:_NAMED_CLASSES])}")
-    context.add_output_metadata(
-        _metadata(labels, confusions) | {"test_images_of_unknown_classes": unknown} | pictures
+def make_classification_report(chain: Chain) -> dg.AssetsDefinition:
+    """Make the asset of the report on an extractor's classifier."""
+    of_classifier = {LINEAGE_OF: chain.classifier}
+
+    @dg.asset(
+        name=chain.report,
+        io_manager_key="parquet",
+        group_name=chain.group,
+        kinds={"pyspark", "numpy", "parquet"},
+        code_version="1",
+        retry_policy=RETRY_POLICY,
+        automation_condition=follow_upstream(chain),
+        metadata=definition_metadata(CLASSIFICATION_REPORT.schema),
+        ins={
+            "classifier": dg.AssetIn(chain.classifier),
+            "images": dg.AssetIn(IMAGES, metadata=of_classifier),
+            "encodings": dg.AssetIn(chain.encodings, metadata=of_classifier),
+            "features": dg.AssetIn(chain.features, metadata=of_classifier),
+        },
     )
-    return report_table(bow_encodings.sparkSession, labels, confusions, counts)
+    def classification_report(
+        context: dg.AssetExecutionContext,
+        data_folder: DataFolder,
+        classifier: Classifier,
+        images: StoredImages,
+        encodings: DataFrame,
+        features: DataFrame,
+    ) -> DataFrame:
+        """Precision, recall, F1, support and confusions of each class and split, on images not trained on."""
+        labels = classifier.labels
+        options = ImageClassifierConfig(**classifier.settings).split_options()
+        sides = split_images(usable_images(features, options), options)
+        with failures():
+            counts = count_sides(sides)
+            predictions = predict(encodings, sides.where(f"side = '{TEST}'"), classifier).persist()
+            try:
+                confusions = confusion_matrices(predictions, classifier.splits, len(labels))
+                _require_test_images(confusions, chain)
+                pictures = data_folder.drawn(
+                    lambda: {"confusion_matrix": confusion_matrix(confusions.sum(axis=0), labels)}
+                ) | data_folder.drawn(
+                    lambda: {"surest_images": picture_of_examples(Gallery(images), predictions, labels)}
+                )
+            finally:
+                predictions.unpersist()
+        unknown = sum(n for (_, label, side), n in counts.items() if side == TEST and label not in labels)
+        if unknown:
+            context.log.warning(
+                f"{unknown:,} images to test are of classes without any image to train on; they are left out."
+            )
+        untested = [label for label, row in zip(labels, confusions.sum(axis=0), strict=True) if not row.any()]
+        if untested:
+            context.log.warning(
+                f"no image to test on is of the classes {', '.join(untested[:_NAMED_CLASSES])}"
+            )
+        context.add_output_metadata(
+            _metadata(labels, confusions) | {"test_images_of_unknown_classes": unknown} | pictures
+        )
+        return report_table(encodings.sparkSession, labels, confusions, counts)
+
+    return classification_report
 
 
-def _require_test_images(confusions: NDArray[np.int64]) -> None:
+def _require_test_images(confusions: NDArray[np.int64], chain: Chain) -> None:
     if not confusions.any(axis=(1, 2)).all():
         raise UserError(
-            "There is no image to test on. Lower `train_per_class` of image_classifier, or with "
+            f"There is no image to test on. Lower `train_per_class` of {chain.classifier}, or with "
             "`split: folder` put images of the same classes into the folder `test`."
         )
 

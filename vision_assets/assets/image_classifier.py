@@ -9,7 +9,8 @@ from pydantic import Field
 from pyspark.sql import DataFrame
 
 from vision_assets.assets.columns import definition_metadata
-from vision_assets.automation import FOLLOW_UPSTREAM
+from vision_assets.automation import follow_upstream
+from vision_assets.chains import Chain
 from vision_assets.errors import UserError
 from vision_assets.failures import RETRY_POLICY, failures
 from vision_assets.spark.classification import TrainingOptions, train_classifier
@@ -90,58 +91,68 @@ class ImageClassifierConfig(dg.Config):
         return TrainingOptions(self.feature_map, self.reg_param, self.max_iter)
 
 
-@dg.asset(
-    io_manager_key="classifier",
-    group_name="bovw",
-    kinds={"pyspark", "numpy"},
-    code_version="1",
-    retry_policy=RETRY_POLICY,
-    automation_condition=FOLLOW_UPSTREAM,
-    metadata=definition_metadata(IMAGE_CLASSIFIER.schema),
-    ins={"sift_features": dg.AssetIn(metadata={LINEAGE_OF: "bow_encodings"})},
-    output_required=False,
-)
-def image_classifier(
-    context: dg.AssetExecutionContext,
-    config: ImageClassifierConfig,
-    bow_encodings: DataFrame,
-    sift_features: DataFrame,
-) -> Iterator[dg.Output]:
-    """Linear models of the labels on the encodings, one for each split; the label is the folder.
+def make_image_classifier(chain: Chain) -> dg.AssetsDefinition:
+    """Make the asset of the classifier on an extractor's encodings."""
 
-    It is skipped where there is nothing to classify: fewer than two labels.
-    """
-    options = config.split_options()
-    with failures():
-        parts = count_parts(sift_features, options)
-        if unknown := unknown_labels(sift_features, config.exclude_labels):
-            context.log.warning(f"exclude_labels names classes that no image has: {', '.join(unknown)}")
-        sides = split_images(usable_images(sift_features, options), options)
-        counts = count_sides(sides)
-        labels = tuple(sorted({label for _, label, side in counts if side == TRAIN}))
-        if len(labels) < 2:
-            _require_no_setting_at_fault(len(labels), config, parts)
-            context.log.warning(
-                f"Nothing to classify: among {parts['usable_images']:,} readable images with a label there "
-                f"are {len(labels)} classes of two images or more. The label is the folder of the image."
-            )
-            return
-        context.log.info(
-            f"{len(labels):,} classes, {_per_split(counts, TRAIN):,.0f} images to train on in each split"
-        )
-        classifier = train_classifier(
-            bow_encodings, sides, labels, options.rounds, config.training_options(), context.log.info
-        )
-    context.add_output_metadata(
-        {
-            **parts,
-            "train_images_per_split": _per_split(counts, TRAIN),
-            "test_images_per_split": _per_split(counts, TEST),
-            "copies_left_out_per_split": _per_split(counts, COPY),
-            "unused_images_per_split": _per_split(counts, SPARE),
-        }
+    @dg.asset(
+        name=chain.classifier,
+        io_manager_key="classifier",
+        group_name=chain.group,
+        kinds={"pyspark", "numpy"},
+        code_version="1",
+        retry_policy=RETRY_POLICY,
+        automation_condition=follow_upstream(chain),
+        metadata=definition_metadata(IMAGE_CLASSIFIER.schema),
+        ins={
+            "encodings": dg.AssetIn(chain.encodings),
+            "features": dg.AssetIn(chain.features, metadata={LINEAGE_OF: chain.encodings}),
+        },
+        output_required=False,
     )
-    yield dg.Output(replace(classifier, settings=config.model_dump()))
+    def image_classifier(
+        context: dg.AssetExecutionContext,
+        config: ImageClassifierConfig,
+        encodings: DataFrame,
+        features: DataFrame,
+    ) -> Iterator[dg.Output]:
+        """Linear models of the labels on the encodings, one for each split; the label is the folder.
+
+        It is skipped where there is nothing to classify: fewer than two labels.
+        """
+        options = config.split_options()
+        with failures():
+            parts = count_parts(features, options)
+            if unknown := unknown_labels(features, config.exclude_labels):
+                context.log.warning(f"exclude_labels names classes that no image has: {', '.join(unknown)}")
+            sides = split_images(usable_images(features, options), options)
+            counts = count_sides(sides)
+            labels = tuple(sorted({label for _, label, side in counts if side == TRAIN}))
+            if len(labels) < 2:
+                _require_no_setting_at_fault(len(labels), config, parts)
+                context.log.warning(
+                    f"Nothing to classify: among {parts['usable_images']:,} readable images with a label "
+                    f"there are {len(labels)} classes of two images or more. The label is the folder of the "
+                    "image."
+                )
+                return
+            context.log.info(
+                f"{len(labels):,} classes, {_per_split(counts, TRAIN):,.0f} images to train on in each split"
+            )
+            classifier = train_classifier(
+                encodings, sides, labels, options.rounds, config.training_options(), context.log.info
+            )
+        context.add_output_metadata(
+            {
+                **parts,
+                "train_images_per_split": _per_split(counts, TRAIN),
+                "test_images_per_split": _per_split(counts, TEST),
+                "copies_left_out_per_split": _per_split(counts, COPY),
+                "unused_images_per_split": _per_split(counts, SPARE),
+            }
+        )
+        yield dg.Output(replace(classifier, settings=config.model_dump()))
+
+    return image_classifier
 
 
 def _per_split(counts: Mapping[tuple[int, str, str], int], wanted: str) -> float:

@@ -7,10 +7,11 @@ from pydantic import Field
 from pyspark.sql import DataFrame
 
 from vision_assets.assets.columns import definition_metadata
-from vision_assets.automation import FOLLOW_UPSTREAM
+from vision_assets.automation import follow_upstream
+from vision_assets.chains import Chain
 from vision_assets.failures import RETRY_POLICY, failures
 from vision_assets.spark.dictionary import KMeansOptions, Progress, dictionary_table, train
-from vision_assets.spark.tables import KMEANS_DICTIONARY
+from vision_assets.spark.tables import TABLES
 from vision_assets.storage.checkpoints import Checkpoint
 from vision_assets.storage.io_managers import DataFolder
 from vision_assets.vision.drawing import training_charts
@@ -48,49 +49,58 @@ class KMeansDictionaryConfig(dg.Config):
         return KMeansOptions(**self.model_dump())
 
 
-@dg.asset(
-    io_manager_key="parquet",
-    group_name="bovw",
-    kinds={"pyspark", "numpy", "parquet"},
-    code_version="1",
-    retry_policy=RETRY_POLICY,
-    automation_condition=FOLLOW_UPSTREAM,
-    metadata=definition_metadata(KMEANS_DICTIONARY.schema),
-)
-def kmeans_dictionary(
-    context: dg.AssetExecutionContext,
-    config: KMeansDictionaryConfig,
-    data_folder: DataFolder,
-    sift_features: DataFrame,
-) -> DataFrame:
-    """Visual words: the centres of a k-means clustering of the descriptors, one row per word."""
-    with failures():
-        checkpoint = data_folder.checkpoint(context, config.model_dump())
-        training = train(
-            sift_features,
-            config.options(),
-            context.log.info,
-            start=_last_progress(context, checkpoint),
-            save=lambda progress: _save(context, checkpoint, progress),
-        )
-    iterations = [
-        dg.TableRecord({"iteration": index, "inertia": inertia, "seconds": round(seconds, 3)})
-        for index, (inertia, seconds) in enumerate(zip(training.inertia, training.seconds, strict=True))
-    ]
-    context.add_output_metadata(
-        {
-            "inertia": training.inertia[-1],
-            "inertia_per_descriptor": round(training.inertia[-1] / training.trained, 1),
-            "iterations": training.final.index,
-            "descriptors": training.total,
-            "seconds_per_iteration": round(sum(training.seconds) / len(training.seconds), 3),
-            "inertia_of_every_iteration": dg.MetadataValue.table(iterations),
-            **data_folder.drawn(
-                lambda: {"training": training_charts(training.inertia, training.final.statistics.counts)}
-            ),
-        }
+def make_kmeans_dictionary(chain: Chain) -> dg.AssetsDefinition:
+    """Make the asset of the words of an extractor's descriptors."""
+    table = TABLES[(chain.dictionary,)]
+
+    @dg.asset(
+        name=chain.dictionary,
+        io_manager_key="parquet",
+        group_name=chain.group,
+        kinds={"pyspark", "numpy", "parquet"},
+        code_version="1",
+        retry_policy=RETRY_POLICY,
+        automation_condition=follow_upstream(chain),
+        metadata=definition_metadata(table.schema),
+        ins={"features": dg.AssetIn(chain.features)},
     )
-    return dictionary_table(sift_features.sparkSession, training.final)
+    def kmeans_dictionary(
+        context: dg.AssetExecutionContext,
+        config: KMeansDictionaryConfig,
+        data_folder: DataFolder,
+        features: DataFrame,
+    ) -> DataFrame:
+        """Visual words: the centres of a k-means clustering of the descriptors, one row per word."""
+        with failures():
+            checkpoint = data_folder.checkpoint(context, config.model_dump())
+            training = train(
+                features,
+                config.options(),
+                context.log.info,
+                dtype=chain.extractor.dtype,
+                start=_last_progress(context, checkpoint),
+                save=lambda progress: _save(context, checkpoint, progress),
+            )
+        iterations = [
+            dg.TableRecord({"iteration": index, "inertia": inertia, "seconds": round(seconds, 3)})
+            for index, (inertia, seconds) in enumerate(zip(training.inertia, training.seconds, strict=True))
+        ]
+        context.add_output_metadata(
+            {
+                "inertia": training.inertia[-1],
+                "inertia_per_descriptor": float(f"{training.inertia[-1] / training.trained:.6g}"),
+                "iterations": training.final.index,
+                "descriptors": training.total,
+                "seconds_per_iteration": round(sum(training.seconds) / len(training.seconds), 3),
+                "inertia_of_every_iteration": dg.MetadataValue.table(iterations),
+                **data_folder.drawn(
+                    lambda: {"training": training_charts(training.inertia, training.final.statistics.counts)}
+                ),
+            }
+        )
+        return dictionary_table(features.sparkSession, training.final)
+
+    return kmeans_dictionary
 
 
 def _last_progress(context: dg.AssetExecutionContext, checkpoint: Checkpoint) -> Progress | None:

@@ -4,27 +4,30 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from vision_assets.vision.descriptors import Descriptors
 from vision_assets.vision.nearest import Centers
 
 
-def binary_values(cells: pa.BinaryArray) -> NDArray[np.uint8]:
-    """View the bytes of all cells of a column, one cell after the other, without copying.
+def binary_values(cells: pa.BinaryArray, dtype: np.dtype) -> Descriptors:
+    """View the values in all cells of a column, one cell after the other, without copying.
 
     Parameters
     ----------
     cells : pyarrow.BinaryArray
         Without nulls.
+    dtype : dtype
+        Of the values: uint8 or float32.
 
     Returns
     -------
-    ndarray of shape (total size,), dtype uint8
+    ndarray of shape (total number,), dtype uint8 or float32
     """
     _, offsets_buffer, values_buffer = cells.buffers()
     if values_buffer is None:
-        return np.empty(0, np.uint8)
+        return np.empty(0, dtype)
     width = np.int64 if pa.types.is_large_binary(cells.type) else np.int32
     offsets = np.frombuffer(offsets_buffer, width)[cells.offset : cells.offset + len(cells) + 1]
-    return np.frombuffer(values_buffer, np.uint8)[offsets[0] : offsets[-1]]
+    return np.frombuffer(values_buffer, np.uint8)[offsets[0] : offsets[-1]].view(dtype)
 
 
 def list_column(matrix: NDArray[np.floating]) -> pa.ListArray:
@@ -59,13 +62,15 @@ def list_values(lists: pa.ListArray) -> NDArray[np.float32]:
     return lists.flatten().to_numpy().reshape(len(lists), -1)
 
 
-def centers_of(dictionary: pa.Table) -> Centers:
+def centers_of(dictionary: pa.Table, dtype: np.dtype) -> Centers:
     """Return the centres of a dictionary.
 
     Parameters
     ----------
     dictionary : pyarrow.Table
         Columns ``wordId``, ``center``.
+    dtype : dtype
+        Of the descriptors: uint8 or float32.
 
     Returns
     -------
@@ -74,4 +79,4 @@ def centers_of(dictionary: pa.Table) -> Centers:
     """
     column = dictionary.sort_by("wordId").column("center")
     values = column.combine_chunks().flatten().to_numpy().astype(np.float64)
-    return Centers(values.reshape(len(column), -1))
+    return Centers(values.reshape(len(column), -1), dtype)

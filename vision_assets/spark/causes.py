@@ -50,7 +50,7 @@ _RULES = (
     _Rule(
         r"Python worker exited unexpectedly",
         "A Python worker of Spark has died, most likely killed for lack of memory (dmesg tells). Set "
-        "`max_side` of sift_features, or let fewer run side by side (local[2] as the Spark master).",
+        "`max_side` of the features, or let fewer run side by side (local[2] as the Spark master).",
     ),
     _Rule(
         r"ExecutorLostFailure.*Reason: (.*)",

@@ -15,8 +15,8 @@ from vision_assets.spark import dictionary, encodings, features, sequence_file, 
 from vision_assets.spark.session import SILENT_ARCHIVE, class_archive, spark_config, start_session
 from vision_assets.spark.sources import open_source
 from vision_assets.spark.stored_tables import StoredImages, read_parquet, stored_rows
+from vision_assets.vision.extractors.sift import SiftOptions
 from vision_assets.vision.samples import write_sample_images
-from vision_assets.vision.sift import SiftOptions
 
 
 def make() -> Path:

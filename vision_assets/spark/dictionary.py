@@ -21,6 +21,7 @@ from vision_assets.errors import UserError
 from vision_assets.spark.batches import binary_values, centers_of
 from vision_assets.spark.tables import KMEANS_DICTIONARY
 from vision_assets.vision.cells import descriptor_matrix
+from vision_assets.vision.descriptors import BYTES, Descriptors
 from vision_assets.vision.kmeans import (
     Iteration,
     WordStatistics,
@@ -32,7 +33,7 @@ from vision_assets.vision.kmeans import (
     lloyd,
     seeding_candidates,
 )
-from vision_assets.vision.nearest import Centers
+from vision_assets.vision.nearest import Centers, round_centers
 from vision_assets.vision.sampling import descriptor_hashes, lowest_distinct, sample_indices
 
 BLOCK_ROWS = 2**15
@@ -40,7 +41,7 @@ _BLOCKS_PER_TASK = 16
 _LEAST_ROWS = 2**12  # of a task
 _TASKS_PER_CORE = 4  # at least, of a large sample: files of features are not equally large
 _PIECE_ROWS = 2**9  # so small that the shares of the cores differ little
-_CANDIDATE_BYTES = 2**8  # at most about: a descriptor and what it is ranked by
+_CANDIDATE_BYTES = 2**10  # at most about: a descriptor and what it is ranked by
 _DRIVER_BYTES = 2**28  # partial sums beyond this are added up by the workers first
 
 
@@ -133,6 +134,7 @@ def train(
     options: KMeansOptions,
     log: Callable[[str], None] = lambda _: None,
     block_rows: int = BLOCK_ROWS,
+    dtype: np.dtype = BYTES,
     start: Progress | None = None,
     save: Callable[[Progress], None] = lambda _: None,
 ) -> Training:
@@ -150,6 +152,8 @@ def train(
         Takes a line after each pass.
     block_rows : int
         Descriptors that a worker handles at once.
+    dtype : dtype
+        Of the descriptors: uint8 or float32.
     start : Progress, optional
         Where an earlier training with the same features and options has ended before its end.
     save : callable
@@ -167,12 +171,12 @@ def train(
     total = features.agg(F.sum("keypointCount")).head()[0]  # type: ignore[index]
     if not total:
         raise UserError(
-            "No image has descriptors. See the errors in sift_features, or lower its contrast_threshold."
+            "No image has descriptors. See the errors in the table of features, or have it drop fewer."
         )
     wanted = total if options.descriptors_per_word is None else options.k * options.descriptors_per_word
     rate = min(1.0, wanted / total)
     sample = SampledDescriptors(
-        features, rate, options.seed, block_rows, rows=math.ceil(rate * total), words=options.k
+        features, rate, options.seed, block_rows, dtype, rows=math.ceil(rate * total), words=options.k
     )
     try:
         return _train_on(sample, options, total, log, start, save)
@@ -205,7 +209,8 @@ def _train_on(
         left = max(0, options.max_iter - state.index) * seconds[-1]
         log(
             (f"iteration {state.index} of {options.max_iter}" if state.index else "initial centres")
-            + f": inertia {inertia[-1]:.6g}, {inertia[-1] / trained:,.0f} per descriptor, {seconds[-1]:.1f} s"
+            + f": inertia {inertia[-1]:.6g}, {_short(inertia[-1] / trained)} per descriptor"
+            + f", {seconds[-1]:.1f} s"
             + (f", at most {left:.0f} s left" if left else "")
         )
         save(Progress(state, inertia, seconds))
@@ -215,18 +220,24 @@ def _train_on(
     return Training(final, total, trained, inertia, seconds)
 
 
+def _short(value: float) -> str:
+    """Write an inertia of bytes, thousands, or one of fractions, which is below 1."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
+
+
 def _initial_centers(
     sample: "SampledDescriptors", options: KMeansOptions, trained: int, total: int
-) -> NDArray[np.uint8]:
+) -> Centers:
     wanted = seeding_candidates(options.k, options.init_mode)
-    candidates = sample.distinct(wanted) if trained else np.empty((0, 0), np.uint8)
+    candidates: Descriptors = sample.distinct(wanted) if trained else np.empty((0, 0), np.uint8)
     if len(candidates) < options.k:
         raise UserError(
             f"k = {options.k:,} words need as many distinct descriptors, but there are only "
             f"{len(candidates):,} among the {trained:,} trained on ({total:,} in all). "
             "Lower k, add images, or set descriptors_per_word to null."
         )
-    return initial_centers(candidates, options.k, options.init_mode, options.seed)
+    chosen = initial_centers(candidates, options.k, options.init_mode, options.seed)
+    return Centers(round_centers(chosen, chosen.dtype), chosen.dtype)
 
 
 def dictionary_table(spark: SparkSession, final: Iteration) -> DataFrame:
@@ -253,20 +264,22 @@ def dictionary_table(spark: SparkSession, final: Iteration) -> DataFrame:
     return spark.createDataFrame(words, KMEANS_DICTIONARY.schema).coalesce(1)
 
 
-def load_centers(dictionary: DataFrame) -> Centers:
+def load_centers(dictionary: DataFrame, dtype: np.dtype = BYTES) -> Centers:
     """Bring the centres of a dictionary to the driver.
 
     Parameters
     ----------
     dictionary : DataFrame
         Columns ``wordId``, ``center``.
+    dtype : dtype
+        Of the descriptors: uint8 or float32.
 
     Returns
     -------
     Centers
         In the order of the words.
     """
-    return centers_of(dictionary.select("wordId", "center").toArrow())
+    return centers_of(dictionary.select("wordId", "center").toArrow(), dtype)
 
 
 class SampledDescriptors:
@@ -281,6 +294,8 @@ class SampledDescriptors:
     seed : int
     block_rows : int
         Descriptors that a worker handles at once.
+    dtype : dtype
+        Of the descriptors: uint8 or float32.
     rows : int
         About how many descriptors the sample has.
     words : int
@@ -288,7 +303,15 @@ class SampledDescriptors:
     """
 
     def __init__(
-        self, features: DataFrame, rate: float, seed: int, block_rows: int, *, rows: int, words: int
+        self,
+        features: DataFrame,
+        rate: float,
+        seed: int,
+        block_rows: int,
+        dtype: np.dtype = BYTES,
+        *,
+        rows: int,
+        words: int,
     ) -> None:
         self._seed = seed
         self._context = features.sparkSession.sparkContext
@@ -300,12 +323,12 @@ class SampledDescriptors:
         if is_large:
             images = images.coalesce(min(most, _equal_shares(rows // (_BLOCKS_PER_TASK * BLOCK_ROWS), cores)))
         # Rows would cross to Python in pickled form, which is many times slower than Arrow's.
-        pieces = images.mapInArrow(partial(_sample_partition, rate, seed), "length int, block binary")
+        pieces = images.mapInArrow(partial(_sample_partition, rate, seed, dtype), "length int, block binary")
         if not is_large:
             # Each core gets an equal share of a small sample, whatever the files of the features are like.
             pieces = pieces.repartition(min(cores, most))
-        blocks = pieces.rdd.mapPartitions(partial(_join_pieces, block_rows))
-        self._blocks: RDD[NDArray[np.uint8]] = blocks.persist(StorageLevel.MEMORY_AND_DISK)
+        blocks = pieces.rdd.mapPartitions(partial(_join_pieces, block_rows, dtype))
+        self._blocks: RDD[Descriptors] = blocks.persist(StorageLevel.MEMORY_AND_DISK)
 
     def count(self) -> int:
         """Return the number of descriptors."""
@@ -322,7 +345,7 @@ class SampledDescriptors:
         finally:
             shared.destroy()
 
-    def farthest(self, centers: Centers, count: int) -> NDArray[np.uint8]:
+    def farthest(self, centers: Centers, count: int) -> Descriptors:
         """Return the distinct descriptors farthest from their nearest centre."""
         shared = self._context.broadcast(centers)
         try:
@@ -330,11 +353,11 @@ class SampledDescriptors:
         finally:
             shared.destroy()
 
-    def distinct(self, count: int) -> NDArray[np.uint8]:
-        """Return distinct descriptors in random order: shape (min(count, distinct), d), dtype uint8."""
+    def distinct(self, count: int) -> Descriptors:
+        """Return distinct descriptors in random order: shape (min(count, distinct), d)."""
         return self._lowest(partial(_distinct_of_block, count, self._seed), count)
 
-    def _lowest(self, choose: Callable[[NDArray[np.uint8]], tuple[NDArray, NDArray]], count: int) -> NDArray:
+    def _lowest(self, choose: Callable[[Descriptors], tuple[NDArray, NDArray]], count: int) -> NDArray:
         chosen = self._blocks.map(choose)
         depth = reduce_depth(chosen.getNumPartitions(), count * _CANDIDATE_BYTES)
         return chosen.treeReduce(partial(_merge_lowest, self._seed, count), depth)[0]
@@ -368,19 +391,21 @@ def reduce_depth(parts: int, size: int) -> int:
     return max(1, math.ceil(math.log(parts, at_once))) if parts else 1
 
 
-def _sample_partition(rate: float, seed: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _sample_partition(
+    rate: float, seed: int, dtype: np.dtype, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     """Descriptors of the sample in pieces of at most `_PIECE_ROWS`."""
     for batch in batches:
-        sample = _sample(rate, seed, batch)
+        sample = _sample(rate, seed, dtype, batch)
         pieces = [sample[start : start + _PIECE_ROWS] for start in range(0, len(sample), _PIECE_ROWS)]
         if pieces:
             lengths = pa.array([sample.shape[1]] * len(pieces), pa.int32())
             yield pa.record_batch({"length": lengths, "block": [piece.tobytes() for piece in pieces]})
 
 
-def _sample(rate: float, seed: int, images: pa.RecordBatch) -> NDArray[np.uint8]:
+def _sample(rate: float, seed: int, dtype: np.dtype, images: pa.RecordBatch) -> Descriptors:
     counts = images["keypointCount"].to_numpy()
-    descriptors = binary_values(images["descriptors"]).reshape(counts.sum(), -1)
+    descriptors = binary_values(images["descriptors"], dtype).reshape(counts.sum(), -1)
     if rate >= 1:
         return descriptors
     starts = np.cumsum(counts) - counts
@@ -391,12 +416,12 @@ def _sample(rate: float, seed: int, images: pa.RecordBatch) -> NDArray[np.uint8]
     return descriptors[np.concatenate(chosen)]
 
 
-def _join_pieces(block_rows: int, pieces: Iterator[Row]) -> Iterator[NDArray[np.uint8]]:
+def _join_pieces(block_rows: int, dtype: np.dtype, pieces: Iterator[Row]) -> Iterator[Descriptors]:
     """Join pieces to blocks of `block_rows`, the last one smaller."""
-    waiting: list[NDArray[np.uint8]] = []
+    waiting: list[Descriptors] = []
     rows = 0
     for piece in pieces:
-        waiting.append(descriptor_matrix(piece.block, piece.length))
+        waiting.append(descriptor_matrix(piece.block, piece.length, dtype))
         rows += len(waiting[-1])
         if rows >= block_rows:
             whole = np.concatenate(waiting)
@@ -409,7 +434,7 @@ def _join_pieces(block_rows: int, pieces: Iterator[Row]) -> Iterator[NDArray[np.
 
 
 def _statistics_of_partition(
-    centers: "Broadcast[Centers]", blocks: Iterable[NDArray[np.uint8]]
+    centers: "Broadcast[Centers]", blocks: Iterable[Descriptors]
 ) -> Iterator[WordStatistics]:
     total: WordStatistics | None = None
     for block in blocks:
@@ -420,14 +445,12 @@ def _statistics_of_partition(
 
 
 def _farthest_of_block(
-    centers: "Broadcast[Centers]", count: int, seed: int, block: NDArray[np.uint8]
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    centers: "Broadcast[Centers]", count: int, seed: int, block: Descriptors
+) -> tuple[Descriptors, NDArray[np.float64]]:
     return farthest_descriptors(block, centers.value, count, seed)
 
 
-def _distinct_of_block(
-    count: int, seed: int, block: NDArray[np.uint8]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
+def _distinct_of_block(count: int, seed: int, block: Descriptors) -> tuple[Descriptors, NDArray[np.uint64]]:
     return lowest_distinct(block, descriptor_hashes(block, seed), seed, count)
 
 

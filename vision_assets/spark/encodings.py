@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 from pyspark import Broadcast
 from pyspark.sql import DataFrame
@@ -11,6 +12,7 @@ from vision_assets.errors import UserError
 from vision_assets.spark.batches import binary_values, list_column
 from vision_assets.spark.dictionary import load_centers
 from vision_assets.spark.tables import BOW_ENCODINGS
+from vision_assets.vision.descriptors import BYTES
 from vision_assets.vision.encoding import Normalization, Pooling, encode
 from vision_assets.vision.nearest import Centers
 
@@ -18,7 +20,11 @@ _POOLED_VALUES = 2**22  # float64 values of a batch of images: 32 MB
 
 
 def encode_features(
-    features: DataFrame, dictionary: DataFrame, pooling: Pooling, normalization: Normalization
+    features: DataFrame,
+    dictionary: DataFrame,
+    pooling: Pooling,
+    normalization: Normalization,
+    dtype: np.dtype = BYTES,
 ) -> DataFrame:
     """Encode each image's descriptors with the words of a dictionary.
 
@@ -30,6 +36,8 @@ def encode_features(
         Of the schema of `vision_assets.spark.tables.KMEANS_DICTIONARY`.
     pooling : {"sum", "max", "count"}
     normalization : {"none", "l1", "l2", "hellinger"}
+    dtype : dtype
+        Of the descriptors: uint8 or float32.
 
     Returns
     -------
@@ -41,7 +49,7 @@ def encode_features(
     UserError
         If the descriptors are not as long as the centres.
     """
-    centers = load_centers(dictionary)
+    centers = load_centers(dictionary, dtype)
     _require_fit(features, dictionary, centers)
     shared = features.sparkSession.sparkContext.broadcast(centers)
     columns = features.select("fileName", "label", "digest", "keypointCount", "descriptors")
@@ -54,7 +62,7 @@ def encode_features(
 def _require_fit(features: DataFrame, dictionary: DataFrame, centers: Centers) -> None:
     first = (
         features.where("keypointCount > 0")
-        .selectExpr("octet_length(descriptors) div keypointCount as length")
+        .selectExpr(f"octet_length(descriptors) div keypointCount div {centers.dtype.itemsize} as length")
         .head()
     )
     length = centers.matrix.shape[1]
@@ -62,7 +70,7 @@ def _require_fit(features: DataFrame, dictionary: DataFrame, centers: Centers) -
         raise UserError(
             f"The dictionary {_location(dictionary)} has centres of length {length}, but the features "
             f"{_location(features)} have descriptors of length {first.length}. "
-            "Materialize kmeans_dictionary from these features first."
+            "Materialize the dictionary from these features first."
         )
 
 
@@ -86,7 +94,9 @@ def _encode_batch(
     centers: Centers, pooling: Pooling, normalization: Normalization, images: pa.RecordBatch
 ) -> pa.RecordBatch:
     counts = images.column("keypointCount").to_numpy()
-    descriptors = binary_values(images.column("descriptors")).reshape(-1, centers.matrix.shape[1])
+    descriptors = binary_values(images.column("descriptors"), centers.dtype).reshape(
+        -1, centers.matrix.shape[1]
+    )
     bow = encode(descriptors, counts, centers, pooling, normalization)
     return pa.RecordBatch.from_arrays(
         [

@@ -1,4 +1,4 @@
-"""Features of images: a table of images in, the table `sift_features` out."""
+"""Features of images: a table of images in, a table of features out."""
 
 import hashlib
 import os
@@ -13,9 +13,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from vision_assets.spark.isolation import Crash, guarded
-from vision_assets.spark.tables import SIFT_FEATURES
+from vision_assets.spark.tables import features_table
 from vision_assets.vision.decoding import ImageError
-from vision_assets.vision.sift import SiftExtractor, SiftOptions, use_one_thread
+from vision_assets.vision.extraction import ExtractorOptions, ImageExtractor, use_one_thread
 
 _File = tuple[pa.StringScalar, pa.BinaryScalar]  # name and content
 
@@ -23,7 +23,7 @@ _BATCH_BYTES = 2**22  # of features that are handed over at once; the features o
 
 
 class FeatureRow(NamedTuple):
-    """A row of the features: the columns of `vision_assets.spark.tables.SIFT_FEATURES` in their order."""
+    """A row of the features: the columns of `vision_assets.spark.tables.features_table` in their order."""
 
     file_name: str
     label: str | None
@@ -36,30 +36,31 @@ class FeatureRow(NamedTuple):
     error: str | None
 
 
-def extract(images: DataFrame, options: SiftOptions) -> DataFrame:
-    """Extract SIFT features, one row per image.
+def extract(images: DataFrame, options: ExtractorOptions) -> DataFrame:
+    """Extract features, one row per image.
 
     Parameters
     ----------
     images : DataFrame
         Of the schema of `vision_assets.spark.tables.IMAGES`.
-    options : SiftOptions
+    options : ExtractorOptions
+        Which extractor, and how to extract.
 
     Returns
     -------
     DataFrame
-        Of the schema of `vision_assets.spark.tables.SIFT_FEATURES`, not yet computed. An image that cannot
+        Of the schema of `vision_assets.spark.tables.features_table`, not yet computed. An image that cannot
         be read, or on which the worker crashes again and again, has a row with an error.
     """
-    columns = to_arrow_schema(SIFT_FEATURES.schema)
-    return images.mapInArrow(partial(_extract_partition, options, columns), SIFT_FEATURES.schema)
+    schema = features_table(type(options)).schema
+    return images.mapInArrow(partial(_extract_partition, options, to_arrow_schema(schema)), schema)
 
 
 def _extract_partition(
-    options: SiftOptions, columns: pa.Schema, images: Iterator[pa.RecordBatch]
+    options: ExtractorOptions, columns: pa.Schema, images: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     use_one_thread()
-    extractor = SiftExtractor(options)
+    extractor = ImageExtractor(options)
     rows: list[FeatureRow] = []
     size = 0
     with _silent_stderr():
@@ -76,14 +77,14 @@ def _extract_partition(
             yield _batch(rows, columns)
 
 
-def _row_of_file(extractor: SiftExtractor, file: _File) -> FeatureRow:
+def _row_of_file(extractor: ImageExtractor, file: _File) -> FeatureRow:
     file_name, data = file
     return feature_row(extractor, file_name.as_py(), data.as_py())
 
 
 def _crashed_row(file: _File, crash: Crash) -> FeatureRow:
     file_name, data = file
-    error = str(crash) if crash.timed_out else f"OpenCV crashed on it ({crash})"
+    error = str(crash) if crash.timed_out else f"the extractor crashed on it ({crash})"
     return _failed_row(file_name.as_py(), data.as_py(), error)
 
 
@@ -118,12 +119,12 @@ def _silent_stderr() -> Iterator[None]:
         os.close(nowhere)
 
 
-def feature_row(extractor: SiftExtractor, file_name: str, data: bytes) -> FeatureRow:
+def feature_row(extractor: ImageExtractor, file_name: str, data: bytes) -> FeatureRow:
     """Make the row of one image.
 
     Parameters
     ----------
-    extractor : SiftExtractor
+    extractor : ImageExtractor
     file_name : str
     data : bytes
         The content of the file.
@@ -144,7 +145,7 @@ def feature_row(extractor: SiftExtractor, file_name: str, data: bytes) -> Featur
         found.height,
         len(found.keypoints),
         found.keypoints.astype("<f4", copy=False).tobytes(),
-        found.descriptors.tobytes(),
+        found.descriptors.astype(extractor.options.dtype.newbyteorder("<"), copy=False).tobytes(),
         None,
     )
 

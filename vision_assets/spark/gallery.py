@@ -15,7 +15,7 @@ from vision_assets.spark.isolation import Crash, guarded
 from vision_assets.spark.sequence_file import escape_glob, part_files, read_table, size_of
 from vision_assets.spark.stored_tables import StoredImages
 from vision_assets.vision.decoding import ImageError
-from vision_assets.vision.sift import use_one_thread
+from vision_assets.vision.extraction import use_one_thread
 
 _FILES = 16
 _PIECES = 16

@@ -31,8 +31,10 @@ from vision_assets.vision.drawing import (
     surest_sheet,
     word_sheet,
 )
+from vision_assets.vision.extraction import ExtractorOptions, scale_keypoints
 from vision_assets.vision.nearest import Centers, nearest_centers, squared_distances
-from vision_assets.vision.sift import scale_keypoints
+
+Extractor = type[ExtractorOptions]
 
 _SHEET = 30
 _SIDE = 320  # of a preview in pixels
@@ -70,7 +72,7 @@ def pictures_of_features(gallery: Gallery, features: DataFrame) -> dict[str, Pic
     ----------
     gallery : Gallery
     features : DataFrame
-        Of the schema of `vision_assets.spark.tables.SIFT_FEATURES`.
+        Of the schema of `vision_assets.spark.tables.features_table`.
 
     Returns
     -------
@@ -117,7 +119,7 @@ class _Patch(NamedTuple):
 
 
 def pictures_of_dictionary(
-    gallery: Gallery, features: DataFrame, dictionary: DataFrame
+    gallery: Gallery, features: DataFrame, dictionary: DataFrame, extractor: Extractor
 ) -> dict[str, Picture]:
     """Draw the largest and the most specific words by what lies nearest to their centres.
 
@@ -126,6 +128,8 @@ def pictures_of_dictionary(
     gallery : Gallery
     features, dictionary : DataFrame
         Of the schemas in `vision_assets.spark.tables`.
+    extractor : type of ExtractorOptions
+        Of the features.
 
     Returns
     -------
@@ -140,7 +144,9 @@ def pictures_of_dictionary(
     common = np.setdiff1d(np.flatnonzero(sizes >= np.median(sizes) / 2), largest)
     specific = common[np.argsort(spreads[common], kind="stable")][:_WORDS]
     chosen = np.unique(np.concatenate([largest, specific]))
-    patches = _patches_of_words(gallery, features, load_centers(dictionary), chosen)
+    patches = _patches_of_words(
+        gallery, features, load_centers(dictionary, extractor.dtype), chosen, extractor.patch
+    )
     by_word = dict(zip(chosen.tolist(), patches, strict=True))
 
     def rows(words: NDArray[np.int64], note: str, values: NDArray) -> list[WordPatches]:
@@ -148,13 +154,13 @@ def pictures_of_dictionary(
 
     groups = [
         ("The largest words", rows(largest, "{:,} descriptors", sizes)),
-        ("The most specific of the others", rows(specific, "RMS distance {:.0f}", spreads)),
+        ("The most specific of the others", rows(specific, "RMS distance {:.3g}", spreads)),
     ]
     return {"visual_words": word_sheet([(title, words) for title, words in groups if words])}
 
 
 def _patches_of_words(
-    gallery: Gallery, features: DataFrame, centers: Centers, chosen: NDArray[np.int64]
+    gallery: Gallery, features: DataFrame, centers: Centers, chosen: NDArray[np.int64], patch: float
 ) -> list[list[NDArray[np.uint8]]]:
     """Find the patches of each chosen word that are nearest to its centre, of an image one at most."""
     names = spread(gallery.names, _WORD_IMAGES)
@@ -168,8 +174,8 @@ def _patches_of_words(
     for row in nearest.collect():
         found[row.word].append(_Patch(row.distance, row.fileName, bytes(row.keypoint)))
     best = [sorted(patches)[:_PATCHES] for patches in found.values()]
-    cut = _cut_patches(gallery, [patch for patches in best for patch in patches])
-    return [[cut[patch] for patch in patches if patch in cut] for patches in best]
+    cut = _cut_patches(gallery, [place for places in best for place in places], patch)
+    return [[cut[place] for place in places if place in cut] for places in best]
 
 
 def _nearest_of_images(
@@ -179,7 +185,7 @@ def _nearest_of_images(
     centers = shared.value
     for batch in batches:
         for row in batch.to_pylist():
-            descriptors = descriptor_matrix(row["descriptors"], centers.matrix.shape[1])
+            descriptors = descriptor_matrix(row["descriptors"], centers.matrix.shape[1], centers.dtype)
             words = nearest_centers(descriptors, centers)
             members = np.flatnonzero(np.isin(words, chosen))
             distances = np.sqrt(squared_distances(descriptors[members], centers, words[members]))
@@ -197,11 +203,11 @@ def _nearest_of_images(
             )
 
 
-def _cut_patches(gallery: Gallery, wanted: Sequence[_Patch]) -> dict[_Patch, NDArray[np.uint8]]:
+def _cut_patches(gallery: Gallery, wanted: Sequence[_Patch], width: float) -> dict[_Patch, NDArray[np.uint8]]:
     by_image: dict[str, list[_Patch]] = {}
     for patch in wanted:
         by_image.setdefault(patch.file_name, []).append(patch)
-    cut = gallery.compute(by_image, partial(_patches_of_image, by_image))
+    cut = gallery.compute(by_image, partial(_patches_of_image, by_image, width))
     return {
         patch: pixels
         for name, found in cut.items()
@@ -210,14 +216,18 @@ def _cut_patches(gallery: Gallery, wanted: Sequence[_Patch]) -> dict[_Patch, NDA
 
 
 def _patches_of_image(
-    wanted: Mapping[str, Sequence[_Patch]], name: str, data: bytes
+    wanted: Mapping[str, Sequence[_Patch]], width: float, name: str, data: bytes
 ) -> list[NDArray[np.uint8]]:
     gray = decode_gray(data, max_pixels=_LARGEST)
-    return [cut_patch(gray, keypoint_matrix(patch.keypoint)[0]) for patch in wanted[name]]
+    return [cut_patch(gray, keypoint_matrix(patch.keypoint)[0], width) for patch in wanted[name]]
 
 
 def pictures_of_encodings(
-    gallery: Gallery, features: DataFrame, dictionary: DataFrame, encodings: DataFrame
+    gallery: Gallery,
+    features: DataFrame,
+    dictionary: DataFrame,
+    encodings: DataFrame,
+    extractor: Extractor,
 ) -> dict[str, Picture]:
     """Draw the strongest words of some images, and how many words the images use.
 
@@ -226,6 +236,8 @@ def pictures_of_encodings(
     gallery : Gallery
     features, dictionary, encodings : DataFrame
         Of the schemas in `vision_assets.spark.tables`.
+    extractor : type of ExtractorOptions
+        Of the features.
 
     Returns
     -------
@@ -237,11 +249,11 @@ def pictures_of_encodings(
     columns = ("fileName", "keypoints", "descriptors", "bow")
     found = described.join(encodings.select("fileName", "bow"), "fileName").select(*columns)
     rows = spread(found.orderBy("fileName").collect(), _ENCODED_IMAGES)
-    centers = load_centers(dictionary)
+    centers = load_centers(dictionary, extractor.dtype)
     strongest = {row.fileName: _strongest(row, centers) for row in rows}
     previews = load_previews(gallery, list(strongest))
     patches = [patch for words in strongest.values() for word in words for patch in word.patches]
-    cut = _cut_patches(gallery, patches)
+    cut = _cut_patches(gallery, patches, extractor.patch)
     used = some_rows(encodings).select("bow").mapInArrow(_count_words, "words int").toArrow()
     return {
         "strongest_words": strongest_words_sheet(
@@ -272,7 +284,7 @@ def _strongest(row: Row, centers: Centers) -> list[_StrongWord]:
     """Return the words of the highest values, the highest first."""
     bow = np.array(row.bow)
     keypoints = keypoint_matrix(bytes(row.keypoints))
-    descriptors = descriptor_matrix(bytes(row.descriptors), centers.matrix.shape[1])
+    descriptors = descriptor_matrix(bytes(row.descriptors), centers.matrix.shape[1], centers.dtype)
     words = nearest_centers(descriptors, centers)
     distances = squared_distances(descriptors, centers, words)
     strongest = [word for word in np.argsort(-bow, kind="stable")[:_WORDS].tolist() if bow[word] > 0]

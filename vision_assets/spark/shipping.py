@@ -7,7 +7,7 @@ from pyspark import SparkContext
 
 ARCHIVE = "vision_assets.zip"
 _PACKAGE = Path(__file__).parents[1]
-_SHIPPED = ("__init__.py", "errors.py", "settings.py", "spark", "vision")
+_SHIPPED = ("__init__.py", "chains.py", "errors.py", "settings.py", "spark", "vision")
 
 
 def ship(context: SparkContext) -> None:

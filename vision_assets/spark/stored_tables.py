@@ -106,8 +106,13 @@ def read_classifier(spark: SparkSession, uri: str) -> Classifier:
         return classifier_from_npz(row.content)
     except (ValueError, AnalysisException) as error:
         raise UserError(
-            f"{file} is damaged or gone ({str(error).splitlines()[0]}). Materialize image_classifier again."
+            f"{file} is damaged or gone ({str(error).splitlines()[0]}). Materialize {_asset_of(uri)} again."
         ) from error
+
+
+def _asset_of(uri: str) -> str:
+    """Return the asset that a snapshot's folder is of."""
+    return uri.rstrip("/").split("/")[-2]
 
 
 def classifier_rows(spark: SparkSession, classifier: Classifier) -> DataFrame:

@@ -1,7 +1,7 @@
 """The tables: their columns, what counts in them, and what must hold of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from pyspark.sql import Column, DataFrame, Observation
@@ -17,6 +17,12 @@ from pyspark.sql.types import (
     StructField,
     StructType,
 )
+
+from vision_assets.chains import CHAINS, Chain
+from vision_assets.chains import IMAGES as IMAGES_ASSET
+from vision_assets.vision.descriptors import FRACTIONS
+from vision_assets.vision.extraction import ExtractorOptions
+from vision_assets.vision.extractors.sift import SiftOptions
 
 UNIQUE_KEYS = "unique_keys"
 SAME_KEYS = "same_keys_as_upstream"
@@ -286,37 +292,47 @@ IMAGE_SEQFILE = Table(
 )
 """Its index, which lies beside the images: they are not read to know which they are."""
 
-SIFT_FEATURES = Table(
-    schema=StructType(
-        [
-            _FILE_NAME,
-            _LABEL,
-            _DIGEST,
-            _column("width", IntegerType(), "pixels", nullable=True),
-            _column("height", IntegerType(), "pixels", nullable=True),
-            _column("keypointCount", IntegerType(), "number of keypoints and descriptors"),
-            _column("keypoints", BinaryType(), "float32, keypointCount x 5: x, y, size, angle, response"),
-            _column("descriptors", BinaryType(), "uint8, keypointCount x 128, row-major"),
-            _column("error", StringType(), "why the image could not be read; null when fine", nullable=True),
-        ]
-    ),
-    key="fileName",
-    rows_are="images",
-    counts={
-        "images": "count(*)",
-        "descriptors": "sum(keypointCount)",
-        "failures": "count(error)",
-        "images_without_keypoints": "count_if(error is null and keypointCount = 0)",
-    },
-    invariants={
-        "sizes_match": "bool_and(keypointCount >= 0 and octet_length(keypoints) = keypointCount * 20"
-        " and octet_length(descriptors) = keypointCount * 128 and octet_length(digest) = 32)",
-        "errors_have_no_descriptors": "bool_and(error is null or keypointCount = 0)",
-    },
-    same_keys_as=("image_seqfile",),
-    of_images=True,
-    content="struct(fileName, keypointCount, error)",
-)
+
+def features_table(extractor: type[ExtractorOptions]) -> Table:
+    """Describe the table of an extractor's features."""
+    dtype, length = extractor.dtype, extractor.length
+    return Table(
+        schema=StructType(
+            [
+                _FILE_NAME,
+                _LABEL,
+                _DIGEST,
+                _column("width", IntegerType(), "pixels", nullable=True),
+                _column("height", IntegerType(), "pixels", nullable=True),
+                _column("keypointCount", IntegerType(), "number of keypoints and descriptors"),
+                _column("keypoints", BinaryType(), "float32, keypointCount x 5: x, y, size, angle, response"),
+                _column("descriptors", BinaryType(), f"{dtype}, keypointCount x {length}, row-major"),
+                _column(
+                    "error", StringType(), "why the image could not be read; null when fine", nullable=True
+                ),
+            ]
+        ),
+        key="fileName",
+        rows_are="images",
+        counts={
+            "images": "count(*)",
+            "descriptors": "sum(keypointCount)",
+            "failures": "count(error)",
+            "images_without_keypoints": "count_if(error is null and keypointCount = 0)",
+        },
+        invariants={
+            "sizes_match": "bool_and(keypointCount >= 0 and octet_length(keypoints) = keypointCount * 20"
+            f" and octet_length(descriptors) = keypointCount * {length * dtype.itemsize}"
+            " and octet_length(digest) = 32)",
+            "errors_have_no_descriptors": "bool_and(error is null or keypointCount = 0)",
+        },
+        same_keys_as=(IMAGES_ASSET,),
+        of_images=True,
+        content="struct(fileName, keypointCount, error)",
+    )
+
+
+SIFT_FEATURES = features_table(SiftOptions)
 
 KMEANS_DICTIONARY = Table(
     schema=StructType(
@@ -348,6 +364,17 @@ KMEANS_DICTIONARY = Table(
     rows_setting="k",
     content="struct(wordId, center, descriptorCount, inertia)",
 )
+"""Of words of bytes."""
+
+_OF_FRACTIONS = replace(
+    KMEANS_DICTIONARY,
+    invariants={
+        "numbered_words": KMEANS_DICTIONARY.invariants["numbered_words"],
+        "no_empty_word": KMEANS_DICTIONARY.invariants["no_empty_word"],
+        "values_in_range": "bool_and(array_min(center) >= -1 and array_max(center) <= 1"
+        " and inertia >= 0 and inertia < double('infinity'))",
+    },
+)
 
 BOW_ENCODINGS = Table(
     schema=StructType(
@@ -375,9 +402,9 @@ BOW_ENCODINGS = Table(
         "one_length": "min(size(bow)) = max(size(bow))",
         "finite_and_non_negative": "bool_and(array_min(bow) >= 0 and array_max(bow) < float('infinity'))",
     },
-    same_keys_as=("sift_features",),
     of_images=True,
 )
+"""Without the features that they are of."""
 
 IMAGE_CLASSIFIER = Table(
     schema=StructType(
@@ -437,12 +464,18 @@ CLASSIFICATION_REPORT = Table(
     },
 )
 
-TABLES: Mapping[tuple[str, ...], Table] = {
-    ("image_seqfile",): IMAGE_SEQFILE,
-    ("sift_features",): SIFT_FEATURES,
-    ("kmeans_dictionary",): KMEANS_DICTIONARY,
-    ("bow_encodings",): BOW_ENCODINGS,
-    ("image_classifier",): IMAGE_CLASSIFIER,
-    ("classification_report",): CLASSIFICATION_REPORT,
+
+def _tables_of(chain: Chain) -> dict[tuple[str, ...], Table]:
+    return {
+        (chain.features,): features_table(chain.extractor),
+        (chain.dictionary,): _OF_FRACTIONS if chain.extractor.dtype == FRACTIONS else KMEANS_DICTIONARY,
+        (chain.encodings,): replace(BOW_ENCODINGS, same_keys_as=(chain.features,)),
+        (chain.classifier,): IMAGE_CLASSIFIER,
+        (chain.report,): CLASSIFICATION_REPORT,
+    }
+
+
+TABLES: Mapping[tuple[str, ...], Table] = {(IMAGES_ASSET,): IMAGE_SEQFILE} | {
+    asset: table for chain in CHAINS.values() for asset, table in _tables_of(chain).items()
 }
 """Asset key to table."""

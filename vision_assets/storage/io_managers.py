@@ -12,6 +12,7 @@ from dagster_pyspark import LazyPySparkResource
 from pydantic import PrivateAttr
 from pyspark.sql import DataFrame
 
+from vision_assets.chains import CHAIN_OF
 from vision_assets.errors import UnusableError, UserError, redact
 from vision_assets.failures import failures
 from vision_assets.spark import progress, tables
@@ -315,7 +316,7 @@ class ClassifierIOManager(SnapshotIOManager):
         progress: Progress,
     ) -> Written:
         """Write a classifier, with the name of the dictionary that its encodings were made with."""
-        dictionary = self.data_folder.store.lineage(staged)["kmeans_dictionary"].name
+        dictionary = self.data_folder.store.lineage(staged)[CHAIN_OF[staged.asset[0]].dictionary].name
         data = classifier_to_npz(replace(value, dictionary=dictionary))
         open_files(staged.uri, lambda: self.pyspark.spark_session).create(CLASSIFIER_FILE, data)
         return Written({})

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from pyspark.sql import DataFrame, SparkSession
 
+from vision_assets.chains import CHAINS, IMAGES, Chain
 from vision_assets.spark import pictures
 from vision_assets.spark.gallery import Gallery
 from vision_assets.spark.stored_tables import StoredImages, read_parquet
@@ -21,21 +22,34 @@ class _Tables:
 
     @property
     def gallery(self) -> Gallery:
-        return Gallery(StoredImages(self._spark, hadoop_uri(self._snapshots["image_seqfile"].uri)))
+        return Gallery(StoredImages(self._spark, hadoop_uri(self._snapshots[IMAGES].uri)))
 
     def __getitem__(self, asset: str) -> DataFrame:
         return read_parquet(self._spark, hadoop_uri(self._snapshots[asset].uri))
 
 
-_DRAW: Mapping[str, Callable[[_Tables], dict[str, Picture]]] = {
-    "image_seqfile": lambda tables: pictures.pictures_of_images(tables.gallery),
-    "sift_features": lambda tables: pictures.pictures_of_features(tables.gallery, tables["sift_features"]),
-    "kmeans_dictionary": lambda tables: pictures.pictures_of_dictionary(
-        tables.gallery, tables["sift_features"], tables["kmeans_dictionary"]
-    ),
-    "bow_encodings": lambda tables: pictures.pictures_of_encodings(
-        tables.gallery, tables["sift_features"], tables["kmeans_dictionary"], tables["bow_encodings"]
-    ),
+_Draw = Callable[[_Tables], dict[str, Picture]]
+
+
+def _drawing_of(chain: Chain) -> dict[str, _Draw]:
+    extractor = chain.extractor
+    return {
+        chain.features: lambda tables: pictures.pictures_of_features(tables.gallery, tables[chain.features]),
+        chain.dictionary: lambda tables: pictures.pictures_of_dictionary(
+            tables.gallery, tables[chain.features], tables[chain.dictionary], extractor
+        ),
+        chain.encodings: lambda tables: pictures.pictures_of_encodings(
+            tables.gallery,
+            tables[chain.features],
+            tables[chain.dictionary],
+            tables[chain.encodings],
+            extractor,
+        ),
+    }
+
+
+_DRAW: Mapping[str, _Draw] = {IMAGES: lambda tables: pictures.pictures_of_images(tables.gallery)} | {
+    asset: draw for chain in CHAINS.values() for asset, draw in _drawing_of(chain).items()
 }
 
 

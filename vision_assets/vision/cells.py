@@ -3,32 +3,37 @@
 import numpy as np
 import numpy.typing as npt
 
+from vision_assets.vision.descriptors import Descriptors
+
 KEYPOINT_FIELDS = ("x", "y", "size", "angle", "response")
 
 
-def descriptor_matrix(cell: bytes, length: int = 128) -> npt.NDArray[np.uint8]:
+def descriptor_matrix(cell: bytes, length: int = 128, dtype: npt.DTypeLike = np.uint8) -> Descriptors:
     """View a cell of descriptors as a matrix with one row per descriptor.
 
     Parameters
     ----------
     cell : bytes
-        N descriptors of `length` bytes each, one after the other.
+        N descriptors of `length` values each, one after the other.
     length : int
         Values in a descriptor.
+    dtype : dtype
+        Of the values: uint8 or float32, little-endian.
 
     Returns
     -------
-    ndarray of shape (N, length), dtype uint8
+    ndarray of shape (N, length), dtype uint8 or float32
         Read-only; shares the memory of `cell`.
 
     Raises
     ------
     ValueError
-        If the size of `cell` is not a multiple of `length`.
+        If the size of `cell` is not a multiple of a descriptor's.
     """
-    if length < 1 or len(cell) % length:
-        raise ValueError(f"a cell of {len(cell)} bytes does not hold descriptors of {length} bytes")
-    return np.frombuffer(cell, dtype=np.uint8).reshape(len(cell) // length, length)
+    size = length * np.dtype(dtype).itemsize
+    if length < 1 or len(cell) % size:
+        raise ValueError(f"a cell of {len(cell)} bytes does not hold descriptors of {size} bytes")
+    return np.frombuffer(cell, dtype=dtype).reshape(len(cell) // size, length)
 
 
 def keypoint_matrix(cell: bytes) -> npt.NDArray[np.float32]:

@@ -5,6 +5,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from vision_assets.vision.descriptors import Descriptors
 from vision_assets.vision.nearest import Centers, nearest_centers, squared_distances
 
 Pooling = Literal["sum", "max", "count"]
@@ -12,7 +13,7 @@ Normalization = Literal["none", "l1", "l2", "hellinger"]
 
 
 def encode(
-    descriptors: NDArray[np.uint8],
+    descriptors: Descriptors,
     counts: NDArray[np.integer],
     centers: Centers,
     pooling: Pooling,
@@ -25,7 +26,7 @@ def encode(
 
     Parameters
     ----------
-    descriptors : ndarray of shape (N, d), dtype uint8
+    descriptors : ndarray of shape (N, d), dtype uint8 or float32
         The descriptors of all images, one image after the other.
     counts : ndarray of shape (M,), dtype int
         Number of descriptors of each image; their sum is N.

@@ -1,4 +1,4 @@
-"""Lloyd's k-means on uint8 descriptors, with sums and inertia that are exact in any order of the data."""
+"""Lloyd's k-means on descriptors, with sums and inertia that are exact in any order of the data."""
 
 import io
 import zipfile
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from vision_assets.vision.descriptors import Descriptors, unit_of, whole_numbers
 from vision_assets.vision.nearest import (
-    CENTER_SCALE,
     Centers,
     nearest_centers,
     round_centers,
@@ -20,13 +20,13 @@ from vision_assets.vision.nearest import (
 from vision_assets.vision.sampling import lowest_distinct
 
 _LOW_BITS = 20  # of a sum: keeps both halves of a product with a centre within int64
-_SUMMED_ROWS = 2**16  # float32 adds uint8 exactly up to 2²⁴ / 255 rows
+_SUMMED_ROWS = 2**16  # no more, so that sums of `whole_numbers` are exact
 _SEEDING_CANDIDATES_PER_WORD = 16
 
 
 @dataclass
 class WordStatistics:
-    """What one pass of Lloyd's algorithm needs to know of the descriptors of each word.
+    """What one pass of Lloyd's algorithm needs to know of the descriptors of each word, as whole numbers.
 
     Parameters
     ----------
@@ -47,22 +47,22 @@ class WordStatistics:
         """Return the statistics of no descriptor at all."""
         return cls(np.zeros(k, np.int64), np.zeros((k, length), np.int64), np.zeros(k, np.int64))
 
-    def add(self, descriptors: NDArray[np.uint8], words: NDArray[np.int64]) -> None:
+    def add(self, descriptors: Descriptors, words: NDArray[np.int64]) -> None:
         """Add descriptors to the statistics of their words, in place.
 
         Parameters
         ----------
-        descriptors : ndarray of shape (N, d), dtype uint8
+        descriptors : ndarray of shape (N, d), dtype uint8 or float32
         words : ndarray of shape (N,), dtype int64
         """
         for start in range(0, len(words), _SUMMED_ROWS):
             rows = slice(start, start + _SUMMED_ROWS)
-            self._add_tile(descriptors[rows].astype(np.float32), words[rows])
+            self._add_tile(whole_numbers(descriptors[rows]), words[rows])
 
-    def _add_tile(self, x: NDArray[np.float32], words: NDArray[np.int64]) -> None:
+    def _add_tile(self, x: NDArray[np.floating], words: NDArray[np.int64]) -> None:
         present, position = np.unique(words, return_inverse=True)
         membership = csr_array(
-            (np.ones(len(x), np.float32), (position, np.arange(len(x)))), shape=(len(present), len(x))
+            (np.ones(len(x), x.dtype), (position, np.arange(len(x)))), shape=(len(present), len(x))
         )
         squares = np.einsum("ij,ij->i", x, x)
         self.counts[present] += np.bincount(position)
@@ -96,11 +96,11 @@ def word_inertia(centers: Centers, statistics: WordStatistics) -> NDArray[np.flo
     low = statistics.sums - (high << _LOW_BITS)
     dots_high = np.einsum("ij,ij->i", centers.scaled, high).tolist()
     dots_low = np.einsum("ij,ij->i", centers.scaled, low).tolist()
-    square = CENTER_SCALE**2
+    square = centers.scale**2
+    ratio = centers.scale // unit_of(centers.dtype)
     return np.array(
         [
-            (squares * square - 2 * CENTER_SCALE * ((dot_high << _LOW_BITS) + dot_low) + count * norm)
-            / square
+            (squares * ratio**2 - 2 * ratio * ((dot_high << _LOW_BITS) + dot_low) + count * norm) / square
             for squares, dot_high, dot_low, count, norm in zip(
                 statistics.square_sums.tolist(),
                 dots_high,
@@ -130,7 +130,8 @@ def update_centers(centers: Centers, statistics: WordStatistics) -> NDArray[np.f
     """
     occupied = statistics.counts > 0
     values = centers.matrix.copy()
-    values[occupied] = round_centers(statistics.sums[occupied] / statistics.counts[occupied, None])
+    means = statistics.sums[occupied] / statistics.counts[occupied, None] / unit_of(centers.dtype)
+    values[occupied] = round_centers(means, centers.dtype)
     return values
 
 
@@ -140,8 +141,8 @@ class DescriptorSet(Protocol):
     def statistics(self, centers: Centers) -> WordStatistics:
         """Assign every descriptor to its nearest centre and return the words' statistics."""
 
-    def farthest(self, centers: Centers, count: int) -> NDArray[np.uint8]:
-        """Return distinct descriptors farthest from their nearest centre: shape (count, d), dtype uint8."""
+    def farthest(self, centers: Centers, count: int) -> Descriptors:
+        """Return distinct descriptors farthest from their nearest centre: shape (count, d)."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ class Iteration:
 
 def lloyd(
     descriptors: DescriptorSet,
-    initial: "NDArray[np.number] | Iteration",
+    initial: Centers | Iteration,
     *,
     max_iter: int,
     tol: float,
@@ -185,8 +186,8 @@ def lloyd(
     ----------
     descriptors : DescriptorSet
         With at least k distinct descriptors.
-    initial : ndarray of shape (k, d), dtype float or uint8, or Iteration
-        Initial centres, or the iteration to go on from.
+    initial : Centers or Iteration
+        Centres to begin with, or the iteration to go on from.
     max_iter : int
         Largest number of updates.
     tol : float
@@ -202,7 +203,7 @@ def lloyd(
     if isinstance(initial, Iteration):
         state = initial
     else:
-        state = _pass(descriptors, Centers(round_centers(initial)), index=0, moved=np.inf)
+        state = _pass(descriptors, initial, index=0, moved=np.inf)
         report(state)
     while (state.index < max_iter and state.moved > tol) or not state.statistics.counts.all():
         values = (
@@ -214,7 +215,8 @@ def lloyd(
         if len(empty):
             values[empty] = descriptors.farthest(state.centers, len(empty))
         moved = float(np.sqrt(np.square(values - state.centers.matrix).sum(axis=1)).max())
-        state = _pass(descriptors, Centers(values), index=state.index + 1, moved=moved)
+        centers = Centers(values, state.centers.dtype)
+        state = _pass(descriptors, centers, index=state.index + 1, moved=moved)
         report(state)
     return state
 
@@ -231,6 +233,7 @@ def iteration_to_npz(state: Iteration) -> bytes:
         buffer,
         index=state.index,
         centers=state.centers.matrix,
+        dtype=state.centers.dtype.str,
         counts=state.statistics.counts,
         sums=state.statistics.sums,
         squareSums=state.statistics.square_sums,
@@ -249,7 +252,7 @@ def iteration_from_npz(data: bytes) -> Iteration:
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            centers = Centers(file["centers"])
+            centers = Centers(file["centers"], np.dtype(str(file["dtype"])))
             statistics = WordStatistics(file["counts"], file["sums"], file["squareSums"])
             index, moved = int(file["index"]), float(file["moved"])
     except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
@@ -257,12 +260,12 @@ def iteration_from_npz(data: bytes) -> Iteration:
     return Iteration(index, centers, statistics, word_inertia(centers, statistics), moved)
 
 
-def assign_statistics(descriptors: NDArray[np.uint8], centers: Centers) -> WordStatistics:
+def assign_statistics(descriptors: Descriptors, centers: Centers) -> WordStatistics:
     """Assign the descriptors of one matrix and return the words' statistics.
 
     Parameters
     ----------
-    descriptors : ndarray of shape (N, d), dtype uint8
+    descriptors : ndarray of shape (N, d), dtype uint8 or float32
     centers : Centers
         k centres of length d.
 
@@ -276,13 +279,13 @@ def assign_statistics(descriptors: NDArray[np.uint8], centers: Centers) -> WordS
 
 
 def farthest_descriptors(
-    descriptors: NDArray[np.uint8], centers: Centers, count: int, seed: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    descriptors: Descriptors, centers: Centers, count: int, seed: int
+) -> tuple[Descriptors, NDArray[np.float64]]:
     """Find the distinct descriptors farthest from their nearest centre.
 
     Parameters
     ----------
-    descriptors : ndarray of shape (N, d), dtype uint8
+    descriptors : ndarray of shape (N, d), dtype uint8 or float32
     centers : Centers
         k centres of length d.
     count : int
@@ -291,7 +294,7 @@ def farthest_descriptors(
 
     Returns
     -------
-    descriptors : ndarray of shape (min(count, distinct), d), dtype uint8
+    descriptors : ndarray of shape (min(count, distinct), d)
         The farthest first.
     keys : ndarray of shape (min(count, distinct),), dtype float64
         Negative squared distances, to merge the answers of parts by `lowest_distinct`.
@@ -305,12 +308,12 @@ def seeding_candidates(k: int, init_mode: str) -> int:
     return k if init_mode == "random" else k * _SEEDING_CANDIDATES_PER_WORD
 
 
-def initial_centers(candidates: NDArray[np.uint8], k: int, init_mode: str, seed: int) -> NDArray[np.uint8]:
+def initial_centers(candidates: Descriptors, k: int, init_mode: str, seed: int) -> Descriptors:
     """Choose the initial centres.
 
     Parameters
     ----------
-    candidates : ndarray of shape (M, d), dtype uint8
+    candidates : ndarray of shape (M, d), dtype uint8 or float32
         Distinct descriptors in random order, at least k; `seeding_candidates` says how many are of use.
     k : int
     init_mode : {"random", "k-means++"}
@@ -320,14 +323,14 @@ def initial_centers(candidates: NDArray[np.uint8], k: int, init_mode: str, seed:
 
     Returns
     -------
-    ndarray of shape (k, d), dtype uint8
+    ndarray of shape (k, d), dtype uint8 or float32
         Distinct.
     """
     if init_mode == "random":
         return candidates[:k]
     generator = np.random.Generator(np.random.PCG64(seed))
-    # Dot products of uint8 rows are whole numbers below 2²⁴, which float32 adds exactly in any order.
-    x = candidates.astype(np.float32)
+    # Dot products are whole numbers too, below 2²⁴ of float32 and 2⁵³ of float64: exact in any order.
+    x = whole_numbers(candidates)
     norms = np.einsum("ij,ij->i", x, x).astype(np.int64)
     chosen = [0]
     nearest = np.full(len(x), np.iinfo(np.int64).max)

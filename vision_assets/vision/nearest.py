@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-CENTER_SCALE = 2**16
-"""Centres are multiples of 1 / CENTER_SCALE, so that products with uint8 descriptors are exact in float64."""
+from vision_assets.vision.descriptors import BYTES, Descriptors, center_scale
 
 _ROWS = 1024  # per product: scores of a tile stay near the processor's cache
 _COLUMNS = 4096  # bounds the tile for large dictionaries
@@ -15,20 +14,23 @@ _EXACT_SCORES = 2**21  # float64 scores held at once while ties are decided
 _HALF_ULP = 2.0**-24  # of float32: the largest relative error of one operation
 
 
-def round_centers(centers: NDArray[np.number]) -> NDArray[np.float64]:
-    """Round centres to multiples of ``1 / CENTER_SCALE``.
+def round_centers(centers: NDArray[np.number], dtype: DTypeLike = BYTES) -> NDArray[np.float64]:
+    """Round centres, so that products with descriptors are exact.
 
     Parameters
     ----------
     centers : ndarray of shape (k, d), any number dtype
-        Values in 0..255.
+        Values in the range of the descriptors.
+    dtype : dtype
+        Of the descriptors: uint8 or float32.
 
     Returns
     -------
     ndarray of shape (k, d), dtype float64
-        Each value has at most 24 significant bits, so float32 holds it without loss.
+        Multiples of one divided by `vision_assets.vision.descriptors.center_scale`.
     """
-    return np.rint(np.asarray(centers, np.float64) * CENTER_SCALE) / CENTER_SCALE
+    scale = center_scale(dtype)
+    return np.rint(np.asarray(centers, np.float64) * scale) / scale
 
 
 @dataclass(frozen=True)
@@ -38,28 +40,36 @@ class Centers:
     Parameters
     ----------
     matrix : ndarray of shape (k, d), dtype float64
-        Multiples of ``1 / CENTER_SCALE`` in 0..255, see `round_centers`.
+        Rounded, see `round_centers`.
+    dtype : dtype
+        Of the descriptors: uint8 or float32.
     """
 
     matrix: NDArray[np.float64]
+    dtype: np.dtype = BYTES
 
     def __len__(self) -> int:
         return len(self.matrix)
 
+    @property
+    def scale(self) -> int:
+        """A number by which the centres are whole."""
+        return center_scale(self.dtype)
+
     @cached_property
     def scaled(self) -> NDArray[np.int64]:
-        """The centres times ``CENTER_SCALE``: shape (k, d), dtype int64."""
-        return np.rint(self.matrix * CENTER_SCALE).astype(np.int64)
+        """The centres times `scale`: shape (k, d), dtype int64."""
+        return np.rint(self.matrix * self.scale).astype(np.int64)
 
     @cached_property
     def scaled_square_norms(self) -> NDArray[np.int64]:
-        """Exact ``‖c‖²`` times ``CENTER_SCALE²``: shape (k,), dtype int64."""
+        """Exact ``‖c‖²`` times the square of `scale`: shape (k,), dtype int64."""
         return np.einsum("ij,ij->i", self.scaled, self.scaled)
 
     @cached_property
     def half_square_norms(self) -> NDArray[np.float64]:
         """Halves of ``‖c‖²``: shape (k,), dtype float64."""
-        return self.scaled_square_norms / (2.0 * CENTER_SCALE**2)
+        return self.scaled_square_norms / (2.0 * self.scale**2)
 
     @cached_property
     def scoring32(self) -> NDArray[np.float32]:
@@ -67,16 +77,16 @@ class Centers:
         return np.vstack([-self.matrix.T, self.half_square_norms], dtype=np.float32, casting="same_kind")
 
 
-def nearest_centers(descriptors: NDArray[np.uint8], centers: Centers) -> NDArray[np.int64]:
+def nearest_centers(descriptors: Descriptors, centers: Centers) -> NDArray[np.int64]:
     """Find the nearest centre of each descriptor by Euclidean distance.
 
     The answer depends on the descriptor and the centres alone, not on the batch that the descriptor
     stands in nor on the processor: the float32 product decides where its error bound allows, the rest
-    is decided by a float64 product, which is exact for uint8 descriptors and rounded centres.
+    is decided by a float64 product, which is exact for descriptors and rounded centres.
 
     Parameters
     ----------
-    descriptors : ndarray of shape (N, d), dtype uint8
+    descriptors : ndarray of shape (N, d), dtype uint8 or float32
     centers : Centers
         k centres of length d.
 
@@ -88,7 +98,7 @@ def nearest_centers(descriptors: NDArray[np.uint8], centers: Centers) -> NDArray
     Raises
     ------
     ValueError
-        If the descriptors are not a uint8 matrix with columns as long as the centres.
+        If the descriptors are not a matrix of the centres' dtype with columns as long as the centres.
 
     Notes
     -----
@@ -98,10 +108,10 @@ def nearest_centers(descriptors: NDArray[np.uint8], centers: Centers) -> NDArray
     more product, with 1.
     """
     length = centers.matrix.shape[1]
-    if descriptors.dtype != np.uint8 or descriptors.ndim != 2 or descriptors.shape[1] != length:
+    if descriptors.dtype != centers.dtype or descriptors.ndim != 2 or descriptors.shape[1] != length:
         raise ValueError(
             f"descriptors of shape {descriptors.shape} and dtype {descriptors.dtype} do not fit centres of "
-            f"length {length}; a uint8 matrix with as many columns is needed"
+            f"length {length}; a matrix of {centers.dtype} with as many columns is needed"
         )
     words = np.empty(len(descriptors), np.int64)
     for start in range(0, len(descriptors), _ROWS):
@@ -110,7 +120,7 @@ def nearest_centers(descriptors: NDArray[np.uint8], centers: Centers) -> NDArray
     return words
 
 
-def _nearest_of_tile(descriptors: NDArray[np.uint8], centers: Centers) -> NDArray[np.int64]:
+def _nearest_of_tile(descriptors: Descriptors, centers: Centers) -> NDArray[np.int64]:
     x = np.ones((len(descriptors), descriptors.shape[1] + 1), np.float32)
     x[:, :-1] = descriptors
     best, second, words = _two_lowest_scores(x, centers)
@@ -148,13 +158,13 @@ def _two_lowest_scores(
 
 
 def squared_distances(
-    descriptors: NDArray[np.uint8], centers: Centers, words: NDArray[np.int64]
+    descriptors: Descriptors, centers: Centers, words: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Squared Euclidean distance of each descriptor to the centre of its word.
 
     Parameters
     ----------
-    descriptors : ndarray of shape (N, d), dtype uint8
+    descriptors : ndarray of shape (N, d), dtype uint8 or float32
     centers : Centers
         k centres of length d.
     words : ndarray of shape (N,), dtype int64
@@ -163,8 +173,8 @@ def squared_distances(
     Returns
     -------
     ndarray of shape (N,), dtype float64
-        Exact below 2²¹, hence for SIFT, whose descriptors have a norm of about 512: all terms are multiples
-        of 2⁻³².
+        Of bytes exact below 2²¹, hence for SIFT, whose descriptors have a norm of about 512: all terms are
+        multiples of 2⁻³². Of fractions exact: all terms are multiples of 2⁻⁴⁶.
     """
     distances = np.empty(len(descriptors), np.float64)
     for start in range(0, len(descriptors), _ROWS):

@@ -6,6 +6,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vision_assets.vision.descriptors import Descriptors
+
 _Key = TypeVar("_Key", np.float64, np.uint64)
 
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -47,12 +49,12 @@ def sample_indices(seed: int, file_name: str, count: int, rate: float) -> NDArra
     return np.flatnonzero(numbers < np.uint64(int(rate * 2**64)))
 
 
-def descriptor_hashes(descriptors: NDArray[np.uint8], seed: int) -> NDArray[np.uint64]:
+def descriptor_hashes(descriptors: Descriptors, seed: int) -> NDArray[np.uint64]:
     """Hash each descriptor's content, so that an order by it is random yet the same everywhere.
 
     Parameters
     ----------
-    descriptors : ndarray of shape (N, d), dtype uint8
+    descriptors : ndarray of shape (N, d), dtype uint8 or float32
     seed : int
 
     Returns
@@ -60,7 +62,8 @@ def descriptor_hashes(descriptors: NDArray[np.uint8], seed: int) -> NDArray[np.u
     ndarray of shape (N,), dtype uint64
         Equal descriptors have equal hashes.
     """
-    padded = np.pad(descriptors, ((0, 0), (0, -descriptors.shape[1] % 8)))
+    values = np.ascontiguousarray(descriptors).view(np.uint8)
+    padded = np.pad(values, ((0, 0), (0, -values.shape[1] % 8)))
     lanes = np.ascontiguousarray(padded).view("<u8")
     hashes = np.full(len(descriptors), _stream("descriptor", seed))
     for column in range(lanes.shape[1]):
@@ -69,15 +72,15 @@ def descriptor_hashes(descriptors: NDArray[np.uint8], seed: int) -> NDArray[np.u
 
 
 def lowest_distinct(
-    descriptors: NDArray[np.uint8], keys: NDArray[_Key], seed: int, count: int
-) -> tuple[NDArray[np.uint8], NDArray[_Key]]:
+    descriptors: Descriptors, keys: NDArray[_Key], seed: int, count: int
+) -> tuple[Descriptors, NDArray[_Key]]:
     """Choose distinct descriptors with the lowest keys, ties broken by their hash.
 
     Merging the choices of parts and choosing again gives the choice of the whole, in the same order.
 
     Parameters
     ----------
-    descriptors : ndarray of shape (N, d), dtype uint8
+    descriptors : ndarray of shape (N, d), dtype uint8 or float32
     keys : ndarray of shape (N,)
         Equal descriptors must have equal keys.
     seed : int
@@ -86,7 +89,7 @@ def lowest_distinct(
 
     Returns
     -------
-    descriptors : ndarray of shape (min(count, distinct), d), dtype uint8
+    descriptors : ndarray of shape (min(count, distinct), d)
         In rising order of (key, hash).
     keys : ndarray of shape (min(count, distinct),)
     """

@@ -64,7 +64,7 @@ def test_a_crash_costs_one_row_and_its_pictures(source: Path, pipeline: Pipeline
         for run in (disturbed, pipeline)
     )
     assert {name: rows[name]["error"] for name in CRASHERS} == {
-        name: f"OpenCV crashed on it ({signal})" for name, signal in CRASHERS.items()
+        name: f"the extractor crashed on it ({signal})" for name, signal in CRASHERS.items()
     }
     assert rows == fine | {name: rows[name] for name in CRASHERS}
     encoded = disturbed.table("bow_encodings")

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from vision_assets.errors import UserError
 from vision_assets.spark import image_reuse, row_wise, sequence_file
 from vision_assets.spark.features import extract
-from vision_assets.vision.sift import SiftOptions
+from vision_assets.vision.extractors.sift import SiftOptions
 from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Pipeline
 from vision_assets_tests.vision import images
 
@@ -268,7 +268,7 @@ def test_what_is_made_of_features_that_were_mended_is_not_taken_over(
         return rows
 
     with monkeypatch.context() as short_of_memory:
-        short_of_memory.setattr(sys.modules["vision_assets.assets.sift_features"], "extract", starved)
+        short_of_memory.setattr(sys.modules["vision_assets.assets.features"], "extract", starved)
         pipeline.run(source)
     before = {asset: pipeline.current(asset) for asset in UP_TO_ENCODINGS}
     assert before["sift_features"].counts["failures"] == 1

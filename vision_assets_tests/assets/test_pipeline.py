@@ -20,7 +20,7 @@ from vision_assets.spark.stored_tables import StoredImages
 from vision_assets.spark.tables import IMAGES
 from vision_assets.storage.io_managers import DataFolder
 from vision_assets.vision.cells import descriptor_matrix
-from vision_assets.vision.sift import SiftOptions
+from vision_assets.vision.extractors.sift import SiftOptions
 from vision_assets_tests.pipeline import UP_TO_ENCODINGS as ASSETS
 from vision_assets_tests.pipeline import WORDS, Pipeline, read_table
 from vision_assets_tests.vision import images
@@ -191,10 +191,17 @@ def test_nothing_of_a_run_stays_in_memory(filled: Pipeline) -> None:
 def test_two_runs_of_one_asset_at_once(pipeline: Pipeline, image_folder: Path) -> None:
     pipeline.run(image_folder, "image_seqfile", "sift_features")
     results: list[dg.ExecuteInProcessResult] = []
+    # Two of an ephemeral one in one process would lock each other out of its database.
+    instances = {seed: dg.DagsterInstance.ephemeral() for seed in (1, 2)}
     threads = [
         threading.Thread(
             target=lambda seed=seed: results.append(
-                pipeline.run(None, "kmeans_dictionary", kmeans_dictionary={"k": 10, "seed": seed})
+                pipeline.run(
+                    None,
+                    "kmeans_dictionary",
+                    kmeans_dictionary={"k": 10, "seed": seed},
+                    instance=instances[seed],
+                )
             )
         )
         for seed in (1, 2)

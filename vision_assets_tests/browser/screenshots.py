@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import FloatRect, Page, expect
 
 from vision_assets.definitions import defs
-from vision_assets.jobs import bovw_pipeline
+from vision_assets.jobs import jobs
 from vision_assets.vision.samples import write_sample_images
 from vision_assets_tests.browser.dagster_page import (
     NO_CHROMIUM,
@@ -29,6 +29,7 @@ from vision_assets_tests.browser.dagster_page import (
     serving,
     wait_until,
 )
+from vision_assets_tests.pipeline import ALL_ASSETS
 
 # Two runs, so that the plots have lines. What is shown are the results of the second.
 RUN_CONFIGS = ("default.yaml", "sample.yaml")
@@ -76,13 +77,14 @@ def take_all(dagster: DagsterPage, images: Path) -> None:
 
 
 def assets() -> list[str]:
-    return [key.to_user_string() for key in defs.resolve_asset_graph().toposorted_asset_keys]
+    keys = [key.to_user_string() for key in defs.resolve_asset_graph().toposorted_asset_keys]
+    return [key for key in keys if key in ALL_ASSETS]
 
 
 def run_job(dagster: DagsterPage, config: str) -> str:
     values: dict[str, Any] = yaml.safe_load((ROOT / "run_configs" / config).read_text())
-    say(f"{bovw_pipeline.name} with {config} ...")
-    run = dagster.server.launch(bovw_pipeline.name, values)
+    say(f"{jobs['sift'].name} with {config} ...")
+    run = dagster.server.launch(jobs["sift"].name, values)
     dagster.open_run(run)
     if dagster.outcome() != "Success":
         sys.exit(f"Error: the run failed:\n{dagster.text()}")

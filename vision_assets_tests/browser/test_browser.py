@@ -12,13 +12,13 @@ from playwright.sync_api import expect
 from vision_assets.definitions import defs
 from vision_assets_tests.assets.test_pictures import PICTURES
 from vision_assets_tests.browser.dagster_page import DagsterPage, Server
-from vision_assets_tests.pipeline import Pipeline
+from vision_assets_tests.pipeline import ALL_ASSETS, Pipeline
 from vision_assets_tests.sockets import Socket
 
 pytestmark = pytest.mark.whole
 
 GRAPH = defs.resolve_asset_graph()
-ASSETS = sorted(key.to_user_string() for key in GRAPH.get_all_asset_keys())
+ASSETS = sorted(ALL_ASSETS)
 
 every_asset = pytest.mark.parametrize("asset", ASSETS)
 

@@ -19,6 +19,7 @@ from vision_assets.spark.dictionary import (
 )
 from vision_assets.spark.tables import KMEANS_DICTIONARY, summarize
 from vision_assets.vision.kmeans import initial_centers, lloyd
+from vision_assets.vision.nearest import Centers, round_centers
 from vision_assets.vision.sampling import descriptor_hashes, lowest_distinct, sample_indices
 from vision_assets_tests.vision.descriptor_matrix import DescriptorMatrix
 
@@ -69,9 +70,8 @@ def test_it_is_lloyds_algorithm_on_the_sample(
     rate = 30 * 50 / sum(len(m) for m in matrices.values())
     sample = np.concatenate([m[sample_indices(4, name, len(m), rate)] for name, m in matrices.items()])
     candidates, _ = lowest_distinct(sample, descriptor_hashes(sample, 4), 4, 30)
-    expected = lloyd(
-        DescriptorMatrix(sample, 4), initial_centers(candidates, 30, "random", 4), max_iter=6, tol=1e-4
-    )
+    initial = Centers(round_centers(initial_centers(candidates, 30, "random", 4)))
+    expected = lloyd(DescriptorMatrix(sample, 4), initial, max_iter=6, tol=1e-4)
     assert training.trained == len(sample)
     np.testing.assert_array_equal(training.final.centers.matrix, expected.centers.matrix)
     np.testing.assert_array_equal(training.final.statistics.counts, expected.statistics.counts)

@@ -9,7 +9,7 @@ from pyspark.sql import Row, SparkSession
 from vision_assets.spark.features import extract, label_of
 from vision_assets.spark.tables import IMAGES, SIFT_FEATURES, summarize
 from vision_assets.vision.cells import descriptor_matrix, keypoint_matrix
-from vision_assets.vision.sift import SiftOptions
+from vision_assets.vision.extractors.sift import SiftOptions
 from vision_assets_tests.vision import images
 
 Extract = Callable[..., dict[str, Row]]

@@ -16,7 +16,7 @@ from pyspark.sql import Row, SparkSession
 from vision_assets.spark.features import extract, label_of
 from vision_assets.spark.isolation import Crash, isolated
 from vision_assets.spark.tables import IMAGES
-from vision_assets.vision.sift import SiftOptions
+from vision_assets.vision.extractors.sift import SiftOptions
 from vision_assets_tests.spark.crashing_workers import crashing
 from vision_assets_tests.vision import images
 
@@ -29,7 +29,7 @@ from pathlib import Path
 from vision_assets.spark.features import extract
 from vision_assets.spark.session import spark_config, start_session
 from vision_assets.spark.tables import IMAGES
-from vision_assets.vision.sift import SiftOptions
+from vision_assets.vision.extractors.sift import SiftOptions
 
 spark = start_session(spark_config() | {"spark.python.daemon.module": sys.argv[2]})
 file = Path(sys.argv[1])
@@ -53,10 +53,10 @@ CASES: dict[str, tuple[int, Crashers]] = {
 # Case to what is killed at image 2, from outside as far as it can know.
 KILLED = {"worker killed": "SIGKILL", "worker and daemon killed": "daemon"}
 ERRORS = {
-    "SIGSEGV": "OpenCV crashed on it (SIGSEGV)",
-    "SIGABRT": "OpenCV crashed on it (SIGABRT)",
-    "SIGKILL": "OpenCV crashed on it (SIGKILL: out of memory?)",
-    "exit": "OpenCV crashed on it (exit status 1)",
+    "SIGSEGV": "the extractor crashed on it (SIGSEGV)",
+    "SIGABRT": "the extractor crashed on it (SIGABRT)",
+    "SIGKILL": "the extractor crashed on it (SIGKILL: out of memory?)",
+    "exit": "the extractor crashed on it (exit status 1)",
     "hang": "took longer than 0.05 minutes",
 }
 

@@ -13,7 +13,7 @@ def test_what_is_shipped_is_all_that_workers_import_and_nothing_of_dagster(tmp_p
     shipping._pack(archive)
     with zipfile.ZipFile(archive) as packed:
         names = packed.namelist()
-    assert "vision_assets/vision/sift.py" in names
+    assert "vision_assets/vision/extractors/sift.py" in names
     assert not [
         name for name in names if name.startswith(("vision_assets/assets/", "vision_assets/storage/"))
     ]

@@ -15,7 +15,7 @@ from vision_assets import settings
 from vision_assets.cli import main
 from vision_assets.spark.features import extract
 from vision_assets.storage.files import HadoopFiles
-from vision_assets.vision.sift import SiftOptions
+from vision_assets.vision.extractors.sift import SiftOptions
 from vision_assets_tests.pipeline import (
     ALL_ASSETS,
     ITERATIONS,
@@ -144,7 +144,7 @@ def test_a_server_that_is_away_for_a_while_costs_no_run(
             interrupt()
         return extract(table, options)
 
-    monkeypatch.setattr(sys.modules["vision_assets.assets.sift_features"], "extract", interrupted)
+    monkeypatch.setattr(sys.modules["vision_assets.assets.features"], "extract", interrupted)
     try:
         interrupt()
         pipeline.run(source, "image_seqfile")

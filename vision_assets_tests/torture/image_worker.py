@@ -18,7 +18,8 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from vision_assets.spark.features import FeatureRow, feature_row
 from vision_assets.spark.tables import SIFT_FEATURES
 from vision_assets.vision.decoding import ImageError, decode_preview
-from vision_assets.vision.sift import DESCRIPTOR_LENGTH, SiftExtractor, SiftOptions, use_one_thread
+from vision_assets.vision.extraction import ImageExtractor, use_one_thread
+from vision_assets.vision.extractors.sift import SiftOptions
 from vision_assets_tests.torture.mutations import mutate
 from vision_assets_tests.torture.seeds import HEIGHT, WIDTH, seed_files
 
@@ -54,7 +55,7 @@ def mutated(kind: str, number: int) -> bytes:
 def run(kinds: list[str], mutations: int, first: int) -> None:
     """Go through the mutations of all formats, from the one at the place `first` on."""
     use_one_thread()
-    extractor = SiftExtractor(SiftOptions(max_pixels=MAX_PIXELS))
+    extractor = ImageExtractor(SiftOptions(max_pixels=MAX_PIXELS))
     for kind in kinds:
         for data in seed_files()[kind]:
             _check(extractor, data, 0)
@@ -80,7 +81,7 @@ def run(kinds: list[str], mutations: int, first: int) -> None:
             return
 
 
-def _outcome(extractor: SiftExtractor, data: bytes, place: int) -> tuple[bool, str]:
+def _outcome(extractor: ImageExtractor, data: bytes, place: int) -> tuple[bool, str]:
     try:
         row = _check(extractor, data, place)
     except Exception as error:  # noqa: BLE001 - each of them is what is looked for
@@ -90,13 +91,13 @@ def _outcome(extractor: SiftExtractor, data: bytes, place: int) -> tuple[bool, s
     return row.error is not None, ""
 
 
-def _check(extractor: SiftExtractor, data: bytes, place: int) -> FeatureRow:
+def _check(extractor: ImageExtractor, data: bytes, place: int) -> FeatureRow:
     row = feature_row(extractor, "label/name.jpg", data)
     for value, field in zip(row, to_arrow_schema(SIFT_FEATURES.schema), strict=True):
         pa.array([value], field.type).validate(full=True)
     keypoints = np.frombuffer(row.keypoints, np.float32)
     assert keypoints.size == 5 * row.keypoint_count
-    assert len(row.descriptors) == DESCRIPTOR_LENGTH * row.keypoint_count
+    assert len(row.descriptors) == SiftOptions.length * row.keypoint_count
     assert np.isfinite(keypoints).all()
     if row.error is None:
         assert row.width is not None

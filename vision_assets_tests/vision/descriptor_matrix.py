@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from vision_assets.vision.descriptors import Descriptors
 from vision_assets.vision.kmeans import WordStatistics, assign_statistics, farthest_descriptors
 from vision_assets.vision.nearest import Centers
 
@@ -15,18 +13,18 @@ class DescriptorMatrix:
 
     Parameters
     ----------
-    descriptors : ndarray of shape (N, d), dtype uint8
+    descriptors : ndarray of shape (N, d), dtype uint8 or float32
     seed : int
         Breaks ties among equally far descriptors.
     """
 
-    descriptors: NDArray[np.uint8]
+    descriptors: Descriptors
     seed: int = 0
 
     def statistics(self, centers: Centers) -> WordStatistics:
         """Assign every descriptor to its nearest centre and return the words' statistics."""
         return assign_statistics(self.descriptors, centers)
 
-    def farthest(self, centers: Centers, count: int) -> NDArray[np.uint8]:
+    def farthest(self, centers: Centers, count: int) -> Descriptors:
         """Return the distinct descriptors farthest from their nearest centre."""
         return farthest_descriptors(self.descriptors, centers, count, self.seed)[0]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import cv2
@@ -30,7 +31,8 @@ from vision_assets.vision.drawing import (
     training_charts,
     word_sheet,
 )
-from vision_assets.vision.sift import SiftExtractor, SiftOptions
+from vision_assets.vision.extraction import ImageExtractor
+from vision_assets.vision.extractors.sift import SiftOptions
 from vision_assets_tests.vision import images
 
 HOSTILE = [
@@ -372,6 +374,9 @@ def correlation(first: NDArray, second: NDArray) -> float:
     return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
 
 
+cut = partial(cut_patch, width_per_size=SiftOptions.patch)
+
+
 class TestCutPatch:
     @pytest.mark.parametrize("angle", [0, 30, 90, 200, 359])
     @pytest.mark.parametrize(
@@ -380,7 +385,7 @@ class TestCutPatch:
     def test_it_equals_the_naive_loop(self, x: float, y: float, size: float, angle: float) -> None:
         gray = cv2.GaussianBlur(images.textured(300, 400), (0, 0), 4).astype(np.uint8)
         keypoint = point(x, y, size, angle)
-        patch = cut_patch(gray, keypoint, side=24)
+        patch = cut(gray, keypoint, side=24)
         assert patch.shape == (24, 24)
         assert patch.dtype == np.uint8
         assert np.abs(patch - naive_patch(gray, keypoint, 24)).mean() < 2.5
@@ -389,7 +394,7 @@ class TestCutPatch:
     def test_a_ramp_along_the_orientation_rises_to_the_right(self, angle: float, dx: int, dy: int) -> None:
         rows, columns = np.mgrid[:101, :101]
         gray = (100 + dx * (columns - 50) + dy * (rows - 50)).astype(np.uint8)
-        patch = cut_patch(gray, point(50, 50, 8, angle)).astype(float)
+        patch = cut(gray, point(50, 50, 8, angle)).astype(float)
         expected = 100 + (np.arange(48) + 0.5 - 24)
         np.testing.assert_allclose(patch, np.broadcast_to(expected, (48, 48)), atol=1)
 
@@ -397,25 +402,25 @@ class TestCutPatch:
     def test_turning_image_and_keypoint_gives_the_same_patch(self, size: float) -> None:
         gray = images.textured(200, 260)
         turned = np.ascontiguousarray(np.rot90(gray, -1))
-        patch = cut_patch(gray, point(130, 90, size, 25))
+        patch = cut(gray, point(130, 90, size, 25))
         # Clockwise by 90 degrees: x' = height - 1 - y, y' = x.
-        same = cut_patch(turned, point(199 - 90, 130, size, 115))
+        same = cut(turned, point(199 - 90, 130, size, 115))
         assert np.abs(patch.astype(int) - same).max() <= 2
 
     def test_shrinking_averages(self) -> None:
         stripes = np.zeros((600, 600), np.uint8)
         stripes[:, ::2] = 200
-        patch = cut_patch(stripes, point(300, 300, 80, 0))
+        patch = cut(stripes, point(300, 300, 80, 0))
         assert np.abs(patch.astype(int) - 100).max() < 20
 
     @pytest.mark.parametrize(("x", "y"), [(0, 0), (-50, 400), (5, 7), (1e4, 1e4)])
     @pytest.mark.parametrize("size", [0, 0.5, 40, 5000])
     def test_anywhere_on_a_small_image(self, x: float, y: float, size: float) -> None:
         for shape in ((1, 1), (9, 11)):
-            assert (cut_patch(np.full(shape, 77, np.uint8), point(x, y, size, 10)) == 77).all()
+            assert (cut(np.full(shape, 77, np.uint8), point(x, y, size, 10)) == 77).all()
 
     def test_other_sides(self) -> None:
-        assert cut_patch(images.textured(), point(50, 50, 6, 10), side=31).shape == (31, 31)
+        assert cut(images.textured(), point(50, 50, 6, 10), side=31).shape == (31, 31)
 
     @pytest.mark.parametrize(("turn", "scale"), [(40, 1.0), (0, 1.6), (-75, 1.4), (160, 0.7)])
     def test_patches_follow_sift_through_rotation_and_scaling(self, turn: float, scale: float) -> None:
@@ -424,7 +429,7 @@ class TestCutPatch:
         matrix = cv2.getRotationMatrix2D((180, 180), turn, scale)
         matrix[:, 2] += 120
         warped = np.asarray(cv2.warpAffine(gray, matrix, (600, 600), borderMode=cv2.BORDER_REFLECT), np.uint8)
-        extract = SiftExtractor(SiftOptions()).extract
+        extract = ImageExtractor(SiftOptions()).extract
         first, second = (extract(images.encoded(image, "PNG")) for image in (gray, warped))
         correlations = []
         for keypoint, descriptor in zip(first.keypoints, first.descriptors, strict=True):
@@ -436,6 +441,6 @@ class TestCutPatch:
             if distances[nearest] < 120 and np.abs(second.keypoints[nearest, :2] - place).max() < 3:
                 found = second.keypoints[nearest]
                 assert found[2] / keypoint[2] == pytest.approx(scale, rel=0.3)
-                correlations.append(correlation(cut_patch(gray, keypoint), cut_patch(warped, found)))
+                correlations.append(correlation(cut(gray, keypoint), cut(warped, found)))
         assert len(correlations) >= 5
         assert np.median(correlations) > 0.95

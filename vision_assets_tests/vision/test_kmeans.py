@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from scipy.spatial.distance import cdist
 
+from vision_assets.vision.descriptors import Descriptors, to_fractions
 from vision_assets.vision.kmeans import (
     Iteration,
     WordStatistics,
     assign_statistics,
     initial_centers,
+    iteration_from_npz,
+    iteration_to_npz,
     lloyd,
     seeding_candidates,
     word_inertia,
@@ -24,9 +27,7 @@ from vision_assets.vision.sampling import descriptor_hashes, lowest_distinct
 from vision_assets_tests.vision.descriptor_matrix import DescriptorMatrix
 
 
-def naive_lloyd(
-    x: NDArray[np.uint8], centers: NDArray[np.float64], iterations: int
-) -> list[NDArray[np.float64]]:
+def naive_lloyd(x: Descriptors, centers: NDArray[np.float64], iterations: int) -> list[NDArray[np.float64]]:
     states = []
     for _ in range(iterations):
         words = cdist(x.astype(float), centers, "sqeuclidean").argmin(axis=1)
@@ -37,10 +38,14 @@ def naive_lloyd(
     return states
 
 
-def run(x: NDArray[np.uint8], initial: NDArray, **options: float) -> list[Iteration]:
+def centers_from(values: NDArray, dtype: DTypeLike = np.uint8) -> Centers:
+    return Centers(round_centers(values, dtype), np.dtype(dtype))
+
+
+def run(x: Descriptors, initial: NDArray, dtype: DTypeLike = np.uint8, **options: float) -> list[Iteration]:
     states: list[Iteration] = []
     settings = {"max_iter": 10, "tol": 0.0} | options
-    lloyd(DescriptorMatrix(x), initial, report=states.append, **settings)  # type: ignore[arg-type]
+    lloyd(DescriptorMatrix(x), centers_from(initial, dtype), report=states.append, **settings)  # type: ignore[arg-type]
     return states
 
 
@@ -106,6 +111,51 @@ def test_no_iteration_leaves_the_initial_centers(blobs: NDArray[np.uint8]) -> No
     np.testing.assert_array_equal(state.centers.matrix, blobs[:30])
 
 
+@pytest.fixture(scope="module")
+def fractions() -> NDArray[np.float32]:
+    rng = np.random.default_rng(7)
+    values = rng.normal(size=(30, 64))[rng.integers(0, 30, 3000)] + rng.normal(size=(3000, 64)) / 3
+    return to_fractions(values / np.linalg.norm(values, axis=1, keepdims=True))
+
+
+def test_fractions_have_the_words_of_a_plain_float64_lloyd(fractions: NDArray[np.float32]) -> None:
+    states = run(fractions, fractions[:20], dtype=np.float32)
+    expected = naive_lloyd(fractions, fractions[:20].astype(float), 10)
+    for state, centers in zip(states[1:], expected, strict=False):
+        np.testing.assert_allclose(state.centers.matrix, centers, atol=1e-6)
+        distances = cdist(fractions.astype(float), state.centers.matrix, "sqeuclidean").min(axis=1)
+        assert math.fsum(state.inertia) == pytest.approx(distances.sum(), rel=1e-9)
+
+
+@pytest.mark.parametrize("init_mode", ["random", "k-means++"])
+def test_fractions_give_the_same_bits_in_any_order_and_parts(
+    fractions: NDArray[np.float32], init_mode: str
+) -> None:
+    def train(x: NDArray[np.float32]) -> Iteration:
+        wanted = seeding_candidates(25, init_mode)
+        candidates, _ = lowest_distinct(x, descriptor_hashes(x, 3), 3, wanted)
+        chosen = initial_centers(candidates, 25, init_mode, 3)
+        return run(x, chosen, dtype=np.float32)[-1]
+
+    whole = train(fractions)
+    shuffled = train(fractions[np.random.default_rng(8).permutation(len(fractions))])
+    np.testing.assert_array_equal(whole.centers.matrix, shuffled.centers.matrix)
+    np.testing.assert_array_equal(whole.inertia, shuffled.inertia)
+    parts = WordStatistics.empty(25, 64)
+    for start in range(0, len(fractions), 700):
+        parts.merge(assign_statistics(fractions[start : start + 700], whole.centers))
+    np.testing.assert_array_equal(parts.sums, whole.statistics.sums)
+    np.testing.assert_array_equal(parts.square_sums, whole.statistics.square_sums)
+
+
+def test_an_iteration_on_fractions_is_kept_to_the_bit(fractions: NDArray[np.float32]) -> None:
+    state = run(fractions, fractions[:9], max_iter=2, dtype=np.float32)[-1]
+    kept = iteration_from_npz(iteration_to_npz(state))
+    assert kept.centers.dtype == np.float32
+    np.testing.assert_array_equal(kept.centers.matrix, state.centers.matrix)
+    np.testing.assert_array_equal(kept.inertia, state.inertia)
+
+
 def test_statistics_of_parts_add_up(blobs: NDArray[np.uint8]) -> None:
     centers = Centers(round_centers(blobs[:17]))
     whole = assign_statistics(blobs, centers)
@@ -167,7 +217,7 @@ def test_many_words_need_no_memory_of_their_square() -> None:
     x = np.random.default_rng(1).integers(0, 256, (k + 500, 4), dtype=np.uint8)
     candidates, _ = lowest_distinct(x, descriptor_hashes(x, 0), 0, k)
     tracemalloc.start()
-    state = lloyd(DescriptorMatrix(x), candidates, max_iter=1, tol=0.0)
+    state = lloyd(DescriptorMatrix(x), centers_from(candidates), max_iter=1, tol=0.0)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert state.statistics.counts.sum() == len(x)

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
@@ -6,8 +8,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from vision_assets.vision.descriptors import Descriptors, center_scale, to_fractions
 from vision_assets.vision.nearest import (
-    CENTER_SCALE,
     Centers,
     nearest_centers,
     round_centers,
@@ -31,13 +33,27 @@ def test_nearest_is_that_of_exact_distances_with_the_lowest_index_on_ties(
     np.testing.assert_array_equal(words, expected)
 
 
-def test_near_ties_are_decided_exactly(rng: np.random.Generator) -> None:
+def some_bytes(rng: np.random.Generator, count: int) -> NDArray[np.uint8]:
+    return rng.integers(0, 256, (count, 128), dtype=np.uint8)
+
+
+def some_fractions(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
+    values = rng.normal(size=(count, 128))
+    return to_fractions(values / np.linalg.norm(values, axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("some", [some_bytes, some_fractions])
+def test_near_ties_are_decided_exactly(
+    rng: np.random.Generator, some: Callable[[np.random.Generator, int], Descriptors]
+) -> None:
     """Centres that differ by the smallest step, far below the float32 error of the product."""
-    descriptors = rng.integers(0, 256, (500, 128), dtype=np.uint8)
-    base = rng.integers(100, 150, 128).astype(np.float64)
-    steps = rng.integers(-1, 2, (40, 128)) / CENTER_SCALE
-    centers = Centers(base + steps)
-    scaled = descriptors[:, None].astype(object) * CENTER_SCALE - centers.scaled[None].astype(object)
+    descriptors = some(rng, 500)
+    dtype, scale = descriptors.dtype, center_scale(descriptors.dtype)
+    steps = rng.integers(-1, 2, (40, 128)) / scale
+    centers = Centers(some(rng, 1).astype(np.float64) / 2 + steps, dtype)
+    centers = Centers(round_centers(centers.matrix, dtype), dtype)
+    whole = (descriptors.astype(np.float64) * scale).astype(np.int64)
+    scaled = whole[:, None].astype(object) - centers.scaled[None].astype(object)
     exact = (scaled[:60] ** 2).sum(axis=2)
     expected = np.array([row.tolist().index(min(row)) for row in exact])
     np.testing.assert_array_equal(nearest_centers(descriptors[:60], centers), expected)
@@ -60,6 +76,15 @@ def test_more_centers_than_a_tile_holds(rng: np.random.Generator) -> None:
     centers = rng.integers(0, 256, (9000, 16), dtype=np.uint8)
     expected = cdist(descriptors.astype(float), centers.astype(float), "sqeuclidean").argmin(axis=1)
     np.testing.assert_array_equal(nearest_centers(descriptors, Centers(round_centers(centers))), expected)
+
+
+def test_squared_distances_of_fractions_are_exact(rng: np.random.Generator) -> None:
+    descriptors = some_fractions(rng, 200)
+    centers = Centers(round_centers(rng.normal(size=(5, 128)) / 12, np.float32), np.dtype(np.float32))
+    words = nearest_centers(descriptors, centers)
+    differences = (descriptors.astype(np.float64) * centers.scale).astype(np.int64) - centers.scaled[words]
+    exact = [sum(int(value) ** 2 for value in row) / centers.scale**2 for row in differences]
+    assert squared_distances(descriptors, centers, words).tolist() == exact
 
 
 def test_squared_distances_equal_scipys(rng: np.random.Generator) -> None:

@@ -5,9 +5,10 @@ import cv2
 import numpy as np
 import pytest
 
+from vision_assets.vision.extraction import ImageExtractor
+from vision_assets.vision.extractors.sift import SiftOptions
 from vision_assets.vision.sample_drawing import SAMPLE_CLASSES, draw_sample
 from vision_assets.vision.samples import MARKER_NAME, write_sample_images
-from vision_assets.vision.sift import SiftExtractor, SiftOptions
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -30,7 +31,7 @@ def test_there_is_one_folder_per_class(sample: Path) -> None:
 
 
 def test_each_image_is_small_and_has_keypoints(sample: Path) -> None:
-    extractor = SiftExtractor(SiftOptions())
+    extractor = ImageExtractor(SiftOptions())
     for path in sample.rglob("*.jpg"):
         data = path.read_bytes()
         features = extractor.extract(data)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from vision_assets.vision.decoding import ImageError
-from vision_assets.vision.sift import SiftExtractor, SiftOptions, use_one_thread
+from vision_assets.vision.extraction import ImageExtractor, use_one_thread
+from vision_assets.vision.extractors.sift import SiftOptions
 from vision_assets_tests.vision import images
 
 
@@ -21,7 +22,7 @@ def opencv_sift(data: bytes, **options: Any) -> tuple[Sequence[cv2.KeyPoint], np
 def test_descriptors_are_those_of_opencv_in_its_order(data: bytes) -> None:
     _, expected = opencv_sift(data)
 
-    features = SiftExtractor(SiftOptions()).extract(data)
+    features = ImageExtractor(SiftOptions()).extract(data)
 
     assert features.descriptors.dtype == np.uint8
     assert len(features.descriptors) > 50
@@ -32,7 +33,7 @@ def test_keypoints_are_those_of_opencv() -> None:
     data = images.jpeg()
     found, _ = opencv_sift(data)
 
-    keypoints = SiftExtractor(SiftOptions()).extract(data).keypoints
+    keypoints = ImageExtractor(SiftOptions()).extract(data).keypoints
 
     assert keypoints.dtype == np.float32
     expected = np.array([(*k.pt, k.size, k.angle, k.response) for k in found], np.float32)
@@ -64,7 +65,7 @@ def test_every_option_reaches_opencv(ours: dict[str, Any], theirs: dict[str, Any
     data = images.jpeg()
     _, expected = opencv_sift(data, **theirs)
 
-    features = SiftExtractor(SiftOptions(**ours)).extract(data)
+    features = ImageExtractor(SiftOptions(**ours)).extract(data)
 
     assert features.descriptors.dtype == np.uint8
     np.testing.assert_array_equal(features.descriptors, expected)
@@ -74,7 +75,7 @@ def test_every_option_reaches_opencv(ours: dict[str, Any], theirs: dict[str, Any
 
 @pytest.mark.parametrize("shape", [(40, 60), (1, 1), (2, 2), (1, 20_000), (20_000, 1), (3, 5000)])
 def test_an_image_without_keypoints_has_empty_arrays(shape: tuple[int, int]) -> None:
-    features = SiftExtractor(SiftOptions()).extract(images.encoded(images.flat(*shape), "PNG"))
+    features = ImageExtractor(SiftOptions()).extract(images.encoded(images.flat(*shape), "PNG"))
 
     assert (features.height, features.width) == shape
     assert features.keypoints.shape == (0, 5)
@@ -88,13 +89,13 @@ def test_tiny_and_thin_images_do_no_harm(shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
     for max_side in (None, 2, 100):
-        features = SiftExtractor(SiftOptions(max_side=max_side)).extract(images.encoded(noise, "PNG"))
+        features = ImageExtractor(SiftOptions(max_side=max_side)).extract(images.encoded(noise, "PNG"))
 
         assert len(features.keypoints) == len(features.descriptors)
 
 
 def test_the_size_is_that_of_the_turned_image_before_shrinking() -> None:
-    features = SiftExtractor(SiftOptions(max_side=80)).extract(images.rotated(6))
+    features = ImageExtractor(SiftOptions(max_side=80)).extract(images.rotated(6))
 
     assert (features.width, features.height) == (120, 160)
 
@@ -104,7 +105,7 @@ def test_a_larger_image_is_shrunk() -> None:
     small = cv2.resize(gray, (160, 120), interpolation=cv2.INTER_AREA)
     _, expected = opencv_sift(images.encoded(small, "PNG"))
 
-    features = SiftExtractor(SiftOptions(max_side=160)).extract(images.encoded(gray, "PNG"))
+    features = ImageExtractor(SiftOptions(max_side=160)).extract(images.encoded(gray, "PNG"))
 
     np.testing.assert_array_equal(features.descriptors, expected)
 
@@ -113,9 +114,9 @@ def test_a_larger_image_is_shrunk() -> None:
 def test_an_image_within_max_side_stays_as_it_is(max_side: int) -> None:
     data = images.jpeg()
 
-    features = SiftExtractor(SiftOptions(max_side=max_side)).extract(data)
+    features = ImageExtractor(SiftOptions(max_side=max_side)).extract(data)
 
-    np.testing.assert_array_equal(features.keypoints, SiftExtractor(SiftOptions()).extract(data).keypoints)
+    np.testing.assert_array_equal(features.keypoints, ImageExtractor(SiftOptions()).extract(data).keypoints)
 
 
 def test_keypoints_of_a_shrunk_image_lie_where_they_are_in_the_original() -> None:
@@ -125,7 +126,7 @@ def test_keypoints_of_a_shrunk_image_lie_where_they_are_in_the_original() -> Non
 
     def blob(max_side: int | None) -> np.ndarray:
         options = SiftOptions(max_side=max_side, enable_precise_upscale=True)
-        keypoints = SiftExtractor(options).extract(data).keypoints
+        keypoints = ImageExtractor(options).extract(data).keypoints
         return keypoints[np.argmax(keypoints[:, 2])]
 
     full, shrunk = blob(None), blob(300)
@@ -137,23 +138,19 @@ def test_keypoints_of_a_shrunk_image_lie_where_they_are_in_the_original() -> Non
 
 def test_a_broken_image_is_an_image_error() -> None:
     with pytest.raises(ImageError, match="truncated"):
-        SiftExtractor(SiftOptions()).extract(images.jpeg()[:-100])
+        ImageExtractor(SiftOptions()).extract(images.jpeg()[:-100])
 
 
 def test_an_image_beyond_max_pixels_is_refused_even_if_it_would_be_shrunk() -> None:
-    extractor = SiftExtractor(SiftOptions(max_pixels=1000, max_side=10))
+    extractor = ImageExtractor(SiftOptions(max_pixels=1000, max_side=10))
 
     with pytest.raises(ImageError, match="160 x 120 pixels are more than max_pixels = 1000 allows"):
         extractor.extract(images.jpeg())
 
 
 def test_a_failure_inside_sift_is_an_image_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Failing:
-        def detectAndCompute(self, image: np.ndarray, _: None) -> None:  # noqa: N802
-            cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-
-    extractor = SiftExtractor(SiftOptions())
-    monkeypatch.setattr(extractor, "_sift", Failing())
+    extractor = ImageExtractor(SiftOptions())
+    monkeypatch.setattr(extractor, "_detect", lambda gray: cv2.cvtColor(gray, cv2.COLOR_BGR2GRAY))
 
     with pytest.raises(ImageError, match=r"^SIFT failed: [^\n]+$") as caught:
         extractor.extract(images.jpeg())

@@ -7,20 +7,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# OpenCV's calcSIFTDescriptor (sift.simd.hpp) pools gradients in 4 x 4 bins (SIFT_DESCR_WIDTH), each 3
-# (SIFT_DESCR_SCL_FCTR) times half the keypoint's size wide. It takes the angle of their frame as 360 degrees
-# less the keypoint's, with the y axis up: the keypoint's is clockwise in the image.
-_WIDTH_PER_SIZE = 4 * 3 / 2
 
-
-def cut_patch(gray: NDArray[np.uint8], keypoint: NDArray[np.float32], side: int = 48) -> NDArray[np.uint8]:
-    """Cut out the square that a SIFT descriptor pools, upright in the frame of its keypoint.
+def cut_patch(
+    gray: NDArray[np.uint8], keypoint: NDArray[np.float32], width_per_size: float, side: int = 48
+) -> NDArray[np.uint8]:
+    """Cut out the square that a descriptor looks at, upright in the frame of its keypoint.
 
     Parameters
     ----------
     gray : ndarray of shape (height, width), dtype uint8
     keypoint : ndarray of shape (5,), dtype float32
         x, y, size (diameter), angle in degrees clockwise, response; see `cells.KEYPOINT_FIELDS`.
+    width_per_size : float
+        Side of the square in the image, in sizes of the keypoint.
     side : int
         Pixels of the patch in each direction.
 
@@ -31,7 +30,7 @@ def cut_patch(gray: NDArray[np.uint8], keypoint: NDArray[np.float32], side: int 
         pixels are repeated.
     """
     x, y, size, angle = (float(value) for value in keypoint[:4])
-    width = max(size, 1e-3) * _WIDTH_PER_SIZE
+    width = max(size, 1e-3) * width_per_size
     region, left, top = _region(gray, x, y, width)
     step = width / side
     if step > 1:
