@@ -5,7 +5,7 @@ from pydantic import Field
 from pyspark.sql import DataFrame
 
 from vision_assets.assets.columns import definition_metadata
-from vision_assets.assets.fields import FULL_REFRESH
+from vision_assets.assets.settings import FULL_REFRESH, Settings
 from vision_assets.automation import follow_upstream
 from vision_assets.chains import Chain
 from vision_assets.errors import UserError
@@ -17,7 +17,7 @@ from vision_assets.storage.io_managers import DataFolder
 from vision_assets.vision.encoding import Normalization, Pooling
 
 
-class BowEncodingsConfig(dg.Config):
+class BowEncodingsConfig(Settings):
     """How descriptors are pooled."""
 
     pooling: Pooling = Field(

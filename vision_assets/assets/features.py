@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field, create_model
 
 from vision_assets.assets.columns import definition_metadata
-from vision_assets.assets.fields import FULL_REFRESH
+from vision_assets.assets.settings import FULL_REFRESH, Settings
 from vision_assets.automation import follow_upstream
 from vision_assets.chains import IMAGES, Chain
 from vision_assets.failures import RETRY_POLICY, failures
@@ -20,7 +20,7 @@ from vision_assets.vision.extraction import ExtractorOptions
 from vision_assets.vision.options import BOUNDS
 
 
-class _OfAll(dg.Config):
+class _OfAll(Settings):
     """What all extractors have besides their own options."""
 
     partitions: int | None = Field(
@@ -34,7 +34,7 @@ class _OfAll(dg.Config):
     )
 
 
-def features_config(extractor: type[ExtractorOptions]) -> type[dg.Config]:
+def features_config(extractor: type[ExtractorOptions]) -> type[Settings]:
     """Make the configuration of an asset of features: the extractor's options and those of all."""
     described: dict[str, Any] = {}
     types = get_type_hints(extractor)
@@ -49,7 +49,7 @@ def features_config(extractor: type[ExtractorOptions]) -> type[dg.Config]:
     for name, field in _OfAll.model_fields.items():
         described[name] = (field.annotation, field)
     summary = inspect.getdoc(extractor).partition("\n")[0]  # type: ignore[union-attr]
-    return create_model(f"{extractor.__name__}Config", __base__=dg.Config, __doc__=summary, **described)
+    return create_model(f"{extractor.__name__}Config", __base__=Settings, __doc__=summary, **described)
 
 
 def make_features(chain: Chain) -> dg.AssetsDefinition:

@@ -9,6 +9,7 @@ from pydantic import Field
 from pyspark.sql import DataFrame
 
 from vision_assets.assets.columns import definition_metadata
+from vision_assets.assets.settings import Settings
 from vision_assets.automation import follow_upstream
 from vision_assets.chains import Chain
 from vision_assets.errors import UserError
@@ -31,7 +32,7 @@ from vision_assets.storage.io_managers import LINEAGE_OF
 from vision_assets.vision.feature_maps import FeatureMap
 
 
-class ImageClassifierConfig(dg.Config):
+class ImageClassifierConfig(Settings):
     """How images are split and how the classifier is trained."""
 
     split: Literal["random", "folder"] = Field(

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from vision_assets import settings
 from vision_assets.assets.columns import definition_metadata
+from vision_assets.assets.settings import Settings
 from vision_assets.errors import UserError, redact
 from vision_assets.failures import RETRY_POLICY, failures
 from vision_assets.resources import SparkResource
@@ -15,7 +16,7 @@ from vision_assets.spark.tables import SEQUENCE_FILE
 from vision_assets.vision.formats import DEFAULT_PATTERNS
 
 
-class ImageSeqfileConfig(dg.Config):
+class ImageSeqfileConfig(Settings):
     """Where the images come from."""
 
     source: str = Field(

@@ -7,6 +7,7 @@ from pydantic import Field
 from pyspark.sql import DataFrame
 
 from vision_assets.assets.columns import definition_metadata
+from vision_assets.assets.settings import Settings
 from vision_assets.automation import follow_upstream
 from vision_assets.chains import Chain
 from vision_assets.failures import RETRY_POLICY, failures
@@ -17,7 +18,7 @@ from vision_assets.storage.io_managers import DataFolder
 from vision_assets.vision.drawing import training_charts
 
 
-class KMeansDictionaryConfig(dg.Config):
+class KMeansDictionaryConfig(Settings):
     """How the dictionary is trained; the names are those of Spark's MLlib."""
 
     k: int = Field(default=1000, ge=1, le=1_000_000, description="Number of visual words.")

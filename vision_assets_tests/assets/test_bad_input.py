@@ -109,14 +109,27 @@ def test_more_words_than_descriptors(pipeline: Pipeline, image_folder: Path) -> 
     [
         ("bow_encodings", {"pooling": "mean"}, "pooling"),
         ("bow_encodings", {"normalization": "l3"}, "normalization"),
-        ("kmeans_dictionary", {"k": 0}, "greater than or equal to 1"),
         ("kmeans_dictionary", {"init_mode": "best"}, "init_mode"),
-        ("sift_features", {"sigma": -1.0}, "greater than 0"),
     ],
 )
-def test_settings_out_of_range_are_named(filled: Pipeline, asset: str, config: Any, named: str) -> None:
-    with pytest.raises(Exception, match=named):
+def test_settings_that_do_not_exist_are_named(filled: Pipeline, asset: str, config: Any, named: str) -> None:
+    with pytest.raises(dg.DagsterInvalidConfigError, match=named):
         filled.run(None, asset, **{asset: config})
+
+
+@pytest.mark.parametrize(
+    ("asset", "config", "named"),
+    [
+        ("kmeans_dictionary", {"k": 0}, "k = 0: Input should be greater than or equal to 1"),
+        ("sift_features", {"sigma": -1.0}, "sigma = -1.0: Input should be greater than 0"),
+    ],
+)
+def test_settings_out_of_range_are_named_at_once(
+    filled: Pipeline, asset: str, config: Any, named: str
+) -> None:
+    result = filled.run(None, asset, fail=True, **{asset: config})
+    assert named in filled.error(result)
+    assert not [event for event in result.all_events if event.is_step_up_for_retry]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import pytest
 
 from vision_assets import settings
 from vision_assets.cli import main
+from vision_assets.errors import UserError
 from vision_assets.storage.snapshots import Snapshot, SnapshotStore
 from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, WORDS, Pipeline
 from vision_assets_tests.small_disks import read_only, require_root, resize, small_disk
@@ -213,7 +214,7 @@ def test_a_damaged_checkpoint_is_no_obstacle(
 
 
 def refuse(*_: object, **__: object) -> None:
-    raise OSError("the storage is away")
+    raise UserError("the disk is full")
 
 
 @pytest.mark.parametrize(("kilobytes", "fails"), [(40, "image_seqfile"), (280, "sift_features")])
