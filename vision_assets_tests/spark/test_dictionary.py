@@ -18,6 +18,7 @@ from vision_assets.spark.dictionary import (
     train,
 )
 from vision_assets.spark.tables import KMEANS_DICTIONARY, summarize
+from vision_assets.vision.descriptors import BYTES, FRACTIONS, Descriptors, to_fractions
 from vision_assets.vision.kmeans import initial_centers, lloyd
 from vision_assets.vision.nearest import Centers, round_centers
 from vision_assets.vision.sampling import descriptor_hashes, lowest_distinct, sample_indices
@@ -39,9 +40,21 @@ def matrices() -> dict[str, NDArray[np.uint8]]:
     return {f"{i % 3}/{i}.jpg": sift_like(rng, int(rng.integers(0, 300))) for i in range(40)}
 
 
+@pytest.fixture(params=[BYTES, FRACTIONS], ids=str)
+def either(request: pytest.FixtureRequest, matrices: dict[str, NDArray[np.uint8]]) -> dict[str, Descriptors]:
+    """Descriptors of bytes, and the same as fractions."""
+    if request.param == BYTES:
+        return matrices
+    return {name: to_fractions(matrix / 512) for name, matrix in matrices.items()}
+
+
+def dtype_of(matrices: dict[str, Descriptors]) -> np.dtype:
+    return next(iter(matrices.values())).dtype
+
+
 @pytest.fixture
 def table(spark: SparkSession) -> Features:
-    def make(matrices: dict[str, NDArray[np.uint8]], partitions: int = 2) -> DataFrame:
+    def make(matrices: dict[str, Descriptors], partitions: int = 2) -> DataFrame:
         rows = [(name, len(matrix), matrix.tobytes()) for name, matrix in matrices.items()]
         schema = "fileName string, keypointCount int, descriptors binary"
         return spark.createDataFrame(rows, schema).repartition(partitions)
@@ -78,17 +91,20 @@ def test_it_is_lloyds_algorithm_on_the_sample(
     np.testing.assert_array_equal(training.final.inertia, expected.inertia)
 
 
-def test_a_training_that_goes_on_gives_the_same_bits(
-    table: Features, matrices: dict[str, NDArray[np.uint8]]
-) -> None:
+def test_a_training_that_goes_on_gives_the_same_bits(table: Features, either: dict[str, Descriptors]) -> None:
     options = KMeansOptions(k=30, max_iter=6, tol=0, seed=4, descriptors_per_word=50)
     saved: list[bytes] = []
-    whole = train(table(matrices), options, save=lambda progress: saved.append(progress.to_bytes()))
+    whole = train(
+        table(either),
+        options,
+        save=lambda progress: saved.append(progress.to_bytes()),
+        dtype=dtype_of(either),
+    )
     assert len(saved) == 7
     lines: list[str] = []
     for step in (0, 3, 6):
         start = Progress.from_bytes(saved[step])
-        rest = train(table(matrices), options, lines.append, start=start)
+        rest = train(table(either), options, lines.append, start=start, dtype=dtype_of(either))
         assert rest.inertia == whole.inertia
         assert rest.seconds[: step + 1] == whole.seconds[: step + 1]
         assert (rest.trained, rest.total) == (whole.trained, whole.total)
@@ -108,11 +124,11 @@ def test_saved_progress_that_is_damaged_is_a_value_error(damage: bytes) -> None:
 
 @pytest.mark.parametrize("init_mode", ["random", "k-means++"])
 def test_partitions_and_batches_do_not_change_a_bit(
-    table: Features, matrices: dict[str, NDArray[np.uint8]], init_mode: str
+    table: Features, either: dict[str, Descriptors], init_mode: str
 ) -> None:
     options = KMeansOptions(k=25, max_iter=3, init_mode=init_mode, descriptors_per_word=100)
     results = [
-        train(table(matrices, partitions), options, block_rows=block_rows)
+        train(table(either, partitions), options, block_rows=block_rows, dtype=dtype_of(either))
         for partitions, block_rows in ((1, 4096), (3, 7), (16, 4096), (3, 1))
     ]
     for result in results[1:]:

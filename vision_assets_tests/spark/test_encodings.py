@@ -7,11 +7,12 @@ from vision_assets.errors import UserError
 from vision_assets.spark import encodings
 from vision_assets.spark.encodings import encode_features
 from vision_assets.spark.tables import BOW_ENCODINGS
+from vision_assets.vision.descriptors import FRACTIONS, Descriptors, to_fractions
 from vision_assets.vision.encoding import encode
 from vision_assets.vision.nearest import Centers, round_centers
 
 
-def features(spark: SparkSession, matrices: dict[str, NDArray[np.uint8]], partitions: int = 2) -> DataFrame:
+def features(spark: SparkSession, matrices: dict[str, Descriptors], partitions: int = 2) -> DataFrame:
     rows = [(name, None, bytes(32), len(matrix), matrix.tobytes()) for name, matrix in matrices.items()]
     schema = "fileName string, label string, digest binary, keypointCount int, descriptors binary"
     return spark.createDataFrame(rows, schema).repartition(partitions)
@@ -47,6 +48,20 @@ def test_the_table_holds_each_images_encoding(
         expected = encode(matrix, np.array([len(matrix)]), Centers(centers), pooling, "l2")  # type: ignore[arg-type]
         np.testing.assert_array_equal(np.array(rows[name].bow, np.float32), expected[0])
         assert rows[name].descriptorCount == len(matrix)
+
+
+def test_fractions_are_encoded_as_they_are(
+    spark: SparkSession, matrices: dict[str, NDArray[np.uint8]], rng: np.random.Generator
+) -> None:
+    fractions = {name: to_fractions(matrix / 2048) for name, matrix in matrices.items()}
+    centers = Centers(round_centers(rng.random((11, 128)) / 8, FRACTIONS), FRACTIONS)
+    words = dictionary(spark, centers.matrix)
+    for partitions in (1, 5):
+        table = encode_features(features(spark, fractions, partitions), words, "sum", "none", FRACTIONS)
+        for row in table.collect():
+            matrix = fractions[row.fileName]
+            expected = encode(matrix, np.array([len(matrix)]), centers, "sum", "none")
+            np.testing.assert_array_equal(np.array(row.bow, np.float32), expected[0])
 
 
 def test_partitions_do_not_change_a_bit(
