@@ -175,6 +175,27 @@ def test_what_is_missing_for_surf_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         SurfOptions().detector()
 
 
+def opencv_has_surf() -> bool:
+    """Tell whether this OpenCV is built with its non-free algorithms; the function is there in either case."""
+    try:
+        cv2.xfeatures2d.SURF.create()
+    except cv2.error:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not opencv_has_surf(), reason="OpenCV is built without its non-free algorithms")
+def test_surf_of_opencv_is_opencvs(gray: NDArray[np.uint8]) -> None:
+    keypoints, descriptors = cv2.xfeatures2d.SURF.create(100).detectAndCompute(gray, None)
+    found = extract("surf", gray, engine="opencv")
+    assert len(found.keypoints) == len(keypoints) > 50
+    assert found.keypoints[:, 0].tolist() == [keypoint.pt[0] for keypoint in keypoints]
+    np.testing.assert_array_equal(found.descriptors, to_fractions(descriptors))
+    np.testing.assert_allclose(np.linalg.norm(found.descriptors, axis=1), 1, atol=1e-3)
+    assert len(extract("surf", gray, engine="opencv", threshold=2000.0).keypoints) < len(keypoints)
+
+
+@pytest.mark.skipif(opencv_has_surf(), reason="OpenCV is built with its non-free algorithms")
 def test_an_opencv_without_surf_is_named() -> None:
     """The wheels of OpenCV have the function, but not the algorithm."""
     assert hasattr(cv2.xfeatures2d, "SURF_create")
