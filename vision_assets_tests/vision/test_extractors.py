@@ -176,7 +176,7 @@ def test_what_is_missing_for_surf_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def opencv_has_surf() -> bool:
-    """Tell whether this OpenCV is built with its non-free algorithms; the function is there in either case."""
+    """Tell whether this OpenCV has its non-free algorithms; the function is there in either case."""
     try:
         cv2.xfeatures2d.SURF.create()
     except cv2.error:
@@ -190,7 +190,7 @@ def test_surf_of_opencv_is_opencvs(gray: NDArray[np.uint8]) -> None:
     found = extract("surf", gray, engine="opencv")
     assert len(found.keypoints) == len(keypoints) > 50
     assert found.keypoints[:, 0].tolist() == [keypoint.pt[0] for keypoint in keypoints]
-    np.testing.assert_array_equal(found.descriptors, to_fractions(descriptors))
+    np.testing.assert_array_equal(found.descriptors, to_fractions(np.asarray(descriptors, np.float32)))
     np.testing.assert_allclose(np.linalg.norm(found.descriptors, axis=1), 1, atol=1e-3)
     assert len(extract("surf", gray, engine="opencv", threshold=2000.0).keypoints) < len(keypoints)
 
