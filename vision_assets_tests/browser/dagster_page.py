@@ -295,7 +295,7 @@ class DagsterPage:
         self.page.goto(f"{self.server.url}{path}", wait_until="domcontentloaded")
 
     def open_graph(self) -> None:
-        self.open("/locations/vision_assets/asset-groups/bovw")
+        self.open('/asset-groups~group:"bovw"')
         expect(self.button("Materialize all")).to_be_visible()
 
     def open_asset(self, asset: str, view: str = "overview") -> None:
