@@ -75,6 +75,11 @@ def spark_config() -> dict[str, str]:
         # Snappy hardly shrinks descriptors; zstd's level 1 saves a quarter in the time of no compression.
         "spark.sql.parquet.compression.codec": "zstd",
         "spark.hadoop.parquet.compression.codec.zstd.level": "1",
+        # A row may have all descriptors of an image, a megabyte of DAISY's. By default a page is looked at after
+        # 100 rows for the first time, and 4,096 rows are read at once.
+        "spark.hadoop.parquet.page.size.row.check.min": "4",
+        "spark.hadoop.parquet.block.size.row.check.min": "4",
+        "spark.sql.parquet.columnarReaderBatchSize": "64",
         # So that what has none of a few dozen names that are looked up is not read.
         "spark.sql.parquet.pushdown.inFilterThreshold": "100",
         # A snapshot's folder holds the table alone, which every reader of Parquet understands.
@@ -156,18 +161,20 @@ def start_jvm(config: dict[str, str]) -> None:
     shown = [(name, value) for name, value in config.items() if not _SECRET.search(name)]
     conf = SparkConf(loadDefaults=False).setAll(shown)
     reading, writing = os.pipe()
-    with os.fdopen(writing, "wb") as stderr:
-        gateway = launch_gateway(conf, popen_kwargs={"stderr": stderr})
+    # At once, so that it is read and closed however the start ends.
     threading.Thread(
         target=_forward, args=(os.fdopen(reading, "rb"),), name="jvm-stderr", daemon=True
     ).start()
+    with os.fdopen(writing, "wb") as stderr:
+        gateway = launch_gateway(conf, popen_kwargs={"stderr": stderr})
     SparkContext._ensure_initialized(gateway=gateway)
 
 
 def _forward(stream: IO[bytes]) -> None:
-    for line in stream:
-        if not line.startswith(_JVM_NOTICES):
-            os.write(2, line)
+    with stream:
+        for line in stream:
+            if not line.startswith(_JVM_NOTICES):
+                os.write(2, line)
 
 
 def plain_session(config: dict[str, str]) -> SparkSession:
