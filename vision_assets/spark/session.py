@@ -75,8 +75,8 @@ def spark_config() -> dict[str, str]:
         # Snappy hardly shrinks descriptors; zstd's level 1 saves a quarter in the time of no compression.
         "spark.sql.parquet.compression.codec": "zstd",
         "spark.hadoop.parquet.compression.codec.zstd.level": "1",
-        # A row may have all descriptors of an image, a megabyte of DAISY's. By default a page is looked at after
-        # 100 rows for the first time, and 4,096 rows are read at once.
+        # A row may have all descriptors of an image, a megabyte of DAISY's. By default a page is looked at
+        # after 100 rows for the first time, and 4,096 rows are read at once.
         "spark.hadoop.parquet.page.size.row.check.min": "4",
         "spark.hadoop.parquet.block.size.row.check.min": "4",
         "spark.sql.parquet.columnarReaderBatchSize": "64",
