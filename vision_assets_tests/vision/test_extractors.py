@@ -186,7 +186,7 @@ def opencv_has_surf() -> bool:
 
 @pytest.mark.skipif(not opencv_has_surf(), reason="OpenCV is built without its non-free algorithms")
 def test_surf_of_opencv_is_opencvs(gray: NDArray[np.uint8]) -> None:
-    keypoints, descriptors = cv2.xfeatures2d.SURF.create(100).detectAndCompute(gray, None)
+    keypoints, descriptors = cv2.xfeatures2d.SURF.create(100, 4, 4).detectAndCompute(gray, None)
     found = extract("surf", gray, engine="opencv")
     assert len(found.keypoints) == len(keypoints) > 50
     assert found.keypoints[:, 0].tolist() == [keypoint.pt[0] for keypoint in keypoints]
