@@ -1,5 +1,6 @@
 """The resources of the assets: Spark, and the data folder with its IO managers."""
 
+import threading
 from typing import Any
 
 import dagster as dg
@@ -16,6 +17,8 @@ from vision_assets.storage.io_managers import (
     SequenceFileIOManager,
 )
 
+_STARTING = threading.Lock()
+
 
 class SparkResource(LazyPySparkResource):
     """A Spark session that starts when it is first used; its properties are added to this project's own.
@@ -24,8 +27,13 @@ class SparkResource(LazyPySparkResource):
     """
 
     def _init_session(self) -> None:
+        # Threads that beat and copy ask for the session, too.
+        with _STARTING:
+            self._start_unless_alive()
+
+    def _start_unless_alive(self) -> None:
         if self._spark_session is None or not jvm.is_alive(self._spark_session):
-            config = spark_config() | dict(flatten_dict(self.spark_config))
+            config = spark_config(dict(flatten_dict(self.spark_config)))
             log = dg.get_dagster_logger()
             if jvm.forget_dead_jvm():
                 log.warning("Spark's JVM has died")

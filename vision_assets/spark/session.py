@@ -5,6 +5,7 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
@@ -46,16 +47,27 @@ _JVM_NOTICES = (
 )
 
 
-def spark_config() -> dict[str, str]:
+def spark_config(chosen: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the Spark properties of this project, without those that ``spark-defaults.conf`` sets.
+
+    Parameters
+    ----------
+    chosen : mapping, optional
+        Properties of a run, which win and are returned with the others.
 
     Returns
     -------
     dict
         Property to value.
     """
-    configured = _configured_properties()
-    master = os.environ.get(settings.SPARK_MASTER) or configured.get("spark.master") or "local[*]"
+    chosen = chosen or {}
+    configured = _configured_properties() | dict(chosen)
+    master = (
+        chosen.get("spark.master")
+        or os.environ.get(settings.SPARK_MASTER)
+        or configured.get("spark.master")
+        or "local[*]"
+    )
     ours = {
         "spark.master": master,
         "spark.app.name": "vision_assets",
@@ -119,7 +131,8 @@ def spark_config() -> dict[str, str]:
         # Before those of the user, in `spark.executor.extraJavaOptions`.
         ours["spark.executor.defaultJavaOptions"] = _COMPILE_LATE
     ours["spark.driver.extraJavaOptions"] = " ".join(java_options)
-    return {name: value for name, value in ours.items() if name == "spark.master" or name not in configured}
+    needed = {name: value for name, value in ours.items() if name == "spark.master" or name not in configured}
+    return needed | dict(chosen)
 
 
 def class_archive() -> Path:

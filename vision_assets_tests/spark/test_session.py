@@ -16,6 +16,14 @@ def test_the_master_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     assert "spark.driver.host" not in config, "workers elsewhere have to reach the driver"
 
 
+def test_the_master_of_a_run_decides_what_else_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.SPARK_MASTER, "local[2]")
+    config = spark_config({"spark.master": "spark://host:7077", "spark.jars": "mine.jar"})
+    assert (config["spark.master"], config["spark.jars"]) == ("spark://host:7077", "mine.jar")
+    assert "spark.driver.host" not in config
+    assert config["spark.locality.wait"] == "0"
+
+
 def test_all_cores_of_this_machine_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(settings.SPARK_MASTER, raising=False)
     assert spark_config()["spark.master"] == "local[*]"
