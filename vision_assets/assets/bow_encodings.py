@@ -4,15 +4,13 @@ import dagster as dg
 from pydantic import Field
 from pyspark.sql import DataFrame
 
-from vision_assets.assets.columns import definition_metadata
+from vision_assets.assets.chain_asset import chain_asset
 from vision_assets.assets.settings import FULL_REFRESH, Settings
-from vision_assets.automation import follow_upstream
 from vision_assets.chains import Chain
 from vision_assets.errors import UserError
-from vision_assets.failures import RETRY_POLICY, failures
+from vision_assets.failures import failures
 from vision_assets.spark.encodings import encode_features
 from vision_assets.spark.row_wise import RowWise, Todo, only, with_source
-from vision_assets.spark.tables import BOW_ENCODINGS
 from vision_assets.storage.io_managers import DataFolder
 from vision_assets.vision.encoding import Normalization, Pooling
 
@@ -36,15 +34,11 @@ class BowEncodingsConfig(Settings):
 def make_bow_encodings(chain: Chain) -> dg.AssetsDefinition:
     """Make the asset of the encodings of an extractor's features."""
 
-    @dg.asset(
-        name=chain.encodings,
-        io_manager_key="parquet",
-        group_name=chain.group,
+    @chain_asset(
+        chain,
+        chain.encodings,
         kinds={"pyspark", "numpy", "parquet"},
         code_version="1",
-        retry_policy=RETRY_POLICY,
-        automation_condition=follow_upstream(chain),
-        metadata=definition_metadata(BOW_ENCODINGS.schema),
         ins={"features": dg.AssetIn(chain.features), "dictionary": dg.AssetIn(chain.dictionary)},
     )
     def bow_encodings(

@@ -7,19 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from vision_assets.assets.columns import definition_metadata
+from vision_assets.assets.chain_asset import chain_asset
 from vision_assets.assets.image_classifier import ImageClassifierConfig
-from vision_assets.automation import follow_upstream
 from vision_assets.chains import IMAGES, Chain
 from vision_assets.errors import UserError
-from vision_assets.failures import RETRY_POLICY, failures
+from vision_assets.failures import failures
 from vision_assets.spark.classification import predict
 from vision_assets.spark.gallery import Gallery
 from vision_assets.spark.pictures import picture_of_examples
 from vision_assets.spark.report import confusion_matrices, report_table
 from vision_assets.spark.splits import TEST, count_sides, split_images, usable_images
 from vision_assets.spark.stored_tables import StoredImages
-from vision_assets.spark.tables import CLASSIFICATION_REPORT
 from vision_assets.storage.io_managers import LINEAGE_OF, DataFolder
 from vision_assets.vision.classifier import Classifier
 from vision_assets.vision.drawing import confusion_matrix
@@ -33,15 +31,11 @@ def make_classification_report(chain: Chain) -> dg.AssetsDefinition:
     """Make the asset of the report on an extractor's classifier."""
     of_classifier = {LINEAGE_OF: chain.classifier}
 
-    @dg.asset(
-        name=chain.report,
-        io_manager_key="parquet",
-        group_name=chain.group,
+    @chain_asset(
+        chain,
+        chain.report,
         kinds={"pyspark", "numpy", "parquet"},
         code_version="1",
-        retry_policy=RETRY_POLICY,
-        automation_condition=follow_upstream(chain),
-        metadata=definition_metadata(CLASSIFICATION_REPORT.schema),
         ins={
             "classifier": dg.AssetIn(chain.classifier),
             "images": dg.AssetIn(IMAGES, metadata=of_classifier),

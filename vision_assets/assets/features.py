@@ -7,15 +7,13 @@ from typing import Any, get_type_hints
 import dagster as dg
 from pydantic import Field, create_model
 
-from vision_assets.assets.columns import definition_metadata
+from vision_assets.assets.chain_asset import chain_asset
 from vision_assets.assets.settings import FULL_REFRESH, Settings
-from vision_assets.automation import follow_upstream
 from vision_assets.chains import IMAGES, Chain
-from vision_assets.failures import RETRY_POLICY, failures
+from vision_assets.failures import failures
 from vision_assets.spark.features import extract
 from vision_assets.spark.row_wise import RowWise
 from vision_assets.spark.stored_tables import StoredImages
-from vision_assets.spark.tables import TABLES
 from vision_assets.vision.extraction import ExtractorOptions
 from vision_assets.vision.options import BOUNDS
 
@@ -57,15 +55,11 @@ def make_features(chain: Chain) -> dg.AssetsDefinition:
     extractor = chain.extractor
     config_type = features_config(extractor)
 
-    @dg.asset(
-        name=chain.features,
-        io_manager_key="parquet",
-        group_name=chain.group,
+    @chain_asset(
+        chain,
+        chain.features,
         kinds={"pyspark", "opencv", "parquet"},
         code_version="1",
-        retry_policy=RETRY_POLICY,
-        automation_condition=follow_upstream(chain),
-        metadata=definition_metadata(TABLES[(chain.features,)].schema),
         ins={"images": dg.AssetIn(IMAGES)},
         description=f"{extractor.title} keypoints and descriptors, one row per image; one that cannot be "
         "read has an error instead.\n\n"

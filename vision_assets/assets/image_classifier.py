@@ -8,12 +8,11 @@ import dagster as dg
 from pydantic import Field
 from pyspark.sql import DataFrame
 
-from vision_assets.assets.columns import definition_metadata
+from vision_assets.assets.chain_asset import chain_asset
 from vision_assets.assets.settings import Settings
-from vision_assets.automation import follow_upstream
 from vision_assets.chains import Chain
 from vision_assets.errors import UserError
-from vision_assets.failures import RETRY_POLICY, failures
+from vision_assets.failures import failures
 from vision_assets.spark.classification import TrainingOptions, train_classifier
 from vision_assets.spark.splits import (
     COPY,
@@ -27,7 +26,6 @@ from vision_assets.spark.splits import (
     unknown_labels,
     usable_images,
 )
-from vision_assets.spark.tables import IMAGE_CLASSIFIER
 from vision_assets.storage.io_managers import LINEAGE_OF
 from vision_assets.vision.feature_maps import FeatureMap
 
@@ -95,15 +93,12 @@ class ImageClassifierConfig(Settings):
 def make_image_classifier(chain: Chain) -> dg.AssetsDefinition:
     """Make the asset of the classifier on an extractor's encodings."""
 
-    @dg.asset(
-        name=chain.classifier,
+    @chain_asset(
+        chain,
+        chain.classifier,
         io_manager_key="classifier",
-        group_name=chain.group,
         kinds={"pyspark", "numpy"},
         code_version="1",
-        retry_policy=RETRY_POLICY,
-        automation_condition=follow_upstream(chain),
-        metadata=definition_metadata(IMAGE_CLASSIFIER.schema),
         ins={
             "encodings": dg.AssetIn(chain.encodings),
             "features": dg.AssetIn(chain.features, metadata={LINEAGE_OF: chain.encodings}),

@@ -6,13 +6,11 @@ import dagster as dg
 from pydantic import Field
 from pyspark.sql import DataFrame
 
-from vision_assets.assets.columns import definition_metadata
+from vision_assets.assets.chain_asset import chain_asset
 from vision_assets.assets.settings import Settings
-from vision_assets.automation import follow_upstream
 from vision_assets.chains import Chain
-from vision_assets.failures import RETRY_POLICY, failures
+from vision_assets.failures import failures
 from vision_assets.spark.dictionary import KMeansOptions, Progress, dictionary_table, train
-from vision_assets.spark.tables import TABLES
 from vision_assets.storage.checkpoints import Checkpoint
 from vision_assets.storage.io_managers import DataFolder
 from vision_assets.vision.drawing import training_charts
@@ -52,17 +50,12 @@ class KMeansDictionaryConfig(Settings):
 
 def make_kmeans_dictionary(chain: Chain) -> dg.AssetsDefinition:
     """Make the asset of the words of an extractor's descriptors."""
-    table = TABLES[(chain.dictionary,)]
 
-    @dg.asset(
-        name=chain.dictionary,
-        io_manager_key="parquet",
-        group_name=chain.group,
+    @chain_asset(
+        chain,
+        chain.dictionary,
         kinds={"pyspark", "numpy", "parquet"},
         code_version="1",
-        retry_policy=RETRY_POLICY,
-        automation_condition=follow_upstream(chain),
-        metadata=definition_metadata(table.schema),
         ins={"features": dg.AssetIn(chain.features)},
     )
     def kmeans_dictionary(
