@@ -42,7 +42,7 @@ class Connector:
     Parameters
     ----------
     libraries : tuple of str
-        Maven coordinates.
+        Maven coordinates, the client's first.
     excluded : tuple of str
         Group and artifact of what they depend on but Spark has itself, or nothing here uses.
     properties : mapping
@@ -52,6 +52,11 @@ class Connector:
     libraries: tuple[str, ...]
     excluded: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def client(self) -> str:
+        """Name of the artifact, which is in that of its file."""
+        return self.libraries[0].split(":")[1]
 
 
 CONNECTORS = {
@@ -140,8 +145,14 @@ CONNECTORS = {
 }
 
 
-def connector_config() -> dict[str, str]:
+def connector_config(configured: Mapping[str, str]) -> dict[str, str]:
     """Return the Spark properties for the storages that are used, and fetch libraries that are not there yet.
+
+    Parameters
+    ----------
+    configured : mapping
+        Spark properties of the user. A client that is named among their libraries is used as they have it;
+        other libraries of theirs stay beside those of the connectors.
 
     Returns
     -------
@@ -154,12 +165,16 @@ def connector_config() -> dict[str, str]:
         If a name is unknown, or libraries are not there and cannot be fetched.
     """
     config: dict[str, str] = {}
+    theirs = [configured[name] for name in ("spark.jars", "spark.jars.packages") if name in configured]
     jars: list[str] = []
     for scheme in sorted({*settings.schemes(), *_named()}):
-        if connector := CONNECTORS.get(scheme):
+        connector = CONNECTORS.get(scheme)
+        if connector and not any(connector.client in named for named in theirs):
             jars += map(str, sorted(libraries(scheme).glob("*.jar")))
             config |= connector.properties
-    return config | ({"spark.jars": ",".join(jars)} if jars else {})
+    if jars:
+        config["spark.jars"] = ",".join(filter(None, [configured.get("spark.jars"), *jars]))
+    return config
 
 
 def _named() -> list[str]:

@@ -111,8 +111,7 @@ def spark_config(chosen: Mapping[str, str] | None = None) -> dict[str, str]:
         f"{_HDFS_CLOSE}.initial.delay.ms": "20",
         f"{_HDFS_CLOSE}.retries": "10",
     }
-    if not {"spark.jars", "spark.jars.packages"} & configured.keys():
-        ours |= connector_config()
+    ours |= connector_config(configured)
     # The driver is on this machine, whatever the master.
     java_options = [_COMPILE_LATE, *_class_archive_options()]
     if not Path(os.environ.get("SPARK_CONF_DIR", ""), "log4j2.properties").is_file():
@@ -131,8 +130,10 @@ def spark_config(chosen: Mapping[str, str] | None = None) -> dict[str, str]:
         # Before those of the user, in `spark.executor.extraJavaOptions`.
         ours["spark.executor.defaultJavaOptions"] = _COMPILE_LATE
     ours["spark.driver.extraJavaOptions"] = " ".join(java_options)
-    needed = {name: value for name, value in ours.items() if name == "spark.master" or name not in configured}
-    return needed | dict(chosen)
+    # What the user says of these two is in them.
+    with_theirs = ("spark.master", "spark.jars")
+    needed = {name: value for name, value in ours.items() if name in with_theirs or name not in configured}
+    return dict(chosen) | needed
 
 
 def class_archive() -> Path:

@@ -63,13 +63,31 @@ def test_who_needs_none_fetches_none(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not list(tmp_path.iterdir())
 
 
-def test_libraries_in_sparks_own_configuration_win(
-    jars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "theirs", ["spark.jars.packages org.apache.hadoop:hadoop-aws:3.5.0", "spark.jars /opt/hadoop-aws-3.5.0.jar"]
+)
+def test_a_client_in_sparks_own_configuration_wins(
+    jars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: str
 ) -> None:
-    (tmp_path / "spark-defaults.conf").write_text("spark.jars.packages org.apache.hadoop:hadoop-aws:3.5.0")
+    (tmp_path / "spark-defaults.conf").write_text(theirs)
     monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
     monkeypatch.setenv(settings.DATA, "s3a://bucket/folder")
-    assert "spark.jars" not in spark_config()
+    config = spark_config()
+    assert "spark.jars" not in config
+    assert "spark.hadoop.fs.s3a.committer.name" not in config
+
+
+def test_other_libraries_of_the_user_stay_beside_the_connectors(
+    jars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "spark-defaults.conf").write_text("spark.jars /opt/mine.jar\nspark.jars.packages a:b:1")
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
+    monkeypatch.setenv(settings.DATA, "s3a://bucket/folder")
+    ours = str(next(jars.glob("s3a-*/s3a.jar")))
+    config = spark_config()
+    assert config["spark.jars"] == f"/opt/mine.jar,{ours}"
+    assert "spark.jars.packages" not in config
+    assert spark_config({"spark.jars": "run.jar"})["spark.jars"] == f"run.jar,{ours}"
 
 
 def test_libraries_that_cannot_be_fetched_are_named(
