@@ -64,7 +64,8 @@ def test_who_needs_none_fetches_none(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    "theirs", ["spark.jars.packages org.apache.hadoop:hadoop-aws:3.5.0", "spark.jars /opt/hadoop-aws-3.5.0.jar"]
+    "theirs",
+    ["spark.jars.packages org.apache.hadoop:hadoop-aws:3.5.0", "spark.jars /opt/hadoop-aws-3.5.0.jar"],
 )
 def test_a_client_in_sparks_own_configuration_wins(
     jars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: str
