@@ -80,6 +80,11 @@ _RULES = (
         "Access is denied ({cause}). Allow this user to, or mend the credentials.",
         may_pass=False,
     ),
+    _Rule(
+        r"IllegalStateException: Cannot call methods on a stopped SparkContext",
+        "Spark has ended at its start or since; on a cluster, because its master does not answer (the lines "
+        "above tell why). Is VISION_ASSETS_SPARK_MASTER right, and the cluster up?",
+    ),
     _Rule(r"UnknownHostException:? (\S+)", "The host {found} is unknown. Is the URI right?"),
     _Rule(
         r"Call From \S+ to (\S+) failed on \w+ exception|Failed to connect to (?:master \()?(\S+?)\)?\s|"

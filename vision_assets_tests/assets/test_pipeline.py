@@ -191,21 +191,16 @@ def test_nothing_of_a_run_stays_in_memory(filled: Pipeline) -> None:
 def test_two_runs_of_one_asset_at_once(pipeline: Pipeline, image_folder: Path) -> None:
     pipeline.run(image_folder, "image_seqfile", "sift_features")
     results: list[dg.ExecuteInProcessResult] = []
-    # Two of an ephemeral one in one process would lock each other out of its database.
-    instances = {seed: dg.DagsterInstance.ephemeral() for seed in (1, 2)}
-    threads = [
-        threading.Thread(
-            target=lambda seed=seed: results.append(
-                pipeline.run(
-                    None,
-                    "kmeans_dictionary",
-                    kmeans_dictionary={"k": 10, "seed": seed},
-                    instance=instances[seed],
-                )
+
+    def run(seed: int) -> None:
+        # Two runs of one instance in one process would lock each other out of its database.
+        with dg.DagsterInstance.ephemeral() as instance:
+            config = {"k": 10, "seed": seed}
+            results.append(
+                pipeline.run(None, "kmeans_dictionary", kmeans_dictionary=config, instance=instance)
             )
-        )
-        for seed in (1, 2)
-    ]
+
+    threads = [threading.Thread(target=run, args=(seed,)) for seed in (1, 2)]
     for thread in threads:
         thread.start()
     for thread in threads:

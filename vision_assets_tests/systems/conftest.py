@@ -11,11 +11,13 @@ import pytest
 from pyspark.sql import SparkSession
 
 from vision_assets import settings
+from vision_assets.spark import image_index
 from vision_assets.spark.session import start_session
 from vision_assets.storage.files import HadoopFiles
 from vision_assets.storage.snapshots import SnapshotStore
-from vision_assets_tests.pipeline import AnyPipeline
+from vision_assets_tests.pipeline import ALL_ASSETS, AnyPipeline, Pipeline
 from vision_assets_tests.servers.s3 import S3
+from vision_assets_tests.servers.spark_cluster import SparkCluster, spark_cluster
 from vision_assets_tests.servers.storages import STORAGES
 
 
@@ -50,6 +52,12 @@ def started(name: str, folder: Path) -> Iterator[System]:
             yield System(f"s3a://{bucket}", server.properties(bucket), server.stop, server.start)
         else:
             yield System(server.uri, {}, server.stop, server.start)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkCluster]:
+    with spark_cluster(tmp_path_factory.mktemp("cluster"), cores=2) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
@@ -87,15 +95,31 @@ class Elsewhere(AnyPipeline):
     def store(self) -> SnapshotStore:  # type: ignore[override]
         return SnapshotStore(self.files)
 
-    def table(self, asset: str) -> pd.DataFrame:
-        table = self.spark.read.parquet(self.current(asset).uri).toPandas()
-        return table.sort_values(table.columns[0]).reset_index(drop=True)
+    def digests(self) -> pd.DataFrame:
+        """Read the images anew, by Spark."""
+        images = image_index.scan(self.spark, [self.current("image_seqfile").uri])
+        return images.select("fileName", "digest").toPandas()
+
+    def rows(self, asset: str) -> pd.DataFrame:
+        return self.spark.read.parquet(self.current(asset).uri).toPandas()
 
 
 @pytest.fixture
 def pipeline(system: System, spark: SparkSession, request: pytest.FixtureRequest) -> Elsewhere:
     """All assets on an empty data folder of a storage."""
     return Elsewhere(f"{system.uri}/{request.node.originalname}", spark)
+
+
+CLASSIFIER = {"splits": 1, "max_iter": 5}
+"""Configuration of the classifier of `expected`."""
+
+
+@pytest.fixture(scope="session")
+def expected(tmp_path_factory: pytest.TempPathFactory, image_folder: Path, spark: SparkSession) -> Pipeline:
+    """What the images of `source` make on a local disk."""
+    pipeline = Pipeline(tmp_path_factory.mktemp("expected") / "data")
+    pipeline.run(image_folder, *ALL_ASSETS, image_classifier=CLASSIFIER)
+    return pipeline
 
 
 @pytest.fixture(scope="session")

@@ -1,26 +1,25 @@
 """The pipeline on Spark's own cluster, whose workers have nothing of this project."""
 
+import os
 import signal
 import socket
 import subprocess
+import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from vision_assets import settings
-from vision_assets.vision.classifier import CLASSIFIER_FILE, classifier_from_npz
 from vision_assets.vision.samples import write_sample_images
 from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, Pipeline, require_same_tables
 from vision_assets_tests.servers.jvm import spark_home
 from vision_assets_tests.servers.loopback import HOST, free_ports
-from vision_assets_tests.servers.spark_cluster import SparkCluster, spark_cluster, worker_python
+from vision_assets_tests.servers.spark_cluster import SparkCluster, worker_python
 from vision_assets_tests.servers.yarn import yarn
 from vision_assets_tests.systems.processes import begin, materialize, output, require_success
 
@@ -45,12 +44,6 @@ SAID_AMID = {
     "classification_report": "classification_report - reading",
 }
 """What an asset without such files says before most of its work."""
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkCluster]:
-    with spark_cluster(tmp_path_factory.mktemp("cluster"), cores=2) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -90,17 +83,6 @@ def is_amid(asset: str, folder: Path) -> bool:
     if asset in AMID:
         return any((folder / "data").glob(AMID[asset]))
     return SAID_AMID[asset] in output(folder)
-
-
-def require_same_classification(made: Pipeline, expected: Pipeline) -> None:
-    np.testing.assert_array_equal(models(made), models(expected))
-    require_same_tables(made, expected, "classification_report")
-
-
-def models(made: Pipeline) -> NDArray[np.float64]:
-    file = made.store.read(made.current("image_classifier"), CLASSIFIER_FILE)
-    classifier = classifier_from_npz(file)
-    return np.dstack([classifier.weights, classifier.intercepts])
 
 
 def test_the_workers_have_nothing_of_this_project(cluster: SparkCluster) -> None:
@@ -159,8 +141,21 @@ def test_the_loss_of_a_worker_amid_any_asset_costs_no_run(
         cluster.lose(number % 2)
         cluster.workers[number % 2].launch()
     require_success(run, tmp_path)
-    require_same_tables(made, expected)
-    require_same_classification(made, expected)
+    require_same_tables(made, expected, *ALL_ASSETS)
+
+
+def test_a_master_that_does_not_answer_is_named() -> None:
+    """After the minute that Spark tries it."""
+    (port,) = free_ports(1)
+    code = (
+        "from vision_assets.spark.causes import find_cause\n"
+        "from vision_assets.spark.session import start_session\n"
+        "try: start_session()\n"
+        "except Exception as error: print(find_cause(error).text)\n"
+    )
+    environment = os.environ | {settings.SPARK_MASTER: f"spark://{HOST}:{port}"}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert b"VISION_ASSETS_SPARK_MASTER right, and the cluster up?" in run.stdout
 
 
 def test_make_starts_a_cluster_and_ends_it() -> None:

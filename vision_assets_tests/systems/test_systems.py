@@ -24,8 +24,9 @@ from vision_assets_tests.pipeline import (
     Pipeline,
     require_same_tables,
 )
+from vision_assets_tests.servers.spark_cluster import SparkCluster
 from vision_assets_tests.systems import processes
-from vision_assets_tests.systems.conftest import Elsewhere, System
+from vision_assets_tests.systems.conftest import CLASSIFIER, Elsewhere, System
 from vision_assets_tests.systems.processes import materialize, output, require_success
 from vision_assets_tests.vision import images
 
@@ -41,31 +42,30 @@ def config_of(source: str) -> dict[str, Any]:
     return {
         "image_seqfile": {"source": source},
         "kmeans_dictionary": {"k": WORDS, "max_iter": ITERATIONS},
+        "image_classifier": CLASSIFIER,
     }
 
 
 def begin(
-    folder: Path, system: System, data: str, command: list[str], user: str = ""
+    folder: Path, system: System, data: str, command: list[str], **environment: str
 ) -> "subprocess.Popen[bytes]":
     """Start a process with the Spark configuration of somebody who uses that storage."""
     folder.mkdir()
     lines = [f"spark.hadoop.{name} {value}" for name, value in system.properties.items()]
     (folder / "spark-defaults.conf").write_text("\n".join(lines))
-    theirs = {"HADOOP_USER_NAME": user} if user else {}
-    return processes.begin(folder, command, data, {"SPARK_CONF_DIR": str(folder)} | theirs)
+    return processes.begin(folder, command, data, environment | {"SPARK_CONF_DIR": str(folder)})
 
 
 def test_the_whole_job_again_and_after_changes(
     pipeline: Elsewhere,
     source: str,
-    filled: Pipeline,
+    expected: Pipeline,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     image_folder: Path,
 ) -> None:
-    classifier = {"splits": 1, "max_iter": 5}
-    pipeline.run(source, *ALL_ASSETS, image_classifier=classifier)
-    require_same_tables(pipeline, filled)
+    pipeline.run(source, *ALL_ASSETS, image_classifier=CLASSIFIER)
+    require_same_tables(pipeline, expected, *ALL_ASSETS)
 
     # An image that was changed just before it was listed is read once more: it may have changed again since.
     pipeline.run(source, "image_seqfile")
@@ -73,7 +73,7 @@ def test_the_whole_job_again_and_after_changes(
     for asset in ("image_seqfile", "sift_features", "bow_encodings"):
         found = pipeline.metadata(result, asset)
         assert (found["reused"], found["dropped"]) == (12, 0)
-    require_same_tables(pipeline, filled)
+    require_same_tables(pipeline, expected)
 
     pipeline.files.create("more/new.jpg", images.jpeg(images.colored(seed=99)))
     added = pipeline.files.uri("more")
@@ -95,7 +95,7 @@ def test_a_run_that_is_killed_at_its_commit_harms_nothing(
     pipeline: Elsewhere,
     system: System,
     source: str,
-    filled: Pipeline,
+    expected: Pipeline,
     tmp_path: Path,
     moment: str,
     asset: str,
@@ -111,25 +111,40 @@ def test_a_run_that_is_killed_at_its_commit_harms_nothing(
     result = here.run(source, "image_seqfile", "sift_features")
     if moment == "after":
         assert here.metadata(result, "sift_features")["reused"] == 12
-    require_same_tables(here, filled, "sift_features")
+    require_same_tables(here, expected, "sift_features")
     for name in ("image_seqfile", "sift_features"):
         kept = {snapshot.name for snapshot in here.store.snapshots((name,))}
         assert folders(here, name) == kept
 
 
 def test_two_runs_at_once_each_make_whole_tables(
-    pipeline: Elsewhere, system: System, source: str, filled: Pipeline, tmp_path: Path
+    pipeline: Elsewhere, system: System, source: str, expected: Pipeline, tmp_path: Path
 ) -> None:
     command = materialize(UP_TO_ENCODINGS, config_of(source))
     runs = [begin(tmp_path / name, system, pipeline.uri, command) for name in ("one", "two")]
     for run, name in zip(runs, ("one", "two"), strict=True):
         require_success(run, tmp_path / name)
     assert len(pipeline.store.snapshots(("sift_features",))) == 2
-    require_same_tables(pipeline, filled)
+    require_same_tables(pipeline, expected)
+
+
+def test_the_workers_of_a_cluster_read_and_write_there(
+    cluster: SparkCluster,
+    pipeline: Elsewhere,
+    system: System,
+    source: str,
+    expected: Pipeline,
+    tmp_path: Path,
+) -> None:
+    command = materialize(ALL_ASSETS, config_of(source))
+    run = begin(tmp_path / "run", system, pipeline.uri, command, **cluster.environment)
+    require_success(run, tmp_path / "run")
+    assert "Spark runs on 4 cores" in output(tmp_path / "run")
+    require_same_tables(pipeline, expected, *ALL_ASSETS)
 
 
 def test_a_server_that_is_away_for_a_while_costs_no_run(
-    pipeline: Elsewhere, system: System, source: str, filled: Pipeline, monkeypatch: pytest.MonkeyPatch
+    pipeline: Elsewhere, system: System, source: str, expected: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the start of a run, and in the middle of an asset."""
     restarts: list[Thread] = []
@@ -154,7 +169,7 @@ def test_a_server_that_is_away_for_a_while_costs_no_run(
         for restart in restarts:
             restart.join()
     assert len(restarts) == 2
-    require_same_tables(pipeline, filled)
+    require_same_tables(pipeline, expected)
 
 
 def test_a_missing_source_or_bucket_is_named(
@@ -182,7 +197,7 @@ def test_who_may_not_write_is_told_so_and_changes_nothing(
     wrong = {name: "wrong" for name in system.properties if name.endswith("secret.key")}
     stranger = replace(system, properties=system.properties | wrong)
     command = materialize(("image_seqfile",), config_of(source))
-    run = begin(tmp_path / "run", stranger, pipeline.uri, command, "stranger")
+    run = begin(tmp_path / "run", stranger, pipeline.uri, command, HADOOP_USER_NAME="stranger")
     assert run.wait() != 0
     assert "Access is denied" in output(tmp_path / "run")
     assert pipeline.files.names("image_seqfile/_snapshots") == before
