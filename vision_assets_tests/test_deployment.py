@@ -12,9 +12,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +27,7 @@ from dagster._grpc.types import GetCurrentRunsResult
 from vision_assets import settings
 from vision_assets.definitions import defs
 from vision_assets_tests.pipeline import ALL_ASSETS, WORDS
+from vision_assets_tests.systems.processes import until
 from vision_assets_tests.test_command_line import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -60,15 +60,6 @@ def unprivileged() -> str | None:
     if os.geteuid():
         return None
     return "postgres" if any(user.pw_name == "postgres" for user in pwd.getpwall()) else "nobody"
-
-
-def until(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.2)
-    pytest.fail(f"not in {seconds} s: {what}")
 
 
 @pytest.fixture(scope="module")

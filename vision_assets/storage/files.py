@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -208,10 +209,10 @@ class HadoopFiles:
         self._root = root
         self._spark = spark
 
-    def _open(self, path: str) -> tuple[Any, Any]:
+    def _open(self, path: str, spark: "SparkSession | None" = None) -> tuple[Any, Any]:
         from vision_assets.spark.sequence_file import hadoop_path  # noqa: PLC0415 - Spark only when needed
 
-        return hadoop_path(self._spark(), self.uri(path))
+        return hadoop_path(spark or self._spark(), self.uri(path))
 
     def _statuses(self, path: str) -> list[Any]:
         system, folder = self._open(path)
@@ -282,13 +283,15 @@ class HadoopFiles:
 
     def share(self, targets: Mapping[str, str]) -> None:
         """Copy files to a second place each, several at once: most of the time is waiting for the storage."""
+        # Should it die, no thread goes on with another that the next would then start.
+        spark = self._spark()
         with ThreadPoolExecutor(_COPIES_AT_ONCE) as threads:
-            list(threads.map(self._copy, targets.keys(), targets.values()))
+            list(threads.map(partial(self._copy, spark), targets.keys(), targets.values()))
 
-    def _copy(self, path: str, target: str) -> None:
-        source_system, source = self._open(path)
-        target_system, place = self._open(target)
-        jvm: Any = self._spark().sparkContext._jvm
+    def _copy(self, spark: "SparkSession", path: str, target: str) -> None:
+        source_system, source = self._open(path, spark)
+        target_system, place = self._open(target, spark)
+        jvm: Any = spark.sparkContext._jvm
         jvm.org.apache.hadoop.fs.FileUtil.copy(
             source_system, source, target_system, place, False, True, source_system.getConf()
         )

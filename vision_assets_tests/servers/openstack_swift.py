@@ -114,7 +114,7 @@ def swift(folder: Path) -> Iterator[S3]:
             stack.callback(server.stop)
             server.launch()
         wait(*servers.values())
-        yield S3(ports["proxy"], f"{_ACCOUNT}:{_USER}", _KEY, servers["proxy"])
+        yield S3(ports["proxy"], f"{_ACCOUNT}:{_USER}", _KEY, servers["proxy"], servers["object"])
 
 
 def swift_python() -> Path:

@@ -23,12 +23,15 @@ class S3:
     access_key, secret_key : str
     server : Daemon
         The process that answers.
+    behind : Daemon, optional
+        The one that has the objects, if it is another.
     """
 
     port: int
     access_key: str
     secret_key: str
     server: Daemon
+    behind: Daemon | None = None
 
     @property
     def endpoint(self) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import pytest
@@ -16,9 +17,17 @@ from vision_assets.spark.session import start_session
 from vision_assets.storage.files import HadoopFiles
 from vision_assets.storage.snapshots import SnapshotStore
 from vision_assets_tests.pipeline import ALL_ASSETS, AnyPipeline, Pipeline
+from vision_assets_tests.servers.alluxio import Alluxio
 from vision_assets_tests.servers.s3 import S3
 from vision_assets_tests.servers.spark_cluster import SparkCluster, spark_cluster
 from vision_assets_tests.servers.storages import STORAGES
+
+
+class Outage(NamedTuple):
+    """How to kill a server, and start it again at the same address with the same data."""
+
+    begin: Callable[[], None]
+    end: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -31,27 +40,32 @@ class System:
         Of an empty place on it.
     properties : dict
         What Hadoop's client has to know.
-    stop, start : callable
-        Kill the server; start it again on the same port and data.
+    outages : list of Outage
+        Of what clients speak with first, then of what has the data.
     """
 
     uri: str
     properties: dict[str, str]
-    stop: Callable[[], None]
-    start: Callable[[], None]
+    outages: list[Outage]
 
 
 @contextmanager
 def started(name: str, folder: Path) -> Iterator[System]:
     """Run one of `STORAGES` in a folder until the block is left."""
     with STORAGES[name](folder) as server:
+        outages = [Outage(server.stop, server.start)]
         if isinstance(server, S3):
+            behind = server.behind
             # A name for each: Hadoop's client keeps a bucket's first server as long as a JVM runs.
             bucket = f"on-{name}"
             server.create_bucket(bucket)
-            yield System(f"s3a://{bucket}", server.properties(bucket), server.stop, server.start)
+            uri, properties = f"s3a://{bucket}", server.properties(bucket)
         else:
-            yield System(server.uri, {}, server.stop, server.start)
+            behind = server.worker if isinstance(server, Alluxio) else server.data_nodes[0]
+            uri, properties = server.uri, {}
+        if behind:
+            outages.append(Outage(behind.kill, behind.start))
+        yield System(uri, properties, outages)
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from vision_assets import settings
 
@@ -68,3 +71,13 @@ def output(folder: Path) -> str:
 def require_success(run: "subprocess.Popen[bytes]", folder: Path) -> None:
     """Wait for the end of a process that was started in a folder."""
     assert run.wait() == 0, output(folder)[-3000:]
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+    """Return what a condition finds once it finds something; fail if it does not."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.2)
+    pytest.fail(f"not in {seconds} s: {what}")

@@ -1,6 +1,8 @@
-"""Does what a command of Dagster does, and kills itself amid making a snapshot current or after it.
+"""Does what a command of Dagster does, and is killed.
 
-python -m vision_assets_tests.systems.stopped_run amid|after dagster ...
+python -m vision_assets_tests.systems.stopped_run amid|after|copying dagster ...
+
+``amid`` making a snapshot current, ``after`` it, or, its JVM alone, while files that are reused are copied.
 """
 
 import os
@@ -9,6 +11,8 @@ import signal
 import sys
 
 from dagster._cli import main
+from pyspark import SparkContext
+from pyspark.sql import SparkSession
 
 from vision_assets.storage.files import HadoopFiles
 
@@ -38,7 +42,21 @@ def kill_at_commit(moment: str) -> None:
         HadoopFiles.create = created  # type: ignore[assignment, method-assign]
 
 
+def kill_the_jvm_at_copies() -> None:
+    copy = HadoopFiles._copy
+
+    def copied(files: HadoopFiles, spark: SparkSession, path: str, target: str) -> None:
+        HadoopFiles._copy = copy  # type: ignore[method-assign]
+        os.kill(SparkContext._gateway.proc.pid, signal.SIGKILL)  # type: ignore[union-attr]
+        copy(files, spark, path, target)
+
+    HadoopFiles._copy = copied  # type: ignore[assignment, method-assign]
+
+
 if __name__ == "__main__":
     _, moment, *sys.argv = sys.argv
-    kill_at_commit(moment)
+    if moment == "copying":
+        kill_the_jvm_at_copies()
+    else:
+        kill_at_commit(moment)
     main()

@@ -3,9 +3,11 @@
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -13,9 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets import settings
 from vision_assets.cli import main
-from vision_assets.spark.features import extract
 from vision_assets.storage.files import HadoopFiles
-from vision_assets.vision.extractors.sift import SiftOptions
 from vision_assets_tests.pipeline import (
     ALL_ASSETS,
     ITERATIONS,
@@ -26,8 +26,8 @@ from vision_assets_tests.pipeline import (
 )
 from vision_assets_tests.servers.spark_cluster import SparkCluster
 from vision_assets_tests.systems import processes
-from vision_assets_tests.systems.conftest import CLASSIFIER, Elsewhere, System
-from vision_assets_tests.systems.processes import materialize, output, require_success
+from vision_assets_tests.systems.conftest import CLASSIFIER, Elsewhere, Outage, System
+from vision_assets_tests.systems.processes import materialize, output, require_success, until
 from vision_assets_tests.vision import images
 
 pytestmark = pytest.mark.storage
@@ -36,6 +36,18 @@ pytestmark = pytest.mark.storage
 def folders(pipeline: Elsewhere, asset: str) -> set[str]:
     """Names of all that is in an asset's folder, but its notes."""
     return set(pipeline.files.names(asset)) - {"_snapshots"}
+
+
+def pending_uploads(pipeline: Elsewhere) -> list[str]:
+    """Names of what was begun to be uploaded to an object store."""
+    system, _ = pipeline.files._open("")
+    if not pipeline.uri.startswith("s3a:"):
+        return []
+    uploads = system.listUploads("")
+    found = []
+    while uploads.hasNext():
+        found.append(uploads.next().key())
+    return found
 
 
 def config_of(source: str) -> dict[str, Any]:
@@ -115,6 +127,22 @@ def test_a_run_that_is_killed_at_its_commit_harms_nothing(
     for name in ("image_seqfile", "sift_features"):
         kept = {snapshot.name for snapshot in here.store.snapshots((name,))}
         assert folders(here, name) == kept
+        assert {Path(note).suffix for note in here.files.names(f"{name}/_snapshots")} == {".json"}
+    assert not pending_uploads(here)
+
+
+def test_a_jvm_that_dies_while_files_are_copied_costs_one_attempt(
+    pipeline: Elsewhere, system: System, source: str, expected: Pipeline, tmp_path: Path
+) -> None:
+    pipeline.run(source, "image_seqfile", "sift_features")
+    stopped = ["vision_assets_tests.systems.stopped_run", "copying"]
+    run = begin(tmp_path / "run", system, pipeline.uri, [*stopped, *materialize(("sift_features",), {})])
+    require_success(run, tmp_path / "run")
+    assert "Spark's JVM has died" in output(tmp_path / "run")
+    # The attempt's own, the one with which it cleans up, and that of the next attempt.
+    assert output(tmp_path / "run").count("starting Spark") == 3
+    assert len(pipeline.store.snapshots(("sift_features",))) == 2
+    require_same_tables(pipeline, expected, "sift_features")
 
 
 def test_two_runs_at_once_each_make_whole_tables(
@@ -144,32 +172,54 @@ def test_the_workers_of_a_cluster_read_and_write_there(
 
 
 def test_a_server_that_is_away_for_a_while_costs_no_run(
-    pipeline: Elsewhere, system: System, source: str, expected: Pipeline, monkeypatch: pytest.MonkeyPatch
+    pipeline: Elsewhere,
+    system: System,
+    source: str,
+    expected: Pipeline,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """At the start of a run, and in the middle of an asset."""
-    restarts: list[Thread] = []
-
-    def interrupt() -> None:
-        system.stop()
-        restarts.append(Thread(target=system.start))
-        restarts[-1].start()
-
-    def interrupted(table: DataFrame, options: SiftOptions) -> DataFrame:
-        if len(restarts) == 1:
-            interrupt()
-        return extract(table, options)
-
-    monkeypatch.setattr(sys.modules["vision_assets.assets.features"], "extract", interrupted)
-    try:
-        interrupt()
+    """Before a run, and while tasks of an asset run: what clients speak with, then what has the data."""
+    first, last = system.outages[0], system.outages[-1]
+    with ThreadPoolExecutor() as threads:
+        first.begin()
+        restart = threads.submit(first.end)
         pipeline.run(source, "image_seqfile")
-        restarts[0].join()
-        pipeline.run(None, "sift_features", "kmeans_dictionary", "bow_encodings")
-    finally:
-        for restart in restarts:
-            restart.join()
-    assert len(restarts) == 2
+        restart.result()
+        for asset, made_in, name, outage in (
+            ("sift_features", "features", "extract", first),
+            ("bow_encodings", "bow_encodings", "encode_features", last),
+        ):
+            begun, gone = tmp_path / f"{asset}_begun", tmp_path / f"{asset}_gone"
+            module = sys.modules[f"vision_assets.assets.{made_in}"]
+            monkeypatch.setattr(module, name, interrupted(getattr(module, name), begun, gone))
+            restart = threads.submit(interrupt, outage, begun, gone)
+            pipeline.run(None, *(("kmeans_dictionary",) if asset == "bow_encodings" else ()), asset)
+            restart.result()
     require_same_tables(pipeline, expected)
+
+
+def interrupted(compute: Callable[..., DataFrame], begun: Path, gone: Path) -> Callable[..., DataFrame]:
+    """Have the tasks of a table say that they have begun, and go on once a server is gone."""
+
+    def wait(batches: Iterator[Any]) -> Iterator[Any]:
+        begun.touch()
+        while not gone.exists():
+            time.sleep(0.05)  # between two looks
+        yield from batches
+
+    def computed(*arguments: Any) -> DataFrame:
+        table = compute(*arguments)
+        return table.mapInArrow(wait, table.schema)
+
+    return computed
+
+
+def interrupt(outage: Outage, begun: Path, gone: Path) -> None:
+    until(begun.exists, "tasks have begun")
+    outage.begin()
+    gone.touch()
+    outage.end()
 
 
 def test_a_missing_source_or_bucket_is_named(
