@@ -8,6 +8,6 @@ sh scripts/setup.sh dev || exit 1
 use_environment
 unset VISION_ASSETS_SOURCE DAGSTER_HOME
 side_by_side=
-[ "$1" != storage ] || side_by_side='-n 2 --dist loadfile'
+[ "$1" != storage ] || side_by_side='-n 2 --dist loadgroup'
 # shellcheck disable=SC2086  # several arguments
 exec python -m pytest -m "$1" $side_by_side ${PYTEST_ARGS:-}

@@ -9,7 +9,7 @@ from dagster_spark.utils import flatten_dict
 
 from vision_assets import settings
 from vision_assets.spark import jvm
-from vision_assets.spark.session import lacks_executors, spark_config, start_session
+from vision_assets.spark.session import cores_of, lacks_executors, spark_config, start_session
 from vision_assets.storage.io_managers import (
     ClassifierIOManager,
     DataFolder,
@@ -45,7 +45,7 @@ class SparkResource(LazyPySparkResource):
                     "cores (spark.cores.max), or do they ask for more memory than a worker has?"
                 )
             else:
-                log.info(f"Spark runs on {self._spark_session.sparkContext.defaultParallelism} cores")
+                log.info(f"Spark runs on {cores_of(self._spark_session)}")
 
 
 def make_resources(

@@ -34,6 +34,7 @@ SERVER = "server"
 """Property of a test's report: which real server it runs on, the argument of its marker or a parameter."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     apart = [name for name in APART if name not in config.option.markexpr]
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in apart)]
@@ -42,8 +43,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left_out]
     for item in items:
         if marker := item.get_closest_marker("storage"):
-            server = marker.args[0] if marker.args else item.callspec.params["system"]  # type: ignore[attr-defined]
-            item.user_properties.append((SERVER, server))
+            system = item.callspec.params.get("system") if hasattr(item, "callspec") else None
+            item.user_properties.append((SERVER, marker.args[0] if marker.args else system))
+            # Of two processes each starts the servers of its own tests.
+            item.add_marker(pytest.mark.xdist_group(system or item.path.stem))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

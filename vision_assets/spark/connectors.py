@@ -25,6 +25,7 @@ _AWS_SDK = "2.35.4"
 _CLOUD = "4.1.2"
 """The newest that is published; what it binds Spark's writers with has not changed since."""
 
+_SECONDS_TO_FETCH = 900
 
 _IVY_SETTINGS = """\
 <ivysettings>
@@ -233,9 +234,11 @@ def fetched(folder: Path, name: str, libraries: Sequence[str], excluded: Sequenc
                 ",".join(libraries),
                 ",".join(excluded),
             ]
-            subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - constants and a path
+            subprocess.run(  # noqa: S603 - constants and a path
+                command, check=True, capture_output=True, timeout=_SECONDS_TO_FETCH
+            )
             Path(unfinished, "jars").rename(folder)
-    except (OSError, subprocess.CalledProcessError) as error:
+    except (OSError, subprocess.SubprocessError) as error:
         if folder.is_dir():  # another process was first
             return folder
         raise UserError(
@@ -252,6 +255,8 @@ def folder_name(name: str, libraries: Sequence[str], excluded: Sequence[str] = (
 
 
 def _said(error: Exception) -> str:
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"that has not ended after {error.timeout:g} s"
     said = error.stderr.decode(errors="replace") if isinstance(error, subprocess.CalledProcessError) else ""
     cause = re.search(r"^Exception in thread \S+ [\w.]+: (.+)", said, re.MULTILINE)
     return cause[1] if cause else (said or str(error)).strip().splitlines()[-1]

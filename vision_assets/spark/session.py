@@ -264,9 +264,19 @@ def lacks_executors(session: SparkSession) -> bool:
     return _executors_are_due(session) and not _executors(session)
 
 
+def cores_of(session: SparkSession) -> str:
+    """Return in words how many cores a session has."""
+    if _allocates_later(session):
+        return "as many cores as are allocated"
+    return f"{session.sparkContext.defaultParallelism} cores"
+
+
 def _executors_are_due(session: SparkSession) -> bool:
-    at_once = session.conf.get("spark.dynamicAllocation.enabled", "false") != "true"
-    return at_once and not str(session.sparkContext.master).startswith("local")
+    return not (_allocates_later(session) or str(session.sparkContext.master).startswith("local"))
+
+
+def _allocates_later(session: SparkSession) -> bool:
+    return session.conf.get("spark.dynamicAllocation.enabled", "false") == "true"
 
 
 def _executors(session: SparkSession) -> int:

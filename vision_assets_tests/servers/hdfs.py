@@ -1,6 +1,6 @@
 """HDFS: a NameNode and DataNodes of Apache Hadoop, each a JVM of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Hdfs:
             "dfs.heartbeat.interval": "1",  # seconds
             "dfs.replication": str(data_nodes),
         }
-        home = folder / "name_node"
+        self._home = home = folder / "name_node"
         settings = common | {
             "dfs.namenode.rpc-address": f"{HOST}:{port}",
             "dfs.namenode.http-address": f"{HOST}:{self._name_node_http}",
@@ -69,6 +69,12 @@ class Hdfs:
         """Kill all processes; what is stored stays."""
         for daemon in (*self.data_nodes, self.name_node):
             daemon.kill()
+
+    def put(self, files: Sequence[Path], folder: str) -> None:
+        """Copy files and folders into a new folder, by Hadoop's own command."""
+        for shell in (["-mkdir", folder], ["-put", *map(str, files), folder]):
+            command = hadoop_command(self._home, "org.apache.hadoop.fs.FsShell", *shell)
+            run("copying to HDFS", command, self._home / "log", self._home, hadoop_environment())
 
     def _is_ready(self) -> bool:
         """Tell whether files can be written."""

@@ -1,8 +1,10 @@
 """OpenStack Swift with its S3 interface: one device, one copy of everything."""
 
+import hashlib
 import os
 import pwd
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.client import OK
@@ -13,9 +15,8 @@ from vision_assets_tests.servers.loopback import HOST, ask, free_ports
 from vision_assets_tests.servers.process import Daemon, run, wait
 from vision_assets_tests.servers.s3 import REGION, S3
 
-_VERSION = "2.38.3"
 _PACKAGES = (
-    f"swift=={_VERSION}",
+    "swift==2.38.3",
     "eventlet==0.41.3",
     "PasteDeploy==3.1.0",
     "pyeclib==1.8.0",
@@ -125,7 +126,8 @@ def swift_python() -> Path:
     RuntimeError
         If it cannot be made, or if a library of the system is missing.
     """
-    python = environment(f"swift-{_VERSION}", _PACKAGES)
+    name = hashlib.sha256(repr((sys.version, _PACKAGES)).encode()).hexdigest()[:12]
+    python = environment(f"swift-{name}", _PACKAGES)
     command = [str(python), "-I", "-c", "import pyeclib.ec_iface"]
     imported = subprocess.run(command, capture_output=True, text=True, check=False)
     if imported.returncode:

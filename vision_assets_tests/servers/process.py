@@ -175,21 +175,24 @@ def run(
     Raises
     ------
     RuntimeError
-        If it fails; with the end of its log.
+        If it fails or takes too long; with the end of its log.
     """
     with log.open("ab") as file:
-        status = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            timeout=seconds,
-            check=False,
-        ).returncode
-    if status:
-        raise RuntimeError(f"{name} ended with status {status}\n{_tail(log)}")
+        try:
+            subprocess.run(
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                timeout=seconds,
+                check=True,
+            )
+        except subprocess.CalledProcessError as error:
+            raise RuntimeError(f"{name} ended with status {error.returncode}\n{_tail(log)}") from None
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"{name} has not ended after {seconds} s\n{_tail(log)}") from None
 
 
 def _tail(log: Path) -> str:

@@ -23,10 +23,11 @@ class Yarn:
         Folder that a client's ``HADOOP_CONF_DIR`` has to name.
     """
 
-    def __init__(self, folder: Path, cores: int, megabytes: int) -> None:
+    def __init__(self, folder: Path, file_system: str, cores: int, megabytes: int) -> None:
         scheduler, tracker, clients, admin, self._http, node, localizer, node_http = free_ports(8)
         self.configuration = folder / "configuration"
         settings = {
+            "fs.defaultFS": file_system,
             "hadoop.tmp.dir": str(folder / "tmp"),
             "yarn.resourcemanager.hostname": HOST,
             "yarn.resourcemanager.scheduler.address": f"{HOST}:{scheduler}",
@@ -80,13 +81,15 @@ class Yarn:
 
 
 @contextmanager
-def yarn(folder: Path, cores: int = 3, megabytes: int = 6000) -> Iterator[Yarn]:
+def yarn(folder: Path, file_system: str, cores: int = 3, megabytes: int = 6000) -> Iterator[Yarn]:
     """Run YARN on free ports of this machine until the block is left.
 
     Parameters
     ----------
     folder : Path
         For all that it writes.
+    file_system : str
+        URI of the one where jobs put their files.
     cores, megabytes : int
         What the NodeManager has to give. Spark takes one core for its application master.
 
@@ -94,5 +97,5 @@ def yarn(folder: Path, cores: int = 3, megabytes: int = 6000) -> Iterator[Yarn]:
     ------
     Yarn
     """
-    with running(Yarn(folder.absolute(), cores, megabytes)) as servers:
+    with running(Yarn(folder.absolute(), file_system, cores, megabytes)) as servers:
         yield servers

@@ -7,20 +7,24 @@ import subprocess
 import sys
 import tarfile
 import time
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import SparkSession
 
 from vision_assets import settings
 from vision_assets.vision.samples import write_sample_images
 from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, Pipeline, require_same_tables
+from vision_assets_tests.servers.hdfs import hdfs
 from vision_assets_tests.servers.jvm import spark_home
 from vision_assets_tests.servers.loopback import HOST, free_ports
 from vision_assets_tests.servers.spark_cluster import SparkCluster, worker_python
 from vision_assets_tests.servers.yarn import yarn
+from vision_assets_tests.systems.conftest import Elsewhere
 from vision_assets_tests.systems.processes import begin, materialize, output, require_success
 
 pytestmark = pytest.mark.storage("Spark's own cluster")
@@ -183,29 +187,37 @@ def test_make_does_not_move_a_cluster_to_another_port() -> None:
 
 
 @pytest.mark.storage("YARN")
-def test_yarn_with_a_packed_environment_makes_the_same_bits(
-    images: Path, expected: Pipeline, tmp_path: Path
+def test_yarn_with_all_on_hdfs_makes_the_same_bits(
+    images: Path, expected: Pipeline, spark: SparkSession, tmp_path: Path
 ) -> None:
-    """Nothing is on the nodes but Python and Java: an archive brings the libraries."""
-    packed = tmp_path / "environment.tar"
-    with tarfile.open(packed, "w") as archive:
+    """Nothing is on the nodes but Python and Java: archives bring the libraries, as in docs/cluster.md."""
+    workers, jars = tmp_path / "workers.tar.gz", tmp_path / "spark-jars.zip"
+    with tarfile.open(workers, "w:gz", compresslevel=1) as archive:
         archive.add(worker_python().parents[1], ".")
+    with zipfile.ZipFile(jars, "w") as archive:
+        for jar in (spark_home() / "jars").iterdir():
+            archive.write(jar, jar.name)
     (tmp_path / "spark-defaults.conf").write_text(
-        f"""
-        spark.yarn.dist.archives {packed}#environment
+        """
+        spark.yarn.dist.archives hdfs:///environments/workers.tar.gz#environment
         spark.pyspark.python ./environment/bin/python
+        spark.yarn.archive hdfs:///environments/spark-jars.zip
         spark.executor.instances 2
         spark.executor.memoryOverhead 1g
-        spark.yarn.jars local:{spark_home()}/jars/*
-        spark.yarn.stagingDir {tmp_path}/staging
         """
     )
-    with yarn(tmp_path / "yarn") as cluster:
+    with hdfs(tmp_path / "hdfs") as storage, yarn(tmp_path / "yarn", storage.uri) as cluster:
+        storage.put([workers, jars], "/environments")
+        storage.put([images], "/source")
         environment = {
             settings.SPARK_MASTER: "yarn",
             "HADOOP_CONF_DIR": str(cluster.configuration),
             "SPARK_CONF_DIR": str(tmp_path),
         }
-        require_success(run_in(tmp_path, images, UP_TO_ENCODINGS, environment), tmp_path)
-    assert "starting Spark on yarn" in output(tmp_path)
-    require_same_tables(made_in(tmp_path), expected)
+        command = materialize(
+            UP_TO_ENCODINGS, CONFIG | {"image_seqfile": {"source": "hdfs:///source/images"}}
+        )
+        run = begin(tmp_path / "run", command, "hdfs:///data", environment)
+        require_success(run, tmp_path / "run")
+        assert "starting Spark on yarn" in output(tmp_path / "run")
+        require_same_tables(Elsewhere(f"{storage.uri}/data", spark), expected)

@@ -1,5 +1,6 @@
 """The pipeline on HDFS, Swift, another S3 server and Alluxio: what holds on a local disk holds there."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from vision_assets_tests.systems.processes import materialize, output, require_s
 from vision_assets_tests.vision import images
 
 pytestmark = pytest.mark.storage
+ROOT = Path(__file__).parents[2]
 
 
 def folders(pipeline: Elsewhere, asset: str) -> set[str]:
@@ -48,6 +50,21 @@ def pending_uploads(pipeline: Elsewhere) -> list[str]:
     while uploads.hasNext():
         found.append(uploads.next().key())
     return found
+
+
+def printed_settings(system: System) -> tuple[dict[str, str], dict[str, str]]:
+    """Return a storage's properties and variables as docs/storage.md has them, with its address and keys."""
+    if not system.uri.startswith("s3a:"):
+        return {}, {}
+    ours = {name.partition(f"{system.uri[6:]}.")[2]: value for name, value in system.properties.items()}
+    section = (
+        (ROOT / "docs" / "storage.md").read_text().partition("## Settings to copy")[2].partition("\n## ")[0]
+    )
+    printed = dict(re.findall(r"^    spark\.hadoop\.(fs\.s3a\.\S+) +(\S+)$", section, re.MULTILINE))
+    assert set(printed) == {f"fs.s3a.{name}" for name in ("endpoint", "endpoint.region", "path.style.access")}
+    keys = {"AWS_ACCESS_KEY_ID": ours["access.key"], "AWS_SECRET_ACCESS_KEY": ours["secret.key"]}
+    assert all(f"`{name}`" in section for name in keys)
+    return printed | {"fs.s3a.endpoint": ours["endpoint"]}, keys
 
 
 def config_of(source: str) -> dict[str, Any]:
@@ -164,8 +181,11 @@ def test_the_workers_of_a_cluster_read_and_write_there(
     expected: Pipeline,
     tmp_path: Path,
 ) -> None:
+    """By the settings that the documentation has one copy."""
+    properties, keys = printed_settings(system)
     command = materialize(ALL_ASSETS, config_of(source))
-    run = begin(tmp_path / "run", system, pipeline.uri, command, **cluster.environment)
+    told = replace(system, properties=properties)
+    run = begin(tmp_path / "run", told, pipeline.uri, command, **cluster.environment, **keys)
     require_success(run, tmp_path / "run")
     assert "Spark runs on 4 cores" in output(tmp_path / "run")
     require_same_tables(pipeline, expected, *ALL_ASSETS)
