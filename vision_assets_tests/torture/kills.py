@@ -28,6 +28,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from vision_assets import settings
+from vision_assets.chains import CHAINS
 from vision_assets.storage.snapshots import Snapshot, SnapshotStore, open_store
 from vision_assets.vision.classifier import CLASSIFIER_FILE
 from vision_assets.vision.samples import write_sample_images
@@ -42,7 +43,7 @@ ASSETS = (
     "classification_report",
 )
 CONFIG: dict[str, dict[str, Any]] = {
-    "sift_features": {"partitions": 6},
+    **{chain.features: {"partitions": 6} for chain in CHAINS.values()},
     "kmeans_dictionary": {"k": 16, "max_iter": 8, "tol": 0.0},
     "image_classifier": {"train_per_class": 3, "splits": 2, "max_iter": 5},
 }

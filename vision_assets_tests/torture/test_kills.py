@@ -1,8 +1,24 @@
 """A few of the kills; `make torture` has all."""
 
+import shutil
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from vision_assets_tests.torture.kills import ASSETS, VICTIMS, Trial, World, torture, trials
+from vision_assets.chains import CHAINS
+from vision_assets_tests.pipeline import Pipeline, require_same_tables
+from vision_assets_tests.torture.kills import (
+    ASSETS,
+    CONFIG,
+    VICTIMS,
+    Trial,
+    World,
+    kill,
+    part_files,
+    torture,
+    trials,
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +40,24 @@ def test_a_killed_run_harms_nothing_and_the_next_one_makes_the_same(world: World
     assert outcome.faults == []
     assert outcome.killed
     assert outcome.died
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("features", [chain.features for chain in CHAINS.values()])
+def test_what_a_killed_run_has_extracted_is_used(world: World, tmp_path: Path, features: str) -> None:
+    """Whatever the extractor."""
+    killed, undisturbed = Pipeline(tmp_path / "killed"), Pipeline(tmp_path / "undisturbed")
+    for pipeline in (killed, undisturbed):
+        shutil.copytree(world.data / "image_seqfile", pipeline.data / "image_seqfile")
+    process = world.start(killed.data, tmp_path / "log", world.command([features]), 1)
+    trial = Trial(features, "driver", earlier=False, moment=0, number=0, parts=2)
+    assert kill(process, trial, lambda: len(part_files(killed.data, features)) >= trial.parts)
+    process.wait()
+    config: dict[str, Any] = dict(CONFIG)
+    result = killed.run(None, features, **config)
+    assert killed.metadata(result, features)["reused"] > 0
+    undisturbed.run(None, features, **config)
+    require_same_tables(killed, undisturbed, features)
 
 
 def test_kills_are_spread_over_assets_and_victims() -> None:
