@@ -27,6 +27,7 @@ class Sizes:
     words: tuple[int, ...] = (256, 1000, 4000, 16_000, 50_000)
     words_images: int = 1000
     words_descriptors: int = 500_000
+    extractor_images: int = 1000
     photo: tuple[int, int] = (6000, 4000)
     photos_per_core: int = 2
     small_side: int = 300
@@ -124,6 +125,19 @@ class Bench:
             return self.images
         folder = self.folder / f"{count}_images"
         return folder if folder.exists() else link_some(self.images, count, folder)
+
+    def photos(self) -> Path:
+        """Return a folder of large images."""
+        return self.once("photos", self._make_photos)
+
+    def _make_photos(self) -> Path:
+        folder, (width, height) = self.folder / "photos", self.sizes.photo
+        self.call("photos", folder=folder, count=self.photo_count, width=width, height=height)
+        return folder
+
+    @property
+    def photo_count(self) -> int:
+        return self.sizes.photos_per_core * self.cores
 
     @contextmanager
     def scratch(self, name: str) -> Iterator[Path]:

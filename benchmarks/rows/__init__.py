@@ -2,6 +2,7 @@
 
 from benchmarks.report import Row
 from benchmarks.rows.all_descriptors import KMEANS_ALL
+from benchmarks.rows.extractors import EXTRACTORS
 from benchmarks.rows.growth import GROWTH
 from benchmarks.rows.memory import MEMORY
 from benchmarks.rows.original import ORIGINAL_CODING, WHOLE_500
@@ -13,7 +14,7 @@ ROWS: dict[str, Row] = {
     row.name: row
     for row in (
         *(WHOLE, SIFT, ENCODING, KMEANS_FAISS, KMEANS_SKLEARN, KMEANS_MLLIB, KMEANS_ALL),
-        *(ORIGINAL_CODING, WHOLE_500, GROWTH, WORDS, MEMORY, STARTUP),
+        *(ORIGINAL_CODING, WHOLE_500, GROWTH, WORDS, MEMORY, EXTRACTORS, STARTUP),
     )
 }
 """Name to row."""

@@ -20,9 +20,7 @@ def _measure(bench: Bench) -> Figures:
         **_run(bench, "more", bench.images, bench.count, _shrunk(bench.sizes.small_side)),
     }
     width, height = bench.sizes.photo
-    count = bench.sizes.photos_per_core * bench.cores
-    photos = bench.folder / "photos"
-    bench.call("photos", folder=photos, count=count, width=width, height=height)
+    photos, count = bench.photos(), bench.photo_count
     figures |= _run(bench, "shrunk", photos, count, _shrunk(bench.sizes.max_side))
     needed = bench.cores * width * height * _BYTES_PER_PIXEL / 1e6 + _REST
     if needed < available_memory():
