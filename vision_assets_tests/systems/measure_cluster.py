@@ -2,8 +2,8 @@
 
 python -m vision_assets_tests.systems.measure_cluster IMAGES.tar FOLDER [--rounds 2] [--driver-on-first-core]
 
-Each worker keeps to one core. The driver uses both, which helps one worker more than two; or it keeps to the core
-of the first worker, and one core is measured beside two.
+Each worker keeps to one core. The driver uses both, which helps one worker more than two; or it keeps to the
+core of the first worker, and one core is measured beside two.
 """
 
 import argparse
