@@ -11,6 +11,7 @@ from vision_assets.vision.extractors import EXTRACTORS
 IMAGES = "image_seqfile"
 PLAIN = "sift"
 """The extractor whose assets have no name in front."""
+_OF_BITS = ("orb", "brisk", "freak", "brief", "akaze")
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,8 @@ def chain_of(extractor: str) -> Chain:
         If there is none of that name.
     """
     if extractor not in CHAINS:
-        raise UserError(
-            f"There is no extractor {extractor!r}: choose one of {', '.join(CHAINS)}. Descriptors of bits, "
-            "such as ORB's or BRISK's, have no words: see docs/extractors.md."
-        )
+        bits = " Descriptors of bits have no words: see docs/extractors.md." if extractor in _OF_BITS else ""
+        raise UserError(f"There is no extractor {extractor!r}: choose one of {', '.join(CHAINS)}.{bits}")
     return CHAINS[extractor]
 
 

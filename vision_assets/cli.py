@@ -170,12 +170,15 @@ def _config(options: argparse.Namespace) -> None:
     try:
         config = yaml.safe_load(options.file.read_text()) or {}
         ops = config.get("ops") or {}
-        features = (ops.get(CHAINS[PLAIN].features) or {}).get("config") or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
+        features = ((ops.get(CHAINS[PLAIN].features) or {}).get("config") or {}).keys()
+        both = sorted(name for name, other in names.items() if other != name and {name, other} <= ops.keys())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
         raise UserError(f"{options.file} is no run configuration: {error}") from error
+    if both:
+        raise UserError(f"{options.file} has {both[0]} and {names[both[0]]}: which one is meant?")
     extractors = (CHAINS[PLAIN].extractor, chain_of(options.extractor).extractor)
     theirs, ours = ({field.name for field in fields(extractor)} for extractor in extractors)
-    if unknown := sorted(features.keys() & (theirs - ours)):
+    if unknown := sorted(features & (theirs - ours)):
         raise UserError(f"{options.extractor} has no {', '.join(unknown)}, which {options.file} sets.")
     config["ops"] = {names.get(op, op): chosen for op, chosen in ops.items()}
     _print(yaml.safe_dump(config, sort_keys=False).rstrip())

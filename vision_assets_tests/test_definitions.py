@@ -85,9 +85,13 @@ def test_what_another_extractor_does_not_have_is_named(
     file.write_text("ops: {sift_features: {config: {max_side: 9, sigma: 1.0}}}")
     assert main(["config", "--extractor", "kaze", str(file)]) == 1
     assert f"kaze has no sigma, which {file} sets." in capsys.readouterr().err
-    file.write_text("[1, 2]")
+    for wrong in ("[1, 2]", "ops: {sift_features: {config: abc}}"):
+        file.write_text(wrong)
+        assert main(["config", "--extractor", "kaze", str(file)]) == 1
+        assert f"{file} is no run configuration" in capsys.readouterr().err
+    file.write_text("ops: {bow_encodings: {}, kaze_bow_encodings: {}}")
     assert main(["config", "--extractor", "kaze", str(file)]) == 1
-    assert f"{file} is no run configuration" in capsys.readouterr().err
+    assert f"{file} has bow_encodings and kaze_bow_encodings: which one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("chain", CHAINS.values(), ids=lambda chain: chain.name)

@@ -37,6 +37,8 @@ def features_config(extractor: type[ExtractorOptions]) -> type[Settings]:
     described: dict[str, Any] = {}
     types = get_type_hints(extractor)
     for option in fields(extractor):
+        if "description" not in option.metadata:
+            raise TypeError(f"{extractor.__name__}.{option.name} is a field without option(...)")
         bounds = {name: option.metadata[name] for name in BOUNDS if name in option.metadata}
         if types[option.name] in (float, float | None):
             bounds["allow_inf_nan"] = False

@@ -145,7 +145,7 @@ def feature_row(extractor: ImageExtractor, file_name: str, data: bytes) -> Featu
         found.height,
         len(found.keypoints),
         found.keypoints.astype("<f4", copy=False).tobytes(),
-        found.descriptors.astype(extractor.options.dtype.newbyteorder("<"), copy=False).tobytes(),
+        found.descriptors.astype(found.descriptors.dtype.newbyteorder("<"), copy=False).tobytes(),
         None,
     )
 

@@ -11,14 +11,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vision_assets.errors import UserError
 from vision_assets.vision.decoding import ImageError, decode_gray, opencv_reason
-from vision_assets.vision.descriptors import FRACTIONS, Descriptors, to_fractions
+from vision_assets.vision.descriptors import BYTES, Descriptors, to_fractions
 from vision_assets.vision.options import Options, option
 
 Found = tuple[NDArray[np.float32], NDArray[Any]]
 """Keypoints of shape (N, 5), x, y, size, angle, response, and as many descriptors."""
 
 _CELL_BYTES = 2**30
+_LONGEST_ROW = 1.01  # of fractions, whose sums are exact up to about 1
 _DTYPES = {cv2.CV_8U: np.uint8, cv2.CV_32F: np.float32}
 _SIZE_ANGLE_RESPONSE = (attrgetter("size"), attrgetter("angle"), attrgetter("response"))
 
@@ -164,8 +166,9 @@ class ImageExtractor:
         shrunk = _shrink(gray, self.options.max_side)
         try:
             keypoints, descriptors = self._detect(shrunk)
-        # Those that are not OpenCV's raise what Python has. One image must not end a run.
-        except (cv2.error, ArithmeticError, MemoryError, RuntimeError, ValueError) as error:
+        except UserError:
+            raise
+        except Exception as error:  # one image must not end a run
             reason = opencv_reason(error) if isinstance(error, cv2.error) else str(error) or repr(error)
             raise ImageError(f"{self.options.title} failed: {reason}", width=width, height=height) from error
         if len(descriptors) * self.options.length * self.options.dtype.itemsize > _CELL_BYTES:
@@ -175,11 +178,37 @@ class ImageExtractor:
                 width=width,
                 height=height,
             )
+        descriptors = self._as_described(keypoints, descriptors)
         if shrunk.shape != gray.shape:
             scale_keypoints(keypoints, width / shrunk.shape[1], height / shrunk.shape[0])
-        if self.options.dtype == FRACTIONS:
-            descriptors = to_fractions(descriptors)
         return ImageFeatures(width, height, keypoints, descriptors)
+
+    def _as_described(self, keypoints: NDArray[np.float32], descriptors: NDArray) -> Descriptors:
+        """Return descriptors of the type that the extractor is said to have.
+
+        Raises
+        ------
+        UserError
+            If they are others: stored as what they are not, they would be no error, but nonsense.
+        """
+        options = self.options
+        if descriptors.shape != (len(keypoints), options.length):
+            wrong = f"{len(keypoints):,} rows of {options.length}, but found an array of {descriptors.shape}"
+        elif options.dtype == BYTES:
+            # OpenCV's `compute` gives bytes as float32.
+            if descriptors.dtype == BYTES:
+                return descriptors
+            whole = np.clip(np.nan_to_num(descriptors), 0, 255).astype(np.uint8)
+            if np.array_equal(whole, descriptors):
+                return whole
+            wrong = f"whole numbers in 0..255, but found others, of {descriptors.dtype}"
+        else:
+            numbers = np.nan_to_num(descriptors, nan=0.0)
+            longest = math.sqrt(np.einsum("ij,ij->i", numbers, numbers).max(initial=0))
+            if longest <= _LONGEST_ROW:
+                return to_fractions(descriptors)
+            wrong = f"rows of about the length 1, but found one of {longest:.3g}"
+        raise UserError(f"{type(options).__name__} describes {wrong}. Mend length or dtype of the extractor.")
 
 
 def use_one_thread() -> None:
@@ -196,11 +225,11 @@ def by_opencv(feature: cv2.Feature2D) -> Callable[[NDArray[np.uint8]], Found]:
 
     Raises
     ------
-    TypeError
+    UserError
         If its descriptors are not compared by Euclid's distance.
     """
     if feature.defaultNorm() not in (cv2.NORM_L2, cv2.NORM_L2SQR):
-        raise TypeError(
+        raise UserError(
             f"{feature.getDefaultName()} has descriptors of bits, which are near by how many of them differ. "
             "Words are means under Euclid's distance, and a mean of bits is none: see docs/extractors.md."
         )

@@ -1,6 +1,7 @@
 """Each extractor's chain of assets, beside SIFT's."""
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from importlib.metadata import version
@@ -163,6 +164,27 @@ def test_a_dictionary_refuses_the_features_of_another_engine(
     assert "are of SURF of mahotas" in error
     assert "Materialize surf_kmeans_dictionary" in error
     run(data, None, chain, chain.dictionary, chain.encodings)
+
+
+def test_without_mahotas_all_but_surf_works() -> None:
+    """In a process of its own, in which the module cannot be found."""
+    code = (
+        "import sys\n"
+        "sys.modules['mahotas'] = None\n"
+        "from vision_assets.definitions import defs\n"
+        "from vision_assets.errors import UserError\n"
+        "from vision_assets.vision.extractors import EXTRACTORS\n"
+        "print(len(defs.resolve_asset_graph().get_all_asset_keys()))\n"
+        "for name, extractor in EXTRACTORS.items():\n"
+        "    try: extractor().detector()\n"
+        "    except UserError as error: print(name, error)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    count, *missing = said.splitlines()
+    assert int(count) == 1 + 5 * len(CHAINS)
+    assert missing[0].startswith("surf ")
+    assert ".[surf]" in said
+    assert len([line for line in missing if line.split()[0] in CHAINS]) == 1
 
 
 def test_what_has_extracted_is_in_the_metadata(some_images: Path, spark: object, tmp_path: Path) -> None:

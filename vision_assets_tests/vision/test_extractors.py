@@ -25,8 +25,8 @@ from vision_assets.vision.extractors.kaze import KAZE, KazeOptions
 from vision_assets.vision.extractors.surf import SurfOptions
 from vision_assets_tests.vision import images
 
-FREE = tuple(name for name in EXTRACTORS if name != "daisy")
-"""Those that find keypoints, with an orientation."""
+FREE = ("sift", "surf", "kaze")
+"""Those that find keypoints, with an orientation, as many as they are asked for."""
 
 
 def extract(name: str, gray: NDArray[np.uint8], **options: object) -> ImageFeatures:
@@ -70,7 +70,7 @@ def test_the_same_image_gives_the_same_bits(name: str, gray: NDArray[np.uint8]) 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (5, 5), (40, 40)])
 def test_an_image_without_features_has_no_rows(name: str, shape: tuple[int, int]) -> None:
     found = extract(name, np.full(shape, 128, np.uint8))
-    if name != "daisy" or min(shape) < 2 * 15:
+    if name in FREE or min(shape) < 2 * 15:
         assert found.keypoints.shape == (0, 5)
         assert found.descriptors.shape == (0, EXTRACTORS[name].length)
     assert found.descriptors.dtype == EXTRACTORS[name].dtype
@@ -214,11 +214,42 @@ def test_the_engines_of_surf_are_two_families() -> None:
     "create", [cv2.ORB.create, cv2.xfeatures2d.BRISK.create, cv2.xfeatures2d.AKAZE.create]
 )
 def test_descriptors_of_bits_are_refused(create: Callable[[], cv2.Feature2D]) -> None:
-    with pytest.raises(TypeError, match=r"descriptors of bits.* a mean of bits is none"):
+    with pytest.raises(UserError, match=r"descriptors of bits.* a mean of bits is none"):
         by_opencv(create())
 
 
-@pytest.mark.parametrize("error", [MemoryError(), ValueError("as told"), RuntimeError("as told")])
+@pytest.mark.parametrize(
+    ("found", "wrong"),
+    [
+        (np.ones((2, 63), np.float32), r"2 rows of 64, but found an array of \(2, 63\)"),
+        (np.ones((3, 64), np.float32) / 8, "2 rows of 64"),
+        (np.ones((2, 64), np.float32), "about the length 1, but found one of 8"),
+        (np.full((2, 64), np.inf), "about the length 1"),
+    ],
+)
+def test_descriptors_that_are_not_as_described_are_refused(found: NDArray, wrong: str) -> None:
+    extractor = ImageExtractor(SurfOptions())
+    extractor._detect = lambda gray: (np.zeros((2, 5), np.float32), found)
+    with pytest.raises(UserError, match=rf"^SurfOptions describes .*{wrong}"):
+        extractor.extract_gray(np.zeros((20, 30), np.uint8))
+
+
+def test_bytes_may_come_as_float32_but_fractions_are_no_bytes() -> None:
+    extractor = ImageExtractor(EXTRACTORS["sift"]())
+    found = np.arange(256, dtype=np.float32).reshape(2, 128)
+    extractor._detect = lambda gray: (np.zeros((2, 5), np.float32), found)
+    descriptors = extractor.extract_gray(np.zeros((20, 30), np.uint8)).descriptors
+    assert descriptors.dtype == np.uint8
+    np.testing.assert_array_equal(descriptors, found)
+    for wrong in (0.5, -1, 256, np.nan):
+        found[1, 3] = wrong
+        with pytest.raises(UserError, match=r"whole numbers in 0\.\.255"):
+            extractor.extract_gray(np.zeros((20, 30), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), ValueError("as told"), RuntimeError("as told"), TypeError("as told")]
+)
 def test_what_an_extractor_raises_is_an_error_of_the_image(error: Exception) -> None:
     def fail(gray: NDArray[np.uint8]) -> Found:
         raise error
