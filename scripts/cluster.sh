@@ -65,11 +65,24 @@ if [ "${1:-}" = stop ]; then
     exit 0
 fi
 
+# use_workers: makes the workers' Python, which has what they need and nothing of this project.
+use_workers() {
+    workers=$venv/workers
+    cmp -s deploy/workers.lock "$workers/installed" && return 0
+    say "Installing the workers' Python libraries ..."
+    rm -rf "$workers"
+    python -m venv "$workers" &&
+        "$workers/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r deploy/workers.lock &&
+        cp deploy/workers.lock "$workers/installed"
+}
+
 sh scripts/setup.sh run || exit 1
 use_environment
+use_workers || die "The workers' Python libraries cannot be installed."
 stop
 rm -rf "$folder"
 mkdir -p "$folder"
+echo "spark.pyspark.python $workers/bin/python" >"$folder/spark-defaults.conf"
 spark=$(python -c 'import pathlib, pyspark; print(pathlib.Path(pyspark.__file__).parent)')
 daemon master org.apache.spark.deploy.master.Master --host 127.0.0.1 --port "$port" --webui-port 0
 until_logged master "I have been elected leader"
@@ -86,4 +99,4 @@ for number in 1 2; do
     until_logged "worker-$number" "Successfully registered with master"
 done
 say "A master and two workers of one core each run; make cluster-stop ends them. To run the job on them:"
-say "    VISION_ASSETS_SPARK_MASTER=spark://127.0.0.1:$port make run"
+say "    VISION_ASSETS_SPARK_MASTER=spark://127.0.0.1:$port SPARK_CONF_DIR=$folder make run"

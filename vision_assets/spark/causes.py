@@ -85,7 +85,18 @@ _RULES = (
         "Spark has ended at its start or since; on a cluster, because its master does not answer (the lines "
         "above tell why). Is VISION_ASSETS_SPARK_MASTER right, and the cluster up?",
     ),
-    _Rule(r"UnknownHostException:? (\S+)", "The host {found} is unknown. Is the URI right?"),
+    _Rule(
+        # The last cause, or the destination where Hadoop names this machine, too.
+        r'UnknownHostException[^\n]*destination host is: "([^"]+)"|'
+        r"(?:[\s\S]*Caused by: java\.net\.)?UnknownHostException:? ([^\s:]+)",
+        "The host {found} is unknown. Is the URI right, or for S3 the endpoint?",
+    ),
+    _Rule(
+        r"JAVA_GATEWAY_EXITED",
+        "Spark's JVM does not start; the lines above tell why. Java 17 or newer is needed, in JAVA_HOME or "
+        "on the path.",
+        may_pass=False,
+    ),
     _Rule(
         r"Call From \S+ to (\S+) failed on \w+ exception|Failed to connect to (?:master \()?(\S+?)\)?\s|"
         r"Connect to (\S+) .*Connection refused",

@@ -95,6 +95,17 @@ EXECUTOR_LOST = (
     "(executor 3 exited caused by one of the running tasks) Reason: Command exited with code 137\n"
     "Driver stacktrace:\n"
 )
+# As Hadoop's clients say it of Swift and of HDFS.
+UNKNOWN_ENDPOINT = (
+    "java.net.UnknownHostException: listObjects() on s3a://bucket/x: software.amazon.awssdk.core.exception."
+    "SdkClientException: Received an UnknownHostException when attempting to interact with a service.\n"
+    "Caused by: java.net.UnknownHostException: swift.invalid: Name or service not known\n\t... 22 more\n"
+)
+UNKNOWN_DESTINATION = (
+    'java.net.UnknownHostException: Invalid host name: local host is: "here/192.0.2.1"; destination host is: '
+    '"namenode.invalid":8020; java.net.UnknownHostException; For more details see: ...\n'
+    "Caused by: java.net.UnknownHostException\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +113,8 @@ EXECUTOR_LOST = (
     [
         (EXECUTOR_LOST, "lost an executor, again and again: Command exited with code 137.", True),
         ("java.net.SocketTimeoutException: Read timed out", "no answer in time (", True),
+        (UNKNOWN_ENDPOINT, "The host swift.invalid is unknown.", True),
+        (UNKNOWN_DESTINATION, "The host namenode.invalid is unknown.", True),
         ("java.io.EOFException: End of File Exception between local host is: x", "does not answer", True),
         ("Job aborted.\nCaused by: java.io.IOException: No space left on device\n at x", "Make room", False),
         ("org.apache.hadoop.security.AccessControlException: user=me", "Access is denied", False),

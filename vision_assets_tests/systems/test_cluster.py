@@ -164,14 +164,22 @@ def test_a_master_that_does_not_answer_is_named() -> None:
     assert b"VISION_ASSETS_SPARK_MASTER right, and the cluster up?" in run.stdout
 
 
-def test_make_starts_a_cluster_and_ends_it() -> None:
+def test_make_starts_a_cluster_and_ends_it(images: Path, expected: Pipeline, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     make = ["make", "-s", f"CLUSTER_PORT={port}"]
     assert not list(ROOT.glob(".cluster/*.pid")), "a cluster runs: make cluster-stop ends it"
     subprocess.run([*make, "cluster"], cwd=ROOT, check=True)
     try:
         assert (ROOT / ".cluster" / "master.log").read_text().count("Registering worker") == 2
-        socket.create_connection((HOST, port)).close()
+        theirs = {
+            settings.SPARK_MASTER: f"spark://{HOST}:{port}",
+            "SPARK_CONF_DIR": str(ROOT / ".cluster"),
+            # As make has it.
+            "PYSPARK_PYTHON": sys.executable,
+        }
+        assets = UP_TO_ENCODINGS[:2]
+        require_success(run_in(tmp_path, images, assets, theirs), tmp_path)
+        require_same_tables(made_in(tmp_path), expected, *assets)
     finally:
         subprocess.run([*make, "cluster-stop"], cwd=ROOT, check=True)
     with pytest.raises(ConnectionRefusedError):
