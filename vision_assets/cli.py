@@ -253,3 +253,7 @@ def _print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> No
 
 def _print(line: str) -> None:
     print(line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

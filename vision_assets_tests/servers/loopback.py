@@ -1,13 +1,15 @@
 """Ports of this machine's loopback interface, and what answers there."""
 
 import json
+import random
 import socket
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.client import HTTPConnection, HTTPException
 from typing import Any, NamedTuple
 
 HOST = "127.0.0.1"
+_CHOICE = random.SystemRandom()  # other than that of another process
 
 
 class Answer(NamedTuple):
@@ -18,12 +20,18 @@ class Answer(NamedTuple):
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different ports that nothing listens on."""
+    """Return different ports that nothing listens on.
+
+    They are below those that systems give to connections: one of those could be taken until a server starts.
+    """
+    ports: list[int] = []
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
+        while len(ports) < count:
+            probe = stack.enter_context(socket.socket())
+            with suppress(OSError):
+                probe.bind((HOST, _CHOICE.randrange(10_000, 32_000)))
+                ports.append(probe.getsockname()[1])
+    return ports
 
 
 def ask(

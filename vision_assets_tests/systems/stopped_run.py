@@ -1,18 +1,24 @@
 """Does what a command of Dagster does, and is killed.
 
-python -m vision_assets_tests.systems.stopped_run amid|after|copying dagster ...
+python -m vision_assets_tests.systems.stopped_run extracting|amid|after|copying dagster ...
 
-``amid`` making a snapshot current, ``after`` it, or, its JVM alone, while files that are reused are copied.
+While features are ``extracting`` and two tasks have ended, ``amid`` making a snapshot current, ``after`` it,
+or, its JVM alone, while files that are reused are copied.
 """
 
 import os
 import re
 import signal
 import sys
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from threading import Thread
+from typing import Any
 
 from dagster._cli import main
-from pyspark import SparkContext
-from pyspark.sql import SparkSession
+from pyspark import SparkContext, TaskContext
+from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.storage.files import HadoopFiles
 
@@ -53,10 +59,38 @@ def kill_the_jvm_at_copies() -> None:
     HadoopFiles._copy = copied  # type: ignore[assignment, method-assign]
 
 
+def kill_amid_the_extraction() -> None:
+    module: Any = import_module("vision_assets.assets.features")
+    extract = module.extract
+
+    def wait_but_in_two(batches: Iterator[Any]) -> Iterator[Any]:
+        if TaskContext.get().partitionId() >= 2:  # type: ignore[union-attr]
+            time.sleep(600)  # until it is killed
+        yield from batches
+
+    def extracted(*arguments: Any) -> DataFrame:
+        table = extract(*arguments)
+        Thread(target=kill_when_two_tasks_have_ended, args=[table.sparkSession], daemon=True).start()
+        return table.mapInArrow(wait_but_in_two, table.schema)
+
+    module.extract = extracted
+
+
+def kill_when_two_tasks_have_ended(spark: SparkSession) -> None:
+    tracker = spark.sparkContext.statusTracker()
+    while True:
+        stages = map(tracker.getStageInfo, tracker.getActiveStageIds())
+        if any(stage and stage.numCompletedTasks == 2 for stage in stages):
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.01)  # between two looks
+
+
 if __name__ == "__main__":
     _, moment, *sys.argv = sys.argv
     if moment == "copying":
         kill_the_jvm_at_copies()
+    elif moment == "extracting":
+        kill_amid_the_extraction()
     else:
         kill_at_commit(moment)
     main()
