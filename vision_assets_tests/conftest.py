@@ -1,12 +1,15 @@
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from vision_assets import settings
 from vision_assets.spark.session import start_session
@@ -34,7 +37,6 @@ SERVER = "server"
 """Property of a test's report: which real server it runs on, the argument of its marker or a parameter."""
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     apart = [name for name in APART if name not in config.option.markexpr]
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in apart)]
@@ -45,8 +47,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if marker := item.get_closest_marker("storage"):
             system = item.callspec.params.get("system") if hasattr(item, "callspec") else None
             item.user_properties.append((SERVER, marker.args[0] if marker.args else system))
-            # Of two processes each starts the servers of its own tests.
-            item.add_marker(pytest.mark.xdist_group(system or item.path.stem))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Have each file run in one process, and those of each storage, whose server takes a while to start."""
+    return ByServer(config, log) if config.option.dist == "loadfile" else None
+
+
+class ByServer(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        storage = re.search(r"systems/test_systems\.py::\w+\[(\w+)", nodeid)
+        return f"{super()._split_scope(nodeid)} {storage[1] if storage else ''}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
