@@ -1,6 +1,7 @@
 #!/bin/sh
 # make test-whole, make test-storage: the tests with one marker, which make test leaves out. What those of whole runs
-# start takes the cores and the memory, so in one process; those on servers mostly wait for one to start or to answer, so in more than there may be cores.
+# start takes the cores and the memory, so in one process; those on servers mostly wait for one to start or to answer,
+# so in more processes than there may be cores.
 set -u
 . "$(dirname "$0")/common.sh"
 
