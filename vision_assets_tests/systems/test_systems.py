@@ -163,6 +163,7 @@ def test_a_run_that_is_killed_harms_nothing(
     assert not pending_uploads(here)
 
 
+@pytest.mark.parametrize("system", ["hdfs"], indirect=True)  # the same code on all
 def test_a_jvm_that_dies_while_files_are_copied_costs_one_attempt(
     pipeline: Elsewhere, system: System, source: str, expected: Pipeline, tmp_path: Path
 ) -> None:
@@ -188,6 +189,7 @@ def test_two_runs_at_once_each_make_whole_tables(
     require_same_tables(pipeline, expected)
 
 
+@pytest.mark.parametrize("system", ["hdfs", "swift"], indirect=True)  # a file system and an object store
 def test_the_workers_of_a_cluster_read_and_write_there(
     cluster: SparkCluster,
     pipeline: Elsewhere,
