@@ -283,7 +283,7 @@ class HadoopFiles:
 
     def share(self, targets: Mapping[str, str]) -> None:
         """Copy files to a second place each, several at once: most of the time is waiting for the storage."""
-        # Should it die, no thread goes on with another that the next would then start.
+        # One session for all copies: should its JVM die, each of them fails, and none starts another JVM.
         spark = self._spark()
         with ThreadPoolExecutor(_COPIES_AT_ONCE) as threads:
             list(threads.map(partial(self._copy, spark), targets.keys(), targets.values()))

@@ -143,6 +143,8 @@ class ImageExtractor:
         ------
         ImageError
             If the image cannot be decoded, is too large, or the extractor fails on it.
+        UserError
+            If what the extractor finds is not what its options describe.
         """
         return self.extract_gray(decode_gray(data, max_pixels=self.options.max_pixels))
 
@@ -161,6 +163,8 @@ class ImageExtractor:
         ------
         ImageError
             If the extractor fails on it.
+        UserError
+            If what the extractor finds is not what its options describe.
         """
         height, width = gray.shape
         shrunk = _shrink(gray, self.options.max_side)
