@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from benchmarks import stored
-from vision_assets.spark.encodings import encode_features
 from vision_assets.spark.session import start_session
-from vision_assets.spark.stored_tables import read_parquet
+from vision_assets.steps.encodings import encode_features
+from vision_assets.steps.stored_tables import read_parquet
 
 _TIMES = 6
 

@@ -363,7 +363,7 @@ fi
 if [ -n "$native" ]; then
     set_up_native
     say "Storing Spark's classes, so that it starts faster ..."
-    "$venv/bin/python" -m vision_assets.spark.class_archive </dev/null >>"$log" 2>&1 ||
+    "$venv/bin/python" -m vision_assets.steps.class_archive </dev/null >>"$log" 2>&1 ||
         say "That failed; Spark starts as before. .venv/setup.log has why."
     : >"$venv/.setup-native"
 fi

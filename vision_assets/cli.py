@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from vision_assets import settings
 from vision_assets.errors import UserError, no_permission, redact
-from vision_assets.storage.snapshots import AssetPath, Snapshot, SnapshotStore, open_store
-from vision_assets.vision.formats import DEFAULT_PATTERNS
+from vision_assets.snapshots.store import AssetPath, Snapshot, SnapshotStore, open_store
+from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 
 if TYPE_CHECKING:
-    from vision_assets.chains import Chain
+    from vision_assets.pipelines import Chain
     from vision_assets.prediction import Prediction
 
 
@@ -58,7 +58,7 @@ def _storage_cause(error: Exception) -> str | None:
     """Return what a storage behind Hadoop has said, in plain words."""
     if "py4j" not in sys.modules:
         return None
-    from vision_assets.spark.causes import known_cause  # noqa: PLC0415 - Spark is there already
+    from vision_assets.spark.diagnosis import known_cause  # noqa: PLC0415 - Spark is there already
 
     cause = known_cause(error)
     return redact(cause.text) if cause else None
@@ -118,7 +118,7 @@ def _snapshots(options: argparse.Namespace) -> None:
 
 
 def _summary(options: argparse.Namespace) -> None:
-    from vision_assets.chains import IMAGES, chain_of  # noqa: PLC0415 - OpenCV only when needed
+    from vision_assets.pipelines import IMAGES, chain_of  # noqa: PLC0415 - OpenCV only when needed
 
     store, chain = _store(), chain_of(options.extractor)
     names = (IMAGES, chain.features, chain.dictionary, chain.encodings)
@@ -164,7 +164,7 @@ def _classification(store: SnapshotStore, encodings: Snapshot, chain: "Chain") -
 def _config(options: argparse.Namespace) -> None:
     import yaml  # noqa: PLC0415 - only when needed
 
-    from vision_assets.chains import CHAINS, PLAIN, chain_of  # noqa: PLC0415 - OpenCV only when needed
+    from vision_assets.pipelines import CHAINS, PLAIN, chain_of  # noqa: PLC0415 - OpenCV only when needed
 
     names = dict(zip(CHAINS[PLAIN].assets, chain_of(options.extractor).assets, strict=True))
     try:
@@ -185,7 +185,7 @@ def _config(options: argparse.Namespace) -> None:
 
 
 def _sample(options: argparse.Namespace) -> None:
-    from vision_assets.vision.samples import write_sample_images  # noqa: PLC0415 - OpenCV only when needed
+    from vision_assets.vision.data.samples import write_sample_images  # noqa: PLC0415 - OpenCV only when needed
 
     try:
         made = write_sample_images(

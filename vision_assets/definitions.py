@@ -2,18 +2,18 @@
 
 import dagster as dg
 
-from vision_assets.assets.bow_encodings import make_bow_encodings
-from vision_assets.assets.classification_report import make_classification_report
-from vision_assets.assets.features import make_features
-from vision_assets.assets.image_classifier import make_image_classifier
-from vision_assets.assets.image_seqfile import image_seqfile
-from vision_assets.assets.kmeans_dictionary import make_kmeans_dictionary
-from vision_assets.automation import follow_upstream_sensor
-from vision_assets.chains import CHAINS
-from vision_assets.checks import checks
-from vision_assets.jobs import jobs
-from vision_assets.resources import make_resources
-from vision_assets.sensors import source_sensor
+from vision_assets.defs.assets.classifier import make_image_classifier
+from vision_assets.defs.assets.dictionary import make_kmeans_dictionary
+from vision_assets.defs.assets.encodings import make_bow_encodings
+from vision_assets.defs.assets.features import make_features
+from vision_assets.defs.assets.images import image_seqfile
+from vision_assets.defs.assets.report import make_classification_report
+from vision_assets.defs.automation import follow_upstream_sensor
+from vision_assets.defs.checks import checks
+from vision_assets.defs.jobs import jobs
+from vision_assets.defs.resources import make_resources
+from vision_assets.defs.sensors import source_sensor
+from vision_assets.pipelines import CHAINS
 
 _MAKE = (
     make_features,

@@ -14,16 +14,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vision_assets import settings
-from vision_assets.chains import PLAIN, Chain, chain_of
 from vision_assets.errors import UserError
-from vision_assets.spark.batches import centers_of
-from vision_assets.storage.snapshots import Snapshot, SnapshotStore, open_store
-from vision_assets.vision.classifier import CLASSIFIER_FILE, Classifier, classifier_from_npz
-from vision_assets.vision.decoding import ImageError
-from vision_assets.vision.descriptors import Descriptors
-from vision_assets.vision.encoding import Normalization, Pooling, encode
-from vision_assets.vision.extraction import ImageExtractor
-from vision_assets.vision.nearest import Centers
+from vision_assets.pipelines import PLAIN, Chain, chain_of
+from vision_assets.snapshots.store import Snapshot, SnapshotStore, open_store
+from vision_assets.spark.arrow import centers_of
+from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_from_npz
+from vision_assets.vision.encoding.bag_of_words import Normalization, Pooling, encode
+from vision_assets.vision.features.base import ImageExtractor
+from vision_assets.vision.io.decoding import ImageError
+from vision_assets.vision.vocabulary.assignment import Centers
+from vision_assets.vision.vocabulary.fixed_point import Descriptors
 
 _TO_GRAY = {(): None, (1,): None, (3,): cv2.COLOR_BGR2GRAY, (4,): cv2.COLOR_BGRA2GRAY}
 """Shape of a pixel to OpenCV's way of making it grey."""

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from vision_assets.definitions import defs
-from vision_assets.resources import make_resources
-from vision_assets.storage.files import LocalFiles
-from vision_assets.storage.snapshots import Snapshot, SnapshotStore
-from vision_assets.vision.classifier import CLASSIFIER_FILE, classifier_from_npz
+from vision_assets.defs.resources import make_resources
+from vision_assets.snapshots.files import LocalFiles
+from vision_assets.snapshots.store import Snapshot, SnapshotStore
+from vision_assets.vision.classification.linear import CLASSIFIER_FILE, classifier_from_npz
 
 WORDS = 20
 ITERATIONS = 4

@@ -18,14 +18,14 @@ from vision_assets import prediction, settings
 from vision_assets.cli import main
 from vision_assets.errors import UserError
 from vision_assets.prediction import Prediction
-from vision_assets.spark import classification
-from vision_assets.spark.stored_tables import read_classifier
-from vision_assets.storage.snapshots import Snapshot, SnapshotStore
-from vision_assets.vision.decoding import decode_gray
-from vision_assets.vision.encoding import encode
-from vision_assets.vision.extraction import ImageExtractor
-from vision_assets.vision.extractors.sift import SiftOptions
-from vision_assets.vision.nearest import Centers
+from vision_assets.snapshots.store import Snapshot, SnapshotStore
+from vision_assets.steps import classifier as classification
+from vision_assets.steps.stored_tables import read_classifier
+from vision_assets.vision.encoding.bag_of_words import encode
+from vision_assets.vision.features.base import ImageExtractor
+from vision_assets.vision.features.sift import SiftOptions
+from vision_assets.vision.io.decoding import decode_gray
+from vision_assets.vision.vocabulary.assignment import Centers
 from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Pipeline
 from vision_assets_tests.vision import images
 

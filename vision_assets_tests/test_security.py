@@ -17,11 +17,11 @@ from pyspark.sql import SparkSession
 
 import vision_assets
 from vision_assets import prediction
-from vision_assets.assets.kmeans_dictionary import KMeansDictionaryConfig
+from vision_assets.defs.assets.dictionary import KMeansDictionaryConfig
 from vision_assets.errors import UserError
+from vision_assets.snapshots.versions import version_of
 from vision_assets.spark import sequence_file
 from vision_assets.spark.image_files import ImageFiles, Patterns, Skipped
-from vision_assets.storage.versions import version_of
 from vision_assets_tests.pipeline import ITERATIONS, UP_TO_ENCODINGS, WORDS, Pipeline
 from vision_assets_tests.vision import images
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.bench import Bench
 from benchmarks.commands import Config, Materialized
 from benchmarks.report import Figures, Line, Report, Row, megabytes, number, seconds
-from vision_assets.chains import CHAINS, Chain
+from vision_assets.pipelines import CHAINS, Chain
 
 
 def _measure(bench: Bench) -> Figures:

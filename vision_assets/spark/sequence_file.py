@@ -64,7 +64,7 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
     spark : SparkSession
         The session; its Hadoop settings decide how `uri` is reached.
     images : ImageFiles
-        From `vision_assets.spark.sources.open_source`.
+        From `vision_assets.steps.sources.open_source`.
     uri : str
         A folder without part files: a local path or a Hadoop URI.
 
@@ -157,7 +157,7 @@ def read_table(spark: SparkSession, uris: Sequence[str], partitions: int) -> Dat
     Returns
     -------
     DataFrame
-        Of the schema of `vision_assets.spark.tables.IMAGES`.
+        Of the schema of `vision_assets.tables.table.IMAGES`.
     """
     jvm = _jvm(spark)
     conf = jvm.org.apache.hadoop.conf.Configuration(spark.sparkContext._jsc.hadoopConfiguration())

@@ -81,7 +81,7 @@ def spark_config(chosen: Mapping[str, str] | None = None) -> dict[str, str]:
         # worker, up to 256 MB in all: to have it from the kernel anew takes a seventh of the extraction.
         "spark.executorEnv.MALLOC_MMAP_THRESHOLD_": str(32 << 20),
         "spark.executorEnv.MALLOC_TRIM_THRESHOLD_": str(256 << 20),
-        "spark.python.daemon.module": "vision_assets.spark.workers",
+        "spark.python.daemon.module": "vision_assets.steps.worker_daemon",
         # Batches to Python are bounded in bytes, since a row may hold all descriptors of a large image.
         "spark.sql.execution.arrow.maxBytesPerBatch": "16m",
         # Snappy hardly shrinks descriptors; zstd's level 1 saves a quarter in the time of no compression.
@@ -137,7 +137,7 @@ def spark_config(chosen: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def class_archive() -> Path:
-    """Return where `vision_assets.spark.class_archive` keeps its file: in this Python environment."""
+    """Return where `vision_assets.steps.class_archive` keeps its file: in this Python environment."""
     return Path(sys.prefix, "share", "vision_assets", f"spark-{version('pyspark')}.jsa")
 
 

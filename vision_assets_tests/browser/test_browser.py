@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import expect
 
 from vision_assets.definitions import defs
-from vision_assets_tests.assets.test_pictures import PICTURES
 from vision_assets_tests.browser.dagster_page import DagsterPage, Server
+from vision_assets_tests.defs.test_pictures import PICTURES
 from vision_assets_tests.pipeline import ALL_ASSETS, Pipeline
 from vision_assets_tests.sockets import Socket
 

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
 from vision_assets.spark.image_files import ImageFiles, Pair, Patterns, Skipped
-from vision_assets.spark.sources import Reader, open_source
+from vision_assets.steps.sources import Reader, open_source
 
 Make = Callable[[list[Pair]], ImageFiles]
 

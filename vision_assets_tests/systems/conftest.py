@@ -12,10 +12,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from vision_assets import settings
-from vision_assets.spark import image_index
+from vision_assets.snapshots.files import HadoopFiles
+from vision_assets.snapshots.store import SnapshotStore
 from vision_assets.spark.session import start_session
-from vision_assets.storage.files import HadoopFiles
-from vision_assets.storage.snapshots import SnapshotStore
+from vision_assets.steps import image_index
 from vision_assets_tests.pipeline import ALL_ASSETS, AnyPipeline, Pipeline
 from vision_assets_tests.servers.alluxio import Alluxio
 from vision_assets_tests.servers.s3 import S3

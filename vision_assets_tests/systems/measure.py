@@ -16,9 +16,9 @@ import dagster as dg
 
 from benchmarks.files import spread
 from vision_assets import settings
+from vision_assets.snapshots.files import HadoopFiles
 from vision_assets.spark.session import start_session
-from vision_assets.storage.files import HadoopFiles
-from vision_assets.vision.samples import write_sample_images
+from vision_assets.vision.data.samples import write_sample_images
 from vision_assets_tests.pipeline import UP_TO_ENCODINGS, AnyPipeline, Pipeline, require_same_tables
 from vision_assets_tests.servers.storages import STORAGES
 from vision_assets_tests.systems.conftest import Elsewhere, started

@@ -16,7 +16,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from vision_assets import settings
-from vision_assets.vision.samples import write_sample_images
+from vision_assets.vision.data.samples import write_sample_images
 from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, Pipeline, require_same_tables
 from vision_assets_tests.servers.hdfs import hdfs
 from vision_assets_tests.servers.jvm import spark_home
@@ -153,7 +153,7 @@ def test_a_master_that_does_not_answer_is_named() -> None:
     """After the minute that Spark tries it."""
     (port,) = free_ports(1)
     code = (
-        "from vision_assets.spark.causes import find_cause\n"
+        "from vision_assets.spark.diagnosis import find_cause\n"
         "from vision_assets.spark.session import start_session\n"
         "try: start_session()\n"
         "except Exception as error: print(find_cause(error).text)\n"

@@ -15,7 +15,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets import settings
-from vision_assets.storage.files import HadoopFiles
+from vision_assets.snapshots.files import HadoopFiles
 from vision_assets_tests.pipeline import (
     ALL_ASSETS,
     ITERATIONS,
@@ -228,7 +228,7 @@ def test_a_server_that_is_away_for_a_while_costs_no_run(
             ("bow_encodings", "bow_encodings", "encode_features", last),
         ):
             begun, gone = tmp_path / f"{asset}_begun", tmp_path / f"{asset}_gone"
-            module = sys.modules[f"vision_assets.assets.{made_in}"]
+            module = sys.modules[f"vision_assets.defs.assets.{made_in}"]
             monkeypatch.setattr(module, name, interrupted(getattr(module, name), begun, gone))
             restart = threads.submit(interrupt, outage, begun, gone)
             pipeline.run(None, *(("kmeans_dictionary",) if asset == "bow_encodings" else ()), asset)

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from vision_assets.spark.features import FeatureRow, feature_row
-from vision_assets.spark.tables import SIFT_FEATURES
-from vision_assets.vision.decoding import ImageError, decode_preview
-from vision_assets.vision.extraction import ImageExtractor, use_one_thread
-from vision_assets.vision.extractors.sift import SiftOptions
+from vision_assets.steps.features import FeatureRow, feature_row
+from vision_assets.tables.table import SIFT_FEATURES
+from vision_assets.vision.features.base import ImageExtractor, use_one_thread
+from vision_assets.vision.features.sift import SiftOptions
+from vision_assets.vision.io.decoding import ImageError, decode_preview
 from vision_assets_tests.torture.mutations import mutate
 from vision_assets_tests.torture.seeds import HEIGHT, WIDTH, seed_files
 

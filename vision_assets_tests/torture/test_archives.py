@@ -15,9 +15,9 @@ from pyspark.sql import SparkSession
 
 from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
-from vision_assets.spark.features import extract
-from vision_assets.spark.sources import open_source
-from vision_assets.vision.extractors.sift import SiftOptions
+from vision_assets.steps.features import extract
+from vision_assets.steps.sources import open_source
+from vision_assets.vision.features.sift import SiftOptions
 from vision_assets_tests.torture.archives import (
     header,
     list_archive,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vision_assets.chains import CHAINS
+from vision_assets.pipelines import CHAINS
 from vision_assets_tests.pipeline import Pipeline, require_same_tables
 from vision_assets_tests.torture.kills import (
     ASSETS,

@@ -29,9 +29,9 @@ import pandas as pd
 
 from vision_assets import settings
 from vision_assets.prediction import Prediction, predict
-from vision_assets.storage.snapshots import Snapshot, open_store
-from vision_assets.vision.classifier import classifier_from_npz, classifier_to_npz
-from vision_assets.vision.samples import write_sample_images
+from vision_assets.snapshots.store import Snapshot, open_store
+from vision_assets.vision.classification.linear import classifier_from_npz, classifier_to_npz
+from vision_assets.vision.data.samples import write_sample_images
 from vision_assets_tests.pipeline import Pipeline
 from vision_assets_tests.torture import kills
 from vision_assets_tests.torture.kills import ASSETS, CONFIG, is_equal, leftovers

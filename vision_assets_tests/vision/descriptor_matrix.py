@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from vision_assets.vision.descriptors import Descriptors
-from vision_assets.vision.kmeans import WordStatistics, assign_statistics, farthest_descriptors
-from vision_assets.vision.nearest import Centers
+from vision_assets.vision.vocabulary.assignment import Centers
+from vision_assets.vision.vocabulary.fixed_point import Descriptors
+from vision_assets.vision.vocabulary.kmeans import WordStatistics, assign_statistics, farthest_descriptors
 
 
 @dataclass(frozen=True)

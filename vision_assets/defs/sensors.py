@@ -1,0 +1,91 @@
+"""The sensor that watches the source of images."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+
+import dagster as dg
+
+from vision_assets import settings
+from vision_assets.defs.assets.images import image_seqfile
+from vision_assets.errors import UserError, redact
+from vision_assets.spark.diagnosis import find_cause
+from vision_assets.steps.sources.watch import Look, look_at
+
+_INTERVAL = 60
+
+
+class SourceError(dg.DagsterError):
+    """The source cannot be looked at. Being Dagster's, it is shown as it is, without a frame around it."""
+
+
+@dataclass
+class _Cursor:
+    """What the sensor knows from tick to tick.
+
+    Attributes
+    ----------
+    seen : str
+        Fingerprint of the source at the last look.
+    since : float
+        When it was first seen so.
+    requested : str
+        Fingerprint that the last run was requested for.
+    """
+
+    seen: str = ""
+    since: float = 0.0
+    requested: str = ""
+
+
+@dg.sensor(
+    target=dg.AssetSelection.assets(image_seqfile),
+    minimum_interval_seconds=_INTERVAL,
+    description=f"Requests image_seqfile when files of the source ({settings.SOURCE}) are new, changed or "
+    "removed: names, sizes and times of change tell. It waits until nothing has changed from one look to the "
+    "next and no run of image_seqfile is in progress. What comes after is the work of follow_upstream.",
+)
+def source_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Request a run for a source that has changed."""
+    source = settings.source()
+    if not source:
+        return dg.SensorResult(
+            skip_reason=f"No source is watched: set {settings.SOURCE} to a folder, an archive or a URI where "
+            "Dagster is started."
+        )
+    cursor = _Cursor(**json.loads(context.cursor)) if context.cursor else _Cursor()
+    look = _look_at(source)
+    is_at_rest, cursor.seen = look.fingerprint == cursor.seen, look.fingerprint
+    if not is_at_rest:
+        cursor.since = time.time()
+    where = f"{redact(source)}: {look.files:,} files"
+    last = _last_run(context.instance)
+    if look.fingerprint == cursor.requested:
+        failed = f" Run {last.run_id} has failed: re-execute it." if last and last.is_failure else ""
+        return _skip(f"{where}, nothing has changed.{failed}", cursor)
+    if not is_at_rest:
+        return _skip(f"{where}, changed. A run follows when nothing changes till the next look.", cursor)
+    if last and not last.is_finished:
+        return _skip(f"{where}, changed. A run follows when run {last.run_id} has ended.", cursor)
+    cursor.requested = look.fingerprint
+    # The time, so that a change back and forth is a new request; one that was made twice is one.
+    request = dg.RunRequest(run_key=f"{look.fingerprint}@{cursor.since}")
+    return dg.SensorResult(run_requests=[request], cursor=json.dumps(asdict(cursor)))
+
+
+def _look_at(source: str) -> Look:
+    try:
+        return look_at(source)
+    except UserError as error:
+        raise SourceError(redact(str(error))) from None
+    except Exception as error:  # noqa: BLE001 - whatever it is, it has a cause to name
+        raise SourceError(redact(f"cannot look at {source}: {find_cause(error).text}")) from None
+
+
+def _skip(reason: str, cursor: _Cursor) -> dg.SensorResult:
+    return dg.SensorResult(skip_reason=reason, cursor=json.dumps(asdict(cursor)))
+
+
+def _last_run(instance: dg.DagsterInstance) -> dg.DagsterRun | None:
+    records = instance.get_asset_records([image_seqfile.key])
+    return instance.get_run_by_id(records[0].asset_entry.last_run_id or "") if records else None

@@ -1,0 +1,96 @@
+"""The assets of each extractor, from its features to the report, and their names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from vision_assets.errors import UserError
+from vision_assets.vision.features import EXTRACTORS
+from vision_assets.vision.features.base import ExtractorOptions
+
+IMAGES = "image_seqfile"
+PLAIN = "sift"
+"""The extractor whose assets have no name in front."""
+_OF_BITS = ("orb", "brisk", "freak", "brief", "akaze")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The assets that belong to an extractor.
+
+    Parameters
+    ----------
+    extractor : type of ExtractorOptions
+    """
+
+    extractor: type[ExtractorOptions]
+
+    @property
+    def name(self) -> str:
+        """The extractor's."""
+        return self.extractor.name
+
+    @property
+    def features(self) -> str:
+        """Name of the asset of features."""
+        return f"{self.name}_features"
+
+    @property
+    def dictionary(self) -> str:
+        """Name of the asset of visual words."""
+        return self._named("kmeans_dictionary")
+
+    @property
+    def encodings(self) -> str:
+        """Name of the asset of encodings."""
+        return self._named("bow_encodings")
+
+    @property
+    def classifier(self) -> str:
+        """Name of the asset of the classifier."""
+        return self._named("image_classifier")
+
+    @property
+    def report(self) -> str:
+        """Name of the asset of the report."""
+        return self._named("classification_report")
+
+    @property
+    def job(self) -> str:
+        """Name of the job."""
+        return "bovw_pipeline" if self.name == PLAIN else f"{self.name}_pipeline"
+
+    @property
+    def group(self) -> str:
+        """Name of the group that Dagster's page shows the assets in."""
+        return "bovw" if self.name == PLAIN else self.name
+
+    @cached_property
+    def assets(self) -> tuple[str, ...]:
+        """Names of the assets, each one after those that it is made from."""
+        return (self.features, self.dictionary, self.encodings, self.classifier, self.report)
+
+    def _named(self, name: str) -> str:
+        return name if self.name == PLAIN else f"{self.name}_{name}"
+
+
+CHAINS: Mapping[str, Chain] = {name: Chain(extractor) for name, extractor in EXTRACTORS.items()}
+"""Name of the extractor to its chain."""
+
+
+def chain_of(extractor: str) -> Chain:
+    """Return the chain of an extractor.
+
+    Raises
+    ------
+    UserError
+        If there is none of that name.
+    """
+    if extractor not in CHAINS:
+        bits = " Descriptors of bits have no words: see docs/extractors.md." if extractor in _OF_BITS else ""
+        raise UserError(f"There is no extractor {extractor!r}: choose one of {', '.join(CHAINS)}.{bits}")
+    return CHAINS[extractor]
+
+
+CHAIN_OF: Mapping[str, Chain] = {asset: chain for chain in CHAINS.values() for asset in chain.assets}
+"""Name of an asset to its chain; of the images there is none."""

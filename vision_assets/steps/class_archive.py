@@ -1,0 +1,77 @@
+"""Spark's classes as a JVM holds them, in a file: with it a local session starts and warms up faster.
+
+python -m vision_assets.steps.class_archive makes the file. Without it, or under another Java, all works too,
+only slower. It is Java's class data sharing (JEP 350: Dynamic CDS Archives).
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pyspark import SparkContext
+from pyspark.sql import SparkSession
+
+from vision_assets.spark import sequence_file
+from vision_assets.spark.session import SILENT_ARCHIVE, class_archive, spark_config, start_session
+from vision_assets.steps import dictionary, encodings, features
+from vision_assets.steps.sources import open_source
+from vision_assets.steps.stored_tables import StoredImages, read_parquet, stored_rows
+from vision_assets.tables import table as tables
+from vision_assets.vision.data.samples import write_sample_images
+from vision_assets.vision.features.sift import SiftOptions
+
+
+def make() -> Path:
+    """Make the file: take each step of the pipeline once and have the JVM write down what it has loaded.
+
+    Returns
+    -------
+    Path
+    """
+    file = class_archive()
+    file.unlink(missing_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        unfinished = Path(folder, file.name)
+        config = spark_config() | {"spark.master": "local[2]"}
+        config["spark.driver.extraJavaOptions"] += f" -XX:ArchiveClassesAtExit={unfinished} {SILENT_ARCHIVE}"
+        spark = start_session(config)
+        _use(spark, Path(folder))
+        spark.stop()
+        _await_end()
+        unfinished.replace(file)  # in one step, so that no JVM ever maps half a file
+    return file
+
+
+def _use(spark: SparkSession, folder: Path) -> None:
+    def stored(name: str, rows: Any, table: tables.Table) -> Any:
+        uri = str(folder / name)
+        observed_rows, observation = tables.observe(table, rows)
+        observed_rows.write.parquet(uri)
+        tables.summarize(table, read_parquet(spark, uri), observed=observation.get)
+        return read_parquet(spark, uri)
+
+    source, images = str(folder / "source"), str(folder / "images")
+    write_sample_images(Path(source), images_per_class=1)
+    with open_source(spark, source) as opened:
+        sequence_file.write(spark, opened, images)
+    tables.summarize(tables.IMAGE_SEQFILE, stored_rows(spark, tables.IMAGE_SEQFILE, images))
+    extracted = features.extract(StoredImages(spark, images).table(), SiftOptions())
+    sift_features = stored("features", extracted, tables.SIFT_FEATURES)
+    training = dictionary.train(sift_features, dictionary.KMeansOptions(k=8, max_iter=1))
+    words = stored("dictionary", dictionary.dictionary_table(spark, training.final), tables.KMEANS_DICTIONARY)
+    stored("encodings", encodings.encode_features(sift_features, words, "sum", "none"), tables.BOW_ENCODINGS)
+
+
+def _await_end() -> None:
+    """Let the JVM exit on its own, which is when it writes the file."""
+    gateway: Any = SparkContext._gateway
+    gateway.shutdown()
+    gateway.proc.stdin.close()
+    if status := gateway.proc.wait():
+        raise RuntimeError(f"Java ended with status {status}")
+
+
+if __name__ == "__main__":
+    made = make()
+    print(f"{made}: {made.stat().st_size / 1e6:,.0f} MB")

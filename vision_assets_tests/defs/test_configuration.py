@@ -1,0 +1,116 @@
+"""docs/configuration.md says every setting, as the code has it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import yaml
+
+from vision_assets.definitions import defs
+from vision_assets.defs.assets.classifier import ImageClassifierConfig
+from vision_assets.defs.assets.dictionary import KMeansDictionaryConfig
+from vision_assets.defs.assets.encodings import BowEncodingsConfig
+from vision_assets.defs.assets.features import features_config
+from vision_assets.defs.assets.images import ImageSeqfileConfig
+from vision_assets.defs.jobs import jobs
+from vision_assets.pipelines import CHAINS
+from vision_assets.vision.features.sift import SiftOptions
+
+PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
+CONFIGS: dict[str, type[dg.Config]] = {
+    "image_seqfile": ImageSeqfileConfig,
+    "sift_features": features_config(SiftOptions),
+    "kmeans_dictionary": KMeansDictionaryConfig,
+    "bow_encodings": BowEncodingsConfig,
+    "image_classifier": ImageClassifierConfig,
+    **{chain.features: features_config(chain.extractor) for name, chain in CHAINS.items() if name != "sift"},
+}
+EXAMPLE = """\
+ops:
+  image_seqfile:
+    config:
+      source: ~/pictures
+  sift_features:
+    config:
+      max_side: 1600
+  image_classifier:
+    config:
+      exclude_labels: [unsorted]
+resources:
+  pyspark:
+    config:
+      spark_config:
+        spark.driver.memory: 4g
+  data_folder:
+    config:
+      uri: /data/bovw
+      keep_snapshots: 5
+      pictures: false
+"""
+HEAD = f"""\
+# Configuration
+
+What belongs to a run. In Dagster's Launchpad each field is described and completed; in a file it goes to
+`dagster job execute … -c file.yaml` or `make run CONFIG=file.yaml`. Everything has a default, so a file
+says only what differs. The other assets of an [extractor](extractors.md) other than SIFT have the settings of
+SIFT's under their own names: `surf_kmeans_dictionary`. `classification_report` has no settings: it uses the
+classifier's.
+
+```yaml
+{EXAMPLE}```
+
+`resources` is for a run that needs another Spark or data folder than the [environment](../README.md#settings)
+says. The memory of a local session is that of its driver.
+"""
+
+
+def page() -> str:
+    """Write the page anew."""
+    parts = [HEAD]
+    for asset, config in CONFIGS.items():
+        parts.append(f"\n## {asset}\n\n| field | default | values | meaning |\n|---|---|---|---|\n")
+        for name, field in config.model_json_schema()["properties"].items():
+            default = json.dumps(field.get("default"))
+            parts.append(f"| `{name}` | `{default}` | {values(field)} | {field['description']} |\n")
+    return "".join(parts)
+
+
+def values(field: dict[str, Any]) -> str:
+    options = field.get("anyOf", [field])
+    return " or ".join(one_kind(option) for option in options)
+
+
+def one_kind(option: dict[str, Any]) -> str:
+    if "enum" in option:
+        return ", ".join(f"`{value}`" for value in option["enum"])
+    if option["type"] == "array":
+        return "list of texts"
+    limits = [
+        (option.get("minimum"), "{:,} or more"),
+        (option.get("exclusiveMinimum"), "more than {:,}"),
+        (option.get("maximum"), "at most {:,}"),
+    ]
+    range_of = ", ".join(text.format(limit) for limit, text in limits if limit is not None)
+    kinds = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true, false"}
+    return {"null": "null"}.get(option["type"]) or f"{kinds[option['type']]} {range_of}".strip()
+
+
+def test_the_page_is_up_to_date() -> None:
+    """After a change write it anew: `python -m vision_assets_tests.defs.test_configuration`."""
+    assert PAGE.read_text() == page()
+
+
+def test_the_page_has_every_asset_with_settings() -> None:
+    job = defs.resolve_job_def(jobs["sift"].name)
+    for key in job.asset_layer.executable_asset_keys:
+        schema: Any = job.get_node_named(key.to_user_string()).definition.config_schema
+        assert hasattr(schema.config_type, "fields") == (key.to_user_string() in CONFIGS)
+
+
+def test_the_example_fits_the_job() -> None:
+    assert dg.validate_run_config(defs.resolve_job_def(jobs["sift"].name), yaml.safe_load(EXAMPLE))
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
