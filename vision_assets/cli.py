@@ -16,7 +16,7 @@ from vision_assets.snapshots.store import AssetPath, Snapshot, SnapshotStore, op
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 
 if TYPE_CHECKING:
-    from vision_assets.pipelines import Chain
+    from vision_assets.pipelines import Pipeline
     from vision_assets.prediction import Prediction
 
 
@@ -58,9 +58,9 @@ def _storage_cause(error: Exception) -> str | None:
     """Return what a storage behind Hadoop has said, in plain words."""
     if "py4j" not in sys.modules:
         return None
-    from vision_assets.spark.diagnosis import known_cause  # noqa: PLC0415 - Spark is there already
+    from vision_assets.spark.diagnosis import known_diagnosis  # noqa: PLC0415 - Spark is there already
 
-    cause = known_cause(error)
+    cause = known_diagnosis(error)
     return redact(cause.text) if cause else None
 
 
@@ -118,16 +118,16 @@ def _snapshots(options: argparse.Namespace) -> None:
 
 
 def _summary(options: argparse.Namespace) -> None:
-    from vision_assets.pipelines import IMAGES, chain_of  # noqa: PLC0415 - OpenCV only when needed
+    from vision_assets.pipelines import IMAGE_ASSET, pipeline_of  # noqa: PLC0415 - OpenCV only when needed
 
-    store, chain = _store(), chain_of(options.extractor)
-    names = (IMAGES, chain.features, chain.dictionary, chain.encodings)
+    store, pipeline = _store(), pipeline_of(options.extractor)
+    names = (IMAGE_ASSET, pipeline.features, pipeline.dictionary, pipeline.encodings)
     snapshots = {asset: store.require_current((asset,)) for asset in names}
-    snapshots |= _classification(store, snapshots[chain.encodings], chain)
-    features, words = snapshots[chain.features].counts, snapshots[chain.dictionary].counts
-    rows_are = {chain.dictionary: "words", chain.classifier: "rows", chain.report: "rows"}
+    snapshots |= _classification(store, snapshots[pipeline.encodings], pipeline)
+    features, words = snapshots[pipeline.features].counts, snapshots[pipeline.dictionary].counts
+    row_noun = {pipeline.dictionary: "words", pipeline.classifier: "rows", pipeline.report: "rows"}
     rows = [
-        (s.asset, f"{s.rows:,} {rows_are.get(s.asset, 'images')}", f"{s.seconds:,.1f} s", _megabytes(s))
+        (s.asset, f"{s.rows:,} {row_noun.get(s.asset, 'images')}", f"{s.seconds:,.1f} s", _megabytes(s))
         for s in snapshots.values()
     ]
     _print_table(("asset", "rows", "took", "size"), rows)
@@ -137,8 +137,8 @@ def _summary(options: argparse.Namespace) -> None:
         f"of {words['smallest_word_size']:,} to {words['largest_word_size']:,} descriptors of "
         f"{words['training_descriptors']:,} trained on."
     )
-    if chain.report in snapshots:
-        report = snapshots[chain.report].counts
+    if pipeline.report in snapshots:
+        report = snapshots[pipeline.report].counts
         _print(
             f"Accuracy {report['accuracy']:.1%}, mean of the classes {report['mean_per_class_accuracy']:.1%} "
             f"(by chance {1 / report['classes']:.1%}): {report['test_images'] / report['splits']:,.0f} "
@@ -149,34 +149,36 @@ def _summary(options: argparse.Namespace) -> None:
         _print(f"  {snapshot.uri}")
 
 
-def _classification(store: SnapshotStore, encodings: Snapshot, chain: "Chain") -> dict[str, Snapshot]:
+def _classification(store: SnapshotStore, encodings: Snapshot, pipeline: "Pipeline") -> dict[str, Snapshot]:
     """Return classifier and report, if there are any and they are of these encodings."""
-    report = store.current((chain.report,))
+    report = store.current((pipeline.report,))
     made_from = store.lineage(report) if report else {}
-    if report is None or chain.classifier not in made_from:
+    if report is None or pipeline.classifier not in made_from:
         return {}
-    if made_from.get(chain.encodings) != encodings:
-        _print(f"The classifier is of older encodings and not shown; materialize {chain.classifier} again.\n")
+    if made_from.get(pipeline.encodings) != encodings:
+        _print(
+            f"The classifier is of older encodings and not shown; materialize {pipeline.classifier} again.\n"
+        )
         return {}
-    return {chain.classifier: made_from[chain.classifier], chain.report: report}
+    return {pipeline.classifier: made_from[pipeline.classifier], pipeline.report: report}
 
 
 def _config(options: argparse.Namespace) -> None:
     import yaml  # noqa: PLC0415 - only when needed
 
-    from vision_assets.pipelines import CHAINS, PLAIN, chain_of  # noqa: PLC0415 - OpenCV only when needed
+    from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINES, pipeline_of  # noqa: PLC0415 - OpenCV only when needed
 
-    names = dict(zip(CHAINS[PLAIN].assets, chain_of(options.extractor).assets, strict=True))
+    names = dict(zip(PIPELINES[DEFAULT_EXTRACTOR].assets, pipeline_of(options.extractor).assets, strict=True))
     try:
         config = yaml.safe_load(options.file.read_text()) or {}
         ops = config.get("ops") or {}
-        features = ((ops.get(CHAINS[PLAIN].features) or {}).get("config") or {}).keys()
+        features = ((ops.get(PIPELINES[DEFAULT_EXTRACTOR].features) or {}).get("config") or {}).keys()
         both = sorted(name for name, other in names.items() if other != name and {name, other} <= ops.keys())
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
         raise UserError(f"{options.file} is no run configuration: {error}") from error
     if both:
         raise UserError(f"{options.file} has {both[0]} and {names[both[0]]}: which one is meant?")
-    extractors = (CHAINS[PLAIN].extractor, chain_of(options.extractor).extractor)
+    extractors = (PIPELINES[DEFAULT_EXTRACTOR].extractor, pipeline_of(options.extractor).extractor)
     theirs, ours = ({field.name for field in fields(extractor)} for extractor in extractors)
     if unknown := sorted(features & (theirs - ours)):
         raise UserError(f"{options.extractor} has no {', '.join(unknown)}, which {options.file} sets.")

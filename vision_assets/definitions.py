@@ -13,7 +13,7 @@ from vision_assets.defs.checks import checks
 from vision_assets.defs.jobs import jobs
 from vision_assets.defs.resources import make_resources
 from vision_assets.defs.sensors import source_sensor
-from vision_assets.pipelines import CHAINS
+from vision_assets.pipelines import PIPELINES
 
 _MAKE = (
     make_features,
@@ -24,7 +24,7 @@ _MAKE = (
 )
 
 defs = dg.Definitions(
-    assets=[image_seqfile, *(make(chain) for chain in CHAINS.values() for make in _MAKE)],
+    assets=[image_seqfile, *(make(chain) for chain in PIPELINES.values() for make in _MAKE)],
     asset_checks=checks,
     jobs=list(jobs.values()),
     sensors=[source_sensor, follow_upstream_sensor],

@@ -8,14 +8,14 @@ from vision_assets.errors import UserError
 from vision_assets.vision.features import EXTRACTORS
 from vision_assets.vision.features.base import ExtractorOptions
 
-IMAGES = "image_seqfile"
-PLAIN = "sift"
+IMAGE_ASSET = "image_seqfile"
+DEFAULT_EXTRACTOR = "sift"
 """The extractor whose assets have no name in front."""
-_OF_BITS = ("orb", "brisk", "freak", "brief", "akaze")
+_BINARY_DESCRIPTORS = ("orb", "brisk", "freak", "brief", "akaze")
 
 
 @dataclass(frozen=True)
-class Chain:
+class Pipeline:
     """The assets that belong to an extractor.
 
     Parameters
@@ -58,12 +58,12 @@ class Chain:
     @property
     def job(self) -> str:
         """Name of the job."""
-        return "bovw_pipeline" if self.name == PLAIN else f"{self.name}_pipeline"
+        return "bovw_pipeline" if self.name == DEFAULT_EXTRACTOR else f"{self.name}_pipeline"
 
     @property
     def group(self) -> str:
         """Name of the group that Dagster's page shows the assets in."""
-        return "bovw" if self.name == PLAIN else self.name
+        return "bovw" if self.name == DEFAULT_EXTRACTOR else self.name
 
     @cached_property
     def assets(self) -> tuple[str, ...]:
@@ -71,14 +71,14 @@ class Chain:
         return (self.features, self.dictionary, self.encodings, self.classifier, self.report)
 
     def _named(self, name: str) -> str:
-        return name if self.name == PLAIN else f"{self.name}_{name}"
+        return name if self.name == DEFAULT_EXTRACTOR else f"{self.name}_{name}"
 
 
-CHAINS: Mapping[str, Chain] = {name: Chain(extractor) for name, extractor in EXTRACTORS.items()}
+PIPELINES: Mapping[str, Pipeline] = {name: Pipeline(extractor) for name, extractor in EXTRACTORS.items()}
 """Name of the extractor to its chain."""
 
 
-def chain_of(extractor: str) -> Chain:
+def pipeline_of(extractor: str) -> Pipeline:
     """Return the chain of an extractor.
 
     Raises
@@ -86,11 +86,17 @@ def chain_of(extractor: str) -> Chain:
     UserError
         If there is none of that name.
     """
-    if extractor not in CHAINS:
-        bits = " Descriptors of bits have no words: see docs/extractors.md." if extractor in _OF_BITS else ""
-        raise UserError(f"There is no extractor {extractor!r}: choose one of {', '.join(CHAINS)}.{bits}")
-    return CHAINS[extractor]
+    if extractor not in PIPELINES:
+        bits = (
+            " Descriptors of bits have no words: see docs/extractors.md."
+            if extractor in _BINARY_DESCRIPTORS
+            else ""
+        )
+        raise UserError(f"There is no extractor {extractor!r}: choose one of {', '.join(PIPELINES)}.{bits}")
+    return PIPELINES[extractor]
 
 
-CHAIN_OF: Mapping[str, Chain] = {asset: chain for chain in CHAINS.values() for asset in chain.assets}
+PIPELINE_OF_ASSET: Mapping[str, Pipeline] = {
+    asset: pipeline for pipeline in PIPELINES.values() for asset in pipeline.assets
+}
 """Name of an asset to its chain; of the images there is none."""

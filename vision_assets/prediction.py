@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from vision_assets import settings
 from vision_assets.errors import UserError
-from vision_assets.pipelines import PLAIN, Chain, chain_of
+from vision_assets.pipelines import DEFAULT_EXTRACTOR, Pipeline, pipeline_of
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, open_store
 from vision_assets.spark.arrow import centers_of
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_from_npz
 from vision_assets.vision.encoding.bag_of_words import Normalization, Pooling, encode
 from vision_assets.vision.features.base import ImageExtractor
 from vision_assets.vision.io.decoding import ImageError
-from vision_assets.vision.vocabulary.assignment import Centers
+from vision_assets.vision.vocabulary.assignment import Vocabulary
 from vision_assets.vision.vocabulary.fixed_point import Descriptors
 
 _TO_GRAY = {(): None, (1,): None, (3,): cv2.COLOR_BGR2GRAY, (4,): cv2.COLOR_BGRA2GRAY}
@@ -57,7 +57,7 @@ def predict(
     images: Image | Iterable[Image],
     *,
     top: int = 1,
-    extractor: str = PLAIN,
+    extractor: str = DEFAULT_EXTRACTOR,
     data_folder: str | os.PathLike[str] | None = None,
 ) -> Iterator[Prediction]:
     """Classify images with the current classifier.
@@ -97,7 +97,7 @@ def predict(
     """
     if top < 1:
         raise UserError(f"top={top}: ask for 1 class or more")
-    model = _load(open_store(str(data_folder or settings.data_folder())), chain_of(extractor))
+    model = _load(open_store(str(data_folder or settings.data_folder())), pipeline_of(extractor))
     if isinstance(images, str | os.PathLike | bytes | bytearray | np.ndarray):
         images = [images]
     return (model.predict(image, top) for image in images)
@@ -106,7 +106,7 @@ def predict(
 @dataclass(frozen=True)
 class _Model:
     extractor: ImageExtractor
-    centers: Centers
+    centers: Vocabulary
     pooling: Pooling
     normalization: Normalization
     classifier: Classifier
@@ -152,18 +152,18 @@ def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cv2.cvtColor(image, code)  # type: ignore[return-value]
 
 
-def _load(store: SnapshotStore, chain: Chain) -> _Model:
+def _load(store: SnapshotStore, pipeline: Pipeline) -> _Model:
     """Load the current classifier; the next one, if a clean-up removes what is being read."""
     while True:
         try:
-            snapshot = store.require_current((chain.classifier,))
+            snapshot = store.require_current((pipeline.classifier,))
         except UserError as error:
             raise UserError(f"{error} It is skipped where images have fewer than two labels.") from error
         made_from = store.lineage(snapshot)
         try:
-            model = _load_from(store, snapshot, made_from, chain)
+            model = _load_from(store, snapshot, made_from, pipeline)
         except UserError:
-            if store.current((chain.classifier,)) == snapshot:
+            if store.current((pipeline.classifier,)) == snapshot:
                 raise
         else:
             if all(store.has(read) for read in (snapshot, *made_from.values())):
@@ -171,18 +171,18 @@ def _load(store: SnapshotStore, chain: Chain) -> _Model:
 
 
 def _load_from(
-    store: SnapshotStore, snapshot: Snapshot, made_from: Mapping[str, Snapshot], chain: Chain
+    store: SnapshotStore, snapshot: Snapshot, made_from: Mapping[str, Snapshot], pipeline: Pipeline
 ) -> _Model:
-    missing = {chain.encodings, chain.dictionary, chain.features} - made_from.keys()
+    missing = {pipeline.encodings, pipeline.dictionary, pipeline.features} - made_from.keys()
     if missing:
         raise UserError(
             f"What the classifier {snapshot.uri} was made from is gone: {', '.join(sorted(missing))}. "
-            f"Materialize {chain.classifier} again."
+            f"Materialize {pipeline.classifier} again."
         )
-    encoding = made_from[chain.encodings].config
+    encoding = made_from[pipeline.encodings].config
     return _Model(
-        ImageExtractor(chain.extractor.from_config(made_from[chain.features].config)),
-        centers_of(_read_table(store, made_from[chain.dictionary]), chain.extractor.dtype),
+        ImageExtractor(pipeline.extractor.from_config(made_from[pipeline.features].config)),
+        centers_of(_read_table(store, made_from[pipeline.dictionary]), pipeline.extractor.dtype),
         encoding["pooling"],
         encoding["normalization"],
         _read_classifier(store, snapshot),

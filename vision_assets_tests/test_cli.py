@@ -4,21 +4,21 @@ import pytest
 
 from vision_assets import settings
 from vision_assets.cli import main
-from vision_assets_tests.pipeline import Pipeline
+from vision_assets_tests.pipeline import Runner
 
 
 @pytest.fixture
-def on_filled(filled: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+def on_filled(filled: Runner, monkeypatch: pytest.MonkeyPatch) -> Runner:
     monkeypatch.setenv(settings.DATA, str(filled.data))
     return filled
 
 
-def test_path_prints_the_current_folder(on_filled: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+def test_path_prints_the_current_folder(on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["path", "bow_encodings"]) == 0
     assert capsys.readouterr().out == on_filled.current("bow_encodings").uri + "\n"
 
 
-def test_snapshots_lists_them(on_filled: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+def test_snapshots_lists_them(on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["snapshots", "sift_features"]) == 0
     snapshot = on_filled.current("sift_features")
     title, row = capsys.readouterr().out.splitlines()
@@ -27,7 +27,7 @@ def test_snapshots_lists_them(on_filled: Pipeline, capsys: pytest.CaptureFixture
     assert row.split()[-1] == snapshot.run_id
 
 
-def test_summary_says_what_was_made(on_filled: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+def test_summary_says_what_was_made(on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["summary"]) == 0
     printed = capsys.readouterr().out
     descriptors = on_filled.current("sift_features").counts["descriptors"]
@@ -50,7 +50,10 @@ def test_nothing_materialized_is_one_clear_line(
 
 
 def test_a_uri_of_hadoop_is_read_through_spark(
-    on_filled: Pipeline, spark: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    on_filled: Runner,
+    spark: object,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The scheme viewfs is Hadoop's own; here it maps to the local folder."""
     spark.sparkContext._jsc.hadoopConfiguration().set(  # type: ignore[attr-defined]

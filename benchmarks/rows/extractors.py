@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.bench import Bench
 from benchmarks.commands import Config, Materialized
 from benchmarks.report import Figures, Line, Report, Row, megabytes, number, seconds
-from vision_assets.pipelines import CHAINS, Chain
+from vision_assets.pipelines import PIPELINES, Pipeline
 
 
 def _measure(bench: Bench) -> Figures:
@@ -15,12 +15,12 @@ def _measure(bench: Bench) -> Figures:
         "cores": bench.cores,
         "max_side": bench.sizes.max_side,
     }
-    for name, chain in CHAINS.items():
+    for name, chain in PIPELINES.items():
         figures |= {f"{name} {what}": value for what, value in _of_one(bench, chain).items()}
     return figures
 
 
-def _of_one(bench: Bench, chain: Chain) -> dict[str, float]:
+def _of_one(bench: Bench, chain: Pipeline) -> dict[str, float]:
     def run(images: Path, *, watched: bool = False, **settings: int) -> Materialized:
         config: Config = {"image_seqfile": {"source": str(images)}, chain.features: settings}
         with bench.scratch("data") as data:
@@ -39,7 +39,7 @@ def _report(rounds: Sequence[Figures]) -> Report:
     figures = rounds[-1]
     images = figures["images"]
 
-    def line(name: str, chain: Chain) -> Line:
+    def line(name: str, chain: Pipeline) -> Line:
         taken, descriptors, size, worker = (
             figures[f"{name} {what}"] for what in ("seconds", "descriptors", "size_mb", "worker")
         )
@@ -50,7 +50,7 @@ def _report(rounds: Sequence[Figures]) -> Report:
         )
         return Line(f"`{chain.features}`", seconds(taken), target="none", note=note)
 
-    return Report([line(name, chain) for name, chain in CHAINS.items()])
+    return Report([line(name, chain) for name, chain in PIPELINES.items()])
 
 
 EXTRACTORS = Row("extractors", _measure, _report, once=True)

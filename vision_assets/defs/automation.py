@@ -5,7 +5,7 @@ import warnings
 
 import dagster as dg
 
-from vision_assets.pipelines import PLAIN, Chain
+from vision_assets.pipelines import DEFAULT_EXTRACTOR, Pipeline
 
 _DATA_VERSION = "dagster/data_version"
 _INPUT_DATA_VERSION = "dagster/input_data_version/"
@@ -74,7 +74,7 @@ def _result(
 _OUT_OF_DATE = OutOfDate()
 
 
-def follow_upstream(chain: Chain) -> dg.AutomationCondition[dg.AssetKey]:
+def follow_upstream(pipeline: Pipeline) -> dg.AutomationCondition[dg.AssetKey]:
     """Return when an asset of a chain is made anew.
 
     A table that was made anew with the same content is followed by nothing. Of other extractors than the
@@ -89,7 +89,7 @@ def follow_upstream(chain: Chain) -> dg.AutomationCondition[dg.AssetKey]:
         & ~dg.AutomationCondition.in_progress()
         & dg.AutomationCondition.all_deps_blocking_checks_passed()
     )
-    if chain.name != PLAIN:
+    if pipeline.name != DEFAULT_EXTRACTOR:
         condition &= ~dg.AutomationCondition.missing()
     return condition.with_label("follow_upstream")
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 import dagster as dg
 
 from vision_assets.defs.failures import RETRY_POLICY, failures
-from vision_assets.defs.io_managers import DataFolder
+from vision_assets.defs.io_managers import TableStoreResource
 from vision_assets.defs.resources import SparkResource
-from vision_assets.pipelines import CHAINS, Chain
+from vision_assets.pipelines import PIPELINES, Pipeline
 from vision_assets.snapshots.files import hadoop_uri
 from vision_assets.snapshots.store import AssetPath, Snapshot
 from vision_assets.steps.stored_tables import read_parquet, stored_rows
@@ -50,16 +50,20 @@ def _invariant_checks(asset: AssetPath, table: tables.Table) -> dg.AssetChecksDe
         retry_policy=RETRY_POLICY,
     )
     def invariants(
-        context: dg.AssetCheckExecutionContext, pyspark: SparkResource, data_folder: DataFolder
+        context: dg.AssetCheckExecutionContext, pyspark: SparkResource, data_folder: TableStoreResource
     ) -> Iterable[dg.AssetCheckResult]:
         run_id = context.run.run_id
         with failures(), data_folder.store.reading(asset, run_id) as snapshot:
             made_by_this_run = snapshot.run_id == run_id
-            holds = snapshot.holds if made_by_this_run else _look_again(pyspark, data_folder, snapshot, table)
+            results = (
+                snapshot.check_results
+                if made_by_this_run
+                else _look_again(pyspark, data_folder, snapshot, table)
+            )
         for name in table.checks:
             if dg.AssetCheckKey(key, name) in context.selected_asset_check_keys:
                 yield dg.AssetCheckResult(
-                    passed=holds[name],
+                    passed=results[name],
                     check_name=name,
                     asset_key=key,
                     metadata={"snapshot": snapshot.name},
@@ -69,28 +73,28 @@ def _invariant_checks(asset: AssetPath, table: tables.Table) -> dg.AssetChecksDe
 
 
 def _look_again(
-    pyspark: SparkResource, data_folder: DataFolder, snapshot: Snapshot, table: tables.Table
+    pyspark: SparkResource, data_folder: TableStoreResource, snapshot: Snapshot, table: tables.Table
 ) -> dict[str, bool]:
     upstream = data_folder.store.input_of(snapshot, table.same_keys_as) if table.same_keys_as else None
     rows = stored_rows(pyspark.spark_session, table, hadoop_uri(snapshot.uri))
-    holds = tables.summarize(table, rows, upstream, snapshot.config).holds
+    results = tables.summarize(table, rows, upstream, snapshot.config).check_results
     # The upstream snapshot may be gone by now; what was found when it was there still stands. Snapshots of
     # earlier releases do not say everything.
-    return dict.fromkeys(table.checks, True) | snapshot.holds | holds
+    return dict.fromkeys(table.checks, True) | snapshot.check_results | results
 
 
-def _readable_images(chain: Chain) -> dg.AssetChecksDefinition:
+def _readable_images(pipeline: Pipeline) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         name="readable_images",
-        asset=chain.features,
+        asset=pipeline.features,
         description="Not more images than `max_failed_share` in the configuration could not be read.",
         retry_policy=RETRY_POLICY,
     )
     def readable_images(
-        context: dg.AssetCheckExecutionContext, pyspark: SparkResource, data_folder: DataFolder
+        context: dg.AssetCheckExecutionContext, pyspark: SparkResource, data_folder: TableStoreResource
     ) -> dg.AssetCheckResult:
         """Warn when too many images could not be read, and name the first of them."""
-        with failures(), data_folder.store.reading((chain.features,), context.run.run_id) as snapshot:
+        with failures(), data_folder.store.reading((pipeline.features,), context.run.run_id) as snapshot:
             return _failed_images(pyspark, snapshot)
 
     return readable_images
@@ -115,17 +119,17 @@ def _failed_images(pyspark: SparkResource, snapshot: Snapshot) -> dg.AssetCheckR
     )
 
 
-def _better_than_chance(chain: Chain) -> dg.AssetChecksDefinition:
+def _better_than_chance(pipeline: Pipeline) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         name="better_than_chance",
-        asset=chain.report,
+        asset=pipeline.report,
         description="The mean accuracy of the classes is above the chance level, 1 / number of classes.",
         retry_policy=RETRY_POLICY,
     )
-    def better_than_chance(data_folder: DataFolder) -> dg.AssetCheckResult:
+    def better_than_chance(data_folder: TableStoreResource) -> dg.AssetCheckResult:
         """Warn when a classifier has learnt nothing."""
         with failures():
-            counts = data_folder.store.require_current((chain.report,)).counts
+            counts = data_folder.store.require_current((pipeline.report,)).counts
         reached, chance = counts["mean_per_class_accuracy"], 1 / counts["classes"]
         return dg.AssetCheckResult(
             passed=reached > chance,
@@ -138,5 +142,5 @@ def _better_than_chance(chain: Chain) -> dg.AssetChecksDefinition:
 
 checks = [
     *(_invariant_checks(asset, table) for asset, table in tables.TABLES.items()),
-    *(make(chain) for chain in CHAINS.values() for make in (_readable_images, _better_than_chance)),
+    *(make(pipeline) for pipeline in PIPELINES.values() for make in (_readable_images, _better_than_chance)),
 ]

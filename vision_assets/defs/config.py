@@ -8,7 +8,7 @@ from pydantic import ValidationError
 FULL_REFRESH = "Make every row anew, also of images that have not changed since the last run."
 
 
-class Settings(dg.Config):
+class AssetConfig(dg.Config):
     """Base of the configurations of assets: one that is out of its range ends the run at once."""
 
     def __init__(self, **values: Any) -> None:

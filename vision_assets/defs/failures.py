@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from vision_assets.errors import UserError, redact, worker_error
-from vision_assets.spark.diagnosis import Cause, find_cause
+from vision_assets.spark.diagnosis import Diagnosis, diagnose
 from vision_assets.steps.faults import storage_fault
 
 RETRY_POLICY = dg.RetryPolicy(
@@ -27,14 +27,14 @@ def failures() -> Iterator[None]:
     except (dg.Failure, dg.RetryRequested, dg.DagsterError):
         raise
     except UserError as error:
-        raise _failure(Cause(str(error), may_pass=False)) from None
+        raise _failure(Diagnosis(str(error), may_pass=False)) from None
     except Exception as error:  # noqa: BLE001 - whatever it is, it has a cause to name
         if known := worker_error(error) or storage_fault(error):
-            raise _failure(Cause(str(known), may_pass=False)) from None
-        raise _failure(find_cause(error)) from _redacted(error)
+            raise _failure(Diagnosis(str(known), may_pass=False)) from None
+        raise _failure(diagnose(error)) from _redacted(error)
 
 
-def _failure(cause: Cause) -> dg.Failure:
+def _failure(cause: Diagnosis) -> dg.Failure:
     return dg.Failure(redact(cause.text), allow_retries=cause.may_pass and not _is_last_attempt())
 
 

@@ -14,19 +14,19 @@ from pyspark.sql import DataFrame
 
 from vision_assets.defs.failures import failures
 from vision_assets.errors import UnusableError, UserError, redact
-from vision_assets.pipelines import CHAIN_OF
+from vision_assets.pipelines import PIPELINE_OF_ASSET
 from vision_assets.snapshots.checkpoints import Checkpoint
 from vision_assets.snapshots.files import hadoop_uri, open_files
 from vision_assets.snapshots.manifests import damaged_file
 from vision_assets.snapshots.store import AssetPath, Snapshot, SnapshotStore, Staged
 from vision_assets.snapshots.versions import digest, version_of
 from vision_assets.spark import progress
-from vision_assets.spark.diagnosis import find_cause
+from vision_assets.spark.diagnosis import diagnose
 from vision_assets.steps.drawing import pictures_of
 from vision_assets.steps.incremental import (
-    Made,
-    Progress,
-    Written,
+    ProgressReporter,
+    ReusableTable,
+    WriteResult,
     reusable,
     write_images,
     write_observed,
@@ -34,13 +34,13 @@ from vision_assets.steps.incremental import (
 )
 from vision_assets.steps.sources import ImageFiles
 from vision_assets.steps.stored_tables import (
-    StoredImages,
+    ImageStore,
     read_classifier,
     read_parquet,
     stored_rows,
 )
 from vision_assets.tables import table as tables
-from vision_assets.tables.per_image import RowWise
+from vision_assets.tables.per_image import PerImageTable
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_to_npz
 from vision_assets.vision.draw import Picture
 
@@ -48,7 +48,7 @@ LINEAGE_OF = "lineage_of"
 """Metadata of an asset's input: read the snapshot from which the current one of this other input was made."""
 
 
-class DataFolder(dg.ConfigurableResource):
+class TableStoreResource(dg.ConfigurableResource):
     """The folder or URI that all tables lie under."""
 
     pyspark: dg.ResourceDependency[LazyPySparkResource]
@@ -59,7 +59,7 @@ class DataFolder(dg.ConfigurableResource):
     # What a step has read, for the manifest of what it writes, and what is kept for it: it may read through
     # one IO manager and write through another.
     _reads: ClassVar[dict[tuple[str, str], dict[str, Snapshot]]] = {}
-    _held: ClassVar[dict[tuple[str, str], dict[AssetPath, Snapshot]]] = {}
+    _leased: ClassVar[dict[tuple[str, str], dict[AssetPath, Snapshot]]] = {}
 
     @property
     def store(self) -> SnapshotStore:
@@ -70,13 +70,13 @@ class DataFolder(dg.ConfigurableResource):
         """Return what a step of a run has read: asset to snapshot."""
         return self._reads.setdefault((run_id, step), {})
 
-    def held(self, run_id: str, step: str) -> dict[AssetPath, Snapshot]:
+    def leased(self, run_id: str, step: str) -> dict[AssetPath, Snapshot]:
         """Return the snapshots that are kept from being removed while a step of a run goes on."""
-        return self._held.setdefault((run_id, step), {})
+        return self._leased.setdefault((run_id, step), {})
 
     def forget(self, run_id: str) -> None:
         """Forget what the steps of a run have read."""
-        for steps in (self._reads, self._held):
+        for steps in (self._reads, self._leased):
             for key in [key for key in steps if key[0] == run_id]:
                 steps.pop(key, None)
 
@@ -87,7 +87,7 @@ class DataFolder(dg.ConfigurableResource):
         code_version = context.assets_def.specs_by_key[key].code_version or ""
         return self.store.checkpoint(tuple(key.path), version_of(code_version, settings, _versions(inputs)))
 
-    def drawn(self, draw: Callable[[], Mapping[str, Picture]]) -> dict[str, dg.MetadataValue]:
+    def render_pictures(self, draw: Callable[[], Mapping[str, Picture]]) -> dict[str, dg.MetadataValue]:
         """Return pictures as metadata; none if they are switched off, or cannot be drawn.
 
         Parameters
@@ -107,14 +107,19 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
     """Writes each materialization as a snapshot of its own and makes it current once it is whole."""
 
     pyspark: dg.ResourceDependency[LazyPySparkResource]
-    data_folder: dg.ResourceDependency[DataFolder]
+    data_folder: dg.ResourceDependency[TableStoreResource]
 
-    _holds: list[Staged] = PrivateAttr(default_factory=list)
+    _leases: list[Staged] = PrivateAttr(default_factory=list)
 
     @abstractmethod
     def write(
-        self, value: Any, staged: Staged, table: tables.Table, made: Sequence[Made], progress: Progress
-    ) -> Written:
+        self,
+        value: Any,
+        staged: Staged,
+        table: tables.Table,
+        made: Sequence[ReusableTable],
+        progress: ProgressReporter,
+    ) -> WriteResult:
         """Write a table to the folder of a snapshot; rows may be taken over from what is `made` already."""
 
     @abstractmethod
@@ -134,24 +139,24 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         with failures():
             asset = tuple(context.asset_key.path)
             if maker := (context.definition_metadata or {}).get(LINEAGE_OF):
-                snapshot = _made_from(store, asset, self._hold(store, (maker,), run_id, step))
+                snapshot = _made_from(store, asset, self._lease(store, (maker,), run_id, step))
             else:
-                snapshot = self._hold(store, asset, run_id, step)
+                snapshot = self._lease(store, asset, run_id, step)
             self.data_folder.reads(run_id, step)[snapshot.asset] = snapshot
             if damage := store.damage(snapshot):
                 raise damage
             context.log.info(f"reading {snapshot.uri}")
             return self.read(hadoop_uri(snapshot.uri))
 
-    def _hold(self, store: SnapshotStore, asset: AssetPath, run_id: str, step: str) -> Snapshot:
+    def _lease(self, store: SnapshotStore, asset: AssetPath, run_id: str, step: str) -> Snapshot:
         """Choose the snapshot of an asset that a step reads; with it all stays that it was made from."""
-        held = self.data_folder.held(run_id, step)
-        if asset not in held:
-            chosen = store.hold(lambda: store.of_run(asset, run_id) or store.require_current(asset), run_id)
+        leased = self.data_folder.leased(run_id, step)
+        if asset not in leased:
+            chosen = store.lease(lambda: store.of_run(asset, run_id) or store.require_current(asset), run_id)
             assert chosen  # noqa: S101 - there is one, or an error
-            held[asset], hold = chosen
-            self._holds.append(hold)
-        return held[asset]
+            leased[asset], lease = chosen
+            self._leases.append(lease)
+        return leased[asset]
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write a table, verify what must hold of it, and make it current."""
@@ -172,24 +177,24 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
                 snapshot = self._write_and_commit(context, store, staged, obj, version)
             except BaseException as error:
                 if staged.row_version and not isinstance(error, UnusableError):
-                    store.leave(staged)
+                    store.abandon(staged)
                 else:
                     store.discard(staged)
                 raise
         _set_data_version(context, snapshot)
         context.log.info(
-            f"{snapshot.rows:,} {tables.TABLES[asset].rows_are}, {snapshot.bytes / 1e6:,.1f} MB, "
+            f"{snapshot.rows:,} {tables.TABLES[asset].row_noun}, {snapshot.bytes / 1e6:,.1f} MB, "
             f"{snapshot.seconds:.1f} s: {snapshot.uri}"
         )
         context.add_output_metadata(_metadata(snapshot))
         context.add_output_metadata(
-            self.data_folder.drawn(lambda: pictures_of(self.pyspark.spark_session, store, snapshot))
+            self.data_folder.render_pictures(lambda: pictures_of(self.pyspark.spark_session, store, snapshot))
         )
         try:
             removed = store.prune(asset, self.data_folder.keep_snapshots)
         except Exception as error:  # noqa: BLE001 - the table is stored, whatever the clean-up meets
             context.log.warning(
-                f"old snapshots of {snapshot.asset} could not be removed: {redact(find_cause(error).text)}"
+                f"old snapshots of {snapshot.asset} could not be removed: {redact(diagnose(error).text)}"
             )
         else:
             if removed:
@@ -197,9 +202,9 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """Let go of the snapshots that this run has read, however it ended."""
-        while self._holds:
+        while self._leases:
             with suppress(Exception):  # a marker that stays keeps a snapshot longer, no more
-                self.data_folder.store.discard(self._holds.pop())
+                self.data_folder.store.discard(self._leases.pop())
         if context.run:
             self.data_folder.forget(context.run.run_id)
 
@@ -212,7 +217,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
 
         def reporting(rows: int | None) -> AbstractContextManager[None]:
             expected = upstream.rows if rows is None and upstream else rows
-            return progress.reporting(session, table.rows_are, expected, context.log.info)
+            return progress.reporting(session, table.row_noun, expected, context.log.info)
 
         refresh = not staged.row_version or _config(context).get("full_refresh", False)
         with ExitStack() as stack:
@@ -221,7 +226,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         context.add_output_metadata(written.metadata)
         rows = stored_rows(session, table, hadoop_uri(staged.uri))
         summary = tables.summarize(table, rows, upstream, _config(context), written.observed)
-        if upstream and not summary.holds.get(tables.SAME_IMAGES, True):
+        if upstream and not summary.check_results.get(tables.SAME_IMAGES, True):
             self._require_undamaged(upstream, rows)
         _require_sound(staged, table, summary, rows)
         return store.commit(
@@ -230,7 +235,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             code_version=context.asset_spec.code_version or "",
             config=_config(context),
             counts=summary.counts,
-            holds=summary.holds,
+            check_results=summary.check_results,
             keys=summary.keys,
             images=summary.images,
             version=digest(summary.images if table.holds_images else [version, summary.content]),
@@ -256,21 +261,21 @@ class ParquetIOManager(SnapshotIOManager):
 
     def write(
         self,
-        value: DataFrame | RowWise,
+        value: DataFrame | PerImageTable,
         staged: Staged,
         table: tables.Table,
-        made: Sequence[Made],
-        progress: Progress,
-    ) -> Written:
+        made: Sequence[ReusableTable],
+        progress: ProgressReporter,
+    ) -> WriteResult:
         """Write a DataFrame, or the rows that are not stored already."""
-        if isinstance(value, RowWise):
+        if isinstance(value, PerImageTable):
             return write_rows(value, self.data_folder.store, staged, table, made, progress)
         with progress(None):
-            return Written({}, write_observed(value, staged, table))
+            return WriteResult({}, write_observed(value, staged, table))
 
-    def row_settings(self, value: DataFrame | RowWise) -> Mapping[str, Any] | None:
+    def row_settings(self, value: DataFrame | PerImageTable) -> Mapping[str, Any] | None:
         """Return all that a row depends on besides its image and the inputs; None without a row per image."""
-        return value.settings if isinstance(value, RowWise) else None
+        return value.settings if isinstance(value, PerImageTable) else None
 
     def read(self, uri: str) -> DataFrame:
         """Return a DataFrame on a snapshot."""
@@ -285,24 +290,24 @@ class SequenceFileIOManager(SnapshotIOManager):
         value: ImageFiles,
         staged: Staged,
         table: tables.Table,
-        made: Sequence[Made],
-        progress: Progress,
-    ) -> Written:
+        made: Sequence[ReusableTable],
+        progress: ProgressReporter,
+    ) -> WriteResult:
         """Write the images of a source and list what was skipped."""
         session, store = self.pyspark.spark_session, self.data_folder.store
         with value:
             written, skipped = write_images(session, value, store, staged, made, progress)
         records = [dg.TableRecord({"name": name, "reason": reason}) for name, reason in skipped.examples]
         metadata = written.metadata | {"skipped": skipped.total, **_per_reason(skipped.counts)}
-        return Written(metadata | ({"skipped_first": dg.MetadataValue.table(records)} if records else {}))
+        return WriteResult(metadata | ({"skipped_first": dg.MetadataValue.table(records)} if records else {}))
 
     def row_settings(self, value: ImageFiles) -> Mapping[str, Any]:
         """Return where the images come from."""
         return {"source": redact(value.source)}
 
-    def read(self, uri: str) -> StoredImages:
+    def read(self, uri: str) -> ImageStore:
         """Return the images of a snapshot."""
-        return StoredImages(self.pyspark.spark_session, uri)
+        return ImageStore(self.pyspark.spark_session, uri)
 
 
 class ClassifierIOManager(SnapshotIOManager):
@@ -313,14 +318,16 @@ class ClassifierIOManager(SnapshotIOManager):
         value: Classifier,
         staged: Staged,
         table: tables.Table,
-        made: Sequence[Made],
-        progress: Progress,
-    ) -> Written:
+        made: Sequence[ReusableTable],
+        progress: ProgressReporter,
+    ) -> WriteResult:
         """Write a classifier, with the name of the dictionary that its encodings were made with."""
-        dictionary = self.data_folder.store.lineage(staged)[CHAIN_OF[staged.asset[0]].dictionary].name
+        dictionary = self.data_folder.store.lineage(staged)[
+            PIPELINE_OF_ASSET[staged.asset[0]].dictionary
+        ].name
         data = classifier_to_npz(replace(value, dictionary=dictionary))
         open_files(staged.uri, lambda: self.pyspark.spark_session).create(CLASSIFIER_FILE, data)
-        return Written({})
+        return WriteResult({})
 
     def read(self, uri: str) -> Classifier:
         """Return the classifier of a snapshot."""
@@ -365,7 +372,7 @@ def _per_reason(counts: dict[str, int]) -> dict[str, int]:
 
 
 def _require_sound(staged: Staged, table: tables.Table, summary: tables.Summary, rows: DataFrame) -> None:
-    broken = [name for name, holds in summary.holds.items() if not holds]
+    broken = [name for name, passed in summary.check_results.items() if not passed]
     if not broken:
         return
     detail = ""

@@ -4,22 +4,23 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from vision_assets.pipelines import CHAINS, IMAGES, Chain
+from vision_assets.pipelines import IMAGE_ASSET, PIPELINES, Pipeline
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 
-def make_job(chain: Chain) -> "UnresolvedAssetJobDefinition":
+def make_job(pipeline: Pipeline) -> "UnresolvedAssetJobDefinition":
     """Make the job of an extractor: all of its assets, and the images."""
     return dg.define_asset_job(
-        chain.job,
-        selection=dg.AssetSelection.assets(IMAGES, *chain.assets),
-        description=f"From the images of a `source` (see {IMAGES}) to encodings of {chain.extractor.title} "
-        "features, a classifier and its report. The files in run_configs/ of the repository are "
-        "configurations for the Launchpad, too; `vision-assets config` makes them those of other extractors.",
+        pipeline.job,
+        selection=dg.AssetSelection.assets(IMAGE_ASSET, *pipeline.assets),
+        description=f"From the images of a `source` (see {IMAGE_ASSET}) to encodings of "
+        f"{pipeline.extractor.title} features, a classifier and its report. The files in run_configs/ of the "
+        "repository are configurations for the Launchpad, too; `vision-assets config` makes them those of "
+        "other extractors.",
     )
 
 
-jobs = {name: make_job(chain) for name, chain in CHAINS.items()}
+jobs = {name: make_job(pipeline) for name, pipeline in PIPELINES.items()}
 """Name of the extractor to its job."""

@@ -10,9 +10,9 @@ from dagster_spark.utils import flatten_dict
 from vision_assets import settings
 from vision_assets.defs.io_managers import (
     ClassifierIOManager,
-    DataFolder,
     ParquetIOManager,
     SequenceFileIOManager,
+    TableStoreResource,
 )
 from vision_assets.spark import jvm
 from vision_assets.spark.session import cores_of, lacks_executors, spark_config, start_session
@@ -68,7 +68,7 @@ def make_resources(
         Resource key to resource. What they hold can be changed for a run in its configuration.
     """
     pyspark: Any = SparkResource.configure_at_launch(spark_config={})
-    data_folder = DataFolder.configure_at_launch(
+    data_folder = TableStoreResource.configure_at_launch(
         pyspark=pyspark,
         uri=data or settings.data_folder(),
         keep_snapshots=settings.keep_snapshots() if keep_snapshots is None else keep_snapshots,

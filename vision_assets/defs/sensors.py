@@ -9,7 +9,7 @@ import dagster as dg
 from vision_assets import settings
 from vision_assets.defs.assets.images import image_seqfile
 from vision_assets.errors import UserError, redact
-from vision_assets.spark.diagnosis import find_cause
+from vision_assets.spark.diagnosis import diagnose
 from vision_assets.steps.sources.watch import Look, look_at
 
 _INTERVAL = 60
@@ -79,7 +79,7 @@ def _look_at(source: str) -> Look:
     except UserError as error:
         raise SourceError(redact(str(error))) from None
     except Exception as error:  # noqa: BLE001 - whatever it is, it has a cause to name
-        raise SourceError(redact(f"cannot look at {source}: {find_cause(error).text}")) from None
+        raise SourceError(redact(f"cannot look at {source}: {diagnose(error).text}")) from None
 
 
 def _skip(reason: str, cursor: _Cursor) -> dg.SensorResult:

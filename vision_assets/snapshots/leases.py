@@ -14,7 +14,7 @@ _PENDING = ".pending"
 _BEAT = ".beat"
 _MARKER_FILE = re.compile(rf"{SNAPSHOT_NAME}\.pending", re.ASCII)
 _BEAT_FILE = re.compile(rf"{SNAPSHOT_NAME}\.beat", re.ASCII)
-_heart = liveness.Heart()
+_heartbeats = liveness.HeartbeatThread()
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ _DAMAGED: Mapping[str, Any] = {
 """In place of a marker that cannot be read: signs of life alone tell whether somebody is at work."""
 
 
-class Markers:
+class Leases:
     """The markers of all assets in one data folder.
 
     Parameters
@@ -88,28 +88,28 @@ class Markers:
             "runId": run_id,
             "inputs": staged.inputs,
             "rowVersion": staged.row_version,
-            "startedAt": liveness.sign_of_life(),
+            "startedAt": liveness.utc_now(),
             "process": liveness.this_process(),
         }
         self._files.create(_marker(staged), json.dumps(marker, indent=1, ensure_ascii=False).encode())
 
-    def start_beating(self, staged: Staged) -> None:
-        """Show signs of life from now on, until `delete` or `leave`."""
-        self._beat(staged, liveness.sign_of_life())
-        _heart.start(self._heart_key(staged), lambda: self._beat(staged, liveness.sign_of_life()))
+    def start_heartbeat(self, staged: Staged) -> None:
+        """Show signs of life from now on, until `delete` or `abandon`."""
+        self._heartbeat(staged, liveness.utc_now())
+        _heartbeats.start(self._heartbeat_key(staged), lambda: self._heartbeat(staged, liveness.utc_now()))
 
-    def leave(self, staged: Staged) -> None:
+    def abandon(self, staged: Staged) -> None:
         """Say that nobody is at work on a snapshot any more."""
         self._rest(staged)
         # The last one goes first: on a full disk there is no other place.
-        self._files.delete(_beat(staged))
-        self._beat(staged, liveness.ENDED)
+        self._files.delete(_heartbeat(staged))
+        self._heartbeat(staged, liveness.ENDED)
 
     def delete(self, staged: Staged) -> None:
         """End the signs of life, and remove them and the marker."""
         self._rest(staged)
         # In this order, so that there is never a sign of life without a marker.
-        self._files.delete(_beat(staged))
+        self._files.delete(_heartbeat(staged))
         self._files.delete(_marker(staged))
 
     def has(self, staged: Staged) -> bool:
@@ -149,8 +149,8 @@ class Markers:
                     marker["inputs"],
                     marker["rowVersion"],
                 )
-                beat = self._last_beat(staged, marker)
-                yield Pending(staged, liveness.may_be_alive(marker["process"], beat))
+                heartbeat = self._last_heartbeat(staged, marker)
+                yield Pending(staged, liveness.may_be_alive(marker["process"], heartbeat))
 
     def beating(self, asset: AssetPath) -> list[str]:
         """Return the names of snapshots with a sign of life, whether they have a marker or not."""
@@ -191,13 +191,13 @@ class Markers:
         return self._files.names(path_of(asset, NOTES))
 
     def _rest(self, staged: Staged) -> None:
-        _heart.stop(self._heart_key(staged))
+        _heartbeats.stop(self._heartbeat_key(staged))
 
-    def _heart_key(self, staged: Staged) -> tuple[str, str]:
+    def _heartbeat_key(self, staged: Staged) -> tuple[str, str]:
         return self._files.uri(""), staged.name
 
-    def _beat(self, staged: Staged, sign: str) -> None:
-        self._files.replace(_beat(staged), sign.encode())
+    def _heartbeat(self, staged: Staged, sign: str) -> None:
+        self._files.replace(_heartbeat(staged), sign.encode())
 
     def _read(self, path: str) -> Mapping[str, Any]:
         """Return what a marker says, or `_DAMAGED`."""
@@ -210,21 +210,21 @@ class Markers:
             return _DAMAGED
         return marker if is_whole else _DAMAGED
 
-    def _last_beat(self, staged: Staged, marker: Mapping[str, Any]) -> str:
+    def _last_heartbeat(self, staged: Staged, marker: Mapping[str, Any]) -> str:
         try:
-            sign = self._files.read(_beat(staged)).decode(errors="replace")
+            sign = self._files.read(_heartbeat(staged)).decode(errors="replace")
         except FileNotFoundError:
             sign = marker["startedAt"]
-        if liveness.is_sign(sign):
+        if liveness.is_heartbeat(sign):
             return sign
-        now = liveness.sign_of_life()
+        now = liveness.utc_now()
         if sign or marker is _DAMAGED:  # else it may be being written, on storage without atomic replacement
             # Whoever is alive will show another sign in time.
-            self._beat(staged, now)
+            self._heartbeat(staged, now)
         return now
 
 
-def held(asset: AssetPath, pending: Iterable[Pending]) -> set[str]:
+def leased(asset: AssetPath, pending: Iterable[Pending]) -> set[str]:
     """Return the names of an asset's snapshots that are held by somebody who may be alive."""
     return {one.staged.inputs.get("/".join(asset), "") for one in pending if one.alive}
 
@@ -233,5 +233,5 @@ def _marker(staged: Staged) -> str:
     return path_of(staged.asset, NOTES, staged.name + _PENDING)
 
 
-def _beat(staged: Staged) -> str:
+def _heartbeat(staged: Staged) -> str:
     return path_of(staged.asset, NOTES, staged.name + _BEAT)

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-BEAT_EVERY = timedelta(seconds=30)
+HEARTBEAT_INTERVAL = timedelta(seconds=30)
 """How often a process writes that it is alive."""
 
-SILENT_FOR = timedelta(minutes=10)
+SILENCE_LIMIT = timedelta(minutes=10)
 """After so long without a beat a process that cannot be looked up is taken for dead."""
 
 ENDED = "ended"
@@ -54,28 +54,28 @@ UNKNOWN_PROCESS: Mapping[str, Any] = {"boot": "", "namespace": 0, "pid": 0, "sta
 """For `may_be_alive`: a process of which only its signs of life are known."""
 
 
-def may_be_alive(process: Mapping[str, Any], beat: str, now: datetime | None = None) -> bool:
+def may_be_alive(process: Mapping[str, Any], heartbeat: str, now: datetime | None = None) -> bool:
     """Tell whether a process may still be at work.
 
     Parameters
     ----------
     process : mapping
         What `this_process` returned there.
-    beat : str
+    heartbeat : str
         Its last sign of life: UTC, ISO 8601; or `ENDED`.
     now : datetime, optional
 
     Returns
     -------
     bool
-        False only if it has ended for sure, or cannot be looked up and has been silent for `SILENT_FOR`.
+        False only if it has ended for sure, or cannot be looked up and has been silent for `SILENCE_LIMIT`.
     """
-    if beat == ENDED:
+    if heartbeat == ENDED:
         return False
     known = _Process(**process)
     if known.is_of_this_machine:
         return known.is_alive
-    return (now or datetime.now(UTC)) - datetime.fromisoformat(beat) < SILENT_FOR
+    return (now or datetime.now(UTC)) - datetime.fromisoformat(heartbeat) < SILENCE_LIMIT
 
 
 def this_process() -> dict[str, Any]:
@@ -84,12 +84,12 @@ def this_process() -> dict[str, Any]:
     return asdict(_Process(_boot(), _namespace(), pid, _started(pid) or 0))
 
 
-def sign_of_life() -> str:
+def utc_now() -> str:
     """Return what a process writes at every beat."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def is_sign(text: str) -> bool:
+def is_heartbeat(text: str) -> bool:
     """Tell whether a text is a sign of life, or says that there will be none."""
     if text == ENDED:
         return True
@@ -99,7 +99,7 @@ def is_sign(text: str) -> bool:
         return False
 
 
-class Heart:
+class HeartbeatThread:
     """Has something done at every beat while anything is registered, in a thread of its own."""
 
     def __init__(self) -> None:
@@ -107,13 +107,13 @@ class Heart:
         self._beats: dict[object, Callable[[], object]] = {}
         self._ended = threading.Event()
 
-    def start(self, key: object, beat: Callable[[], object]) -> None:
-        """Have `beat` called every `BEAT_EVERY`, until `stop` with the same key."""
+    def start(self, key: object, heartbeat: Callable[[], object]) -> None:
+        """Have `heartbeat` called every `HEARTBEAT_INTERVAL`, until `stop` with the same key."""
         with self._lock:
             if not self._beats:
                 self._ended = threading.Event()
                 threading.Thread(target=self._run, args=(self._ended,), name="heart", daemon=True).start()
-            self._beats[key] = beat
+            self._beats[key] = heartbeat
 
     def stop(self, key: object) -> None:
         """End the beats of a key, if there are any."""
@@ -122,7 +122,7 @@ class Heart:
                 self._ended.set()
 
     def _run(self, ended: threading.Event) -> None:
-        while not ended.wait(BEAT_EVERY.total_seconds()):
+        while not ended.wait(HEARTBEAT_INTERVAL.total_seconds()):
             with self._lock:
                 keys = list(self._beats)
             for key in keys:

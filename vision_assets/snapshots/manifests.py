@@ -13,6 +13,8 @@ from vision_assets.snapshots.layout import NOTES, SNAPSHOT_NAME, AssetPath, path
 
 _FILE = re.compile(rf"\d+-{SNAPSHOT_NAME}\.json", re.ASCII)
 _CHECKSUM = "checksum"
+_STORED_AS = {"check_results": "holds"}
+"""Fields that manifests have under another name, the one that the first release gave them."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Snapshot:
         Asset to name of the snapshot that was read.
     counts : dict
         Numbers of the table in the field's words.
-    holds : dict
+    check_results : dict
         Name of a check to whether it held before the commit.
     keys : str
         Fingerprint of the set of keys; equal sets have equal fingerprints.
@@ -66,7 +68,7 @@ class Snapshot:
     config: dict[str, Any]
     inputs: dict[str, str]
     counts: dict[str, int | float]
-    holds: dict[str, bool]
+    check_results: dict[str, bool]
     keys: str
     rows: int
     files: int
@@ -112,7 +114,7 @@ class Manifests:
 
     def create(self, snapshot: Snapshot) -> None:
         """Create the manifest of a snapshot, and with it the snapshot."""
-        stored = {key: value for key, value in asdict(snapshot).items() if key != "uri"}
+        stored = {_stored_as(name): value for name, value in asdict(snapshot).items() if name != "uri"}
         content = json.dumps(stored | {_CHECKSUM: _checksum(stored)}, indent=1, ensure_ascii=False)
         self._files.create(path_of(snapshot.asset_path, NOTES, snapshot.manifest), content.encode())
 
@@ -131,9 +133,10 @@ class Manifests:
             stored = json.loads(self._files.read(path))
             checksum = stored.pop(_CHECKSUM, None)  # as all with a default not there from the beginning
             known = {
-                f.name: stored[f.name]
+                f.name: stored[_stored_as(f.name)]
                 for f in fields(Snapshot)
-                if f.name != "uri" and (f.name in stored or f.default is f.default_factory is MISSING)
+                if f.name != "uri"
+                and (_stored_as(f.name) in stored or f.default is f.default_factory is MISSING)
             }
             _require(checksum in (None, _checksum(stored)), "its checksum is another")
             _require(known["asset"] == "/".join(asset), "it is of another asset")
@@ -189,6 +192,10 @@ def damaged_file(file: str, fault: str, row_wise: bool) -> UserError:
         f"{file} {fault}. Materialize {asset} again{' with `full_refresh: true`' if row_wise else ''}, or "
         f"remove {manifest} to go back to the snapshot before it."
     )
+
+
+def _stored_as(field_name: str) -> str:
+    return _STORED_AS.get(field_name, field_name)
 
 
 def _require(holds: bool, otherwise: str) -> None:

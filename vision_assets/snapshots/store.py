@@ -17,7 +17,7 @@ from vision_assets.snapshots import liveness
 from vision_assets.snapshots.checkpoints import Checkpoint
 from vision_assets.snapshots.files import Files, open_files
 from vision_assets.snapshots.layout import CHECKPOINTS, NOTES, AssetPath, path_of
-from vision_assets.snapshots.leases import Markers, Staged, held
+from vision_assets.snapshots.leases import Leases, Staged, leased
 from vision_assets.snapshots.manifests import Manifests, Snapshot, damaged_file, snapshot_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class SnapshotStore:
     def __init__(self, files: Files) -> None:
         self._files = files
         self._manifests = Manifests(files)
-        self._markers = Markers(files)
+        self._leases = Leases(files)
 
     def current(self, asset: AssetPath) -> Snapshot | None:
         """Return the current snapshot of an asset, or None before the first."""
@@ -101,11 +101,11 @@ class SnapshotStore:
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{run_id[:_RUN_ID]}-{secrets.token_hex(4)}"
         staged = Staged(asset, name, self._files.uri(path_of(asset, name)), dict(inputs), row_version)
         try:
-            self._markers.create(staged, run_id)
-            self._markers.start_beating(staged)
+            self._leases.create(staged, run_id)
+            self._leases.start_heartbeat(staged)
         except Exception as error:
             with suppress(Exception):
-                self._markers.delete(staged)
+                self._leases.delete(staged)
             if isinstance(error, OSError):
                 raise self._not_writable(error) from error
             raise  # what Hadoop says of a storage that may only be away for a while
@@ -120,7 +120,7 @@ class SnapshotStore:
         cause = str(error).splitlines()[0]
         return UserError(f"Cannot write to the data folder {self._files.uri('')}: {cause}. {advice}")
 
-    def hold(self, choose: Callable[[], Snapshot | None], run_id: str) -> tuple[Snapshot, Staged] | None:
+    def lease(self, choose: Callable[[], Snapshot | None], run_id: str) -> tuple[Snapshot, Staged] | None:
         """Choose a snapshot and keep it from being removed while it is read.
 
         Parameters
@@ -137,12 +137,12 @@ class SnapshotStore:
         """
         while snapshot := choose():
             asset = snapshot.asset_path
-            self._discard_holds_of_dead(snapshot)
-            hold = self.begin(asset, run_id, {snapshot.asset: snapshot.name})
+            self._discard_leases_of_dead(snapshot)
+            lease = self.begin(asset, run_id, {snapshot.asset: snapshot.name})
             # Who removes it has removed its manifest before he looks for holds a last time.
             if self.has(snapshot):
-                return snapshot, hold
-            self.discard(hold)
+                return snapshot, lease
+            self.discard(lease)
         return None
 
     @contextmanager
@@ -164,28 +164,28 @@ class SnapshotStore:
         UserError
             If the asset was never materialized, or the data folder cannot be written.
         """
-        held = self.hold(lambda: self.require_current(asset), run_id)
-        assert held  # noqa: S101 - there is one, or an error
-        snapshot, hold = held
+        leased = self.lease(lambda: self.require_current(asset), run_id)
+        assert leased  # noqa: S101 - there is one, or an error
+        snapshot, lease = leased
         try:
             yield snapshot
         finally:
-            self.discard(hold)
+            self.discard(lease)
 
     def has(self, snapshot: Snapshot) -> bool:
         """Tell whether a snapshot is still stored; if so, all that was read of it before was there."""
         return snapshot.manifest in self._manifests.names(snapshot.asset_path)
 
-    def _discard_holds_of_dead(self, snapshot: Snapshot) -> None:
-        for pending in self._markers.pending(snapshot.asset_path):
+    def _discard_leases_of_dead(self, snapshot: Snapshot) -> None:
+        for pending in self._leases.pending(snapshot.asset_path):
             if not pending.alive and snapshot.asset in pending.staged.inputs:
                 self.discard(pending.staged)
 
-    def leave(self, staged: Staged) -> None:
+    def abandon(self, staged: Staged) -> None:
         """Leave what was written of a snapshot for the next run of the asset."""
-        self._markers.leave(staged)
+        self._leases.abandon(staged)
 
-    def hold_left(self, asset: AssetPath, row_version: str, run_id: str) -> list[tuple[Staged, Staged]]:
+    def lease_leftovers(self, asset: AssetPath, row_version: str, run_id: str) -> list[tuple[Staged, Staged]]:
         """Keep what dead or failed runs left of an asset, of rows of this version; the newest first.
 
         Returns
@@ -194,31 +194,31 @@ class SnapshotStore:
             What is left, and what holds it until discarded. Other runs may hold the same.
         """
         found = []
-        dead = [pending.staged for pending in self._markers.pending(asset) if not pending.alive]
+        dead = [pending.staged for pending in self._leases.pending(asset) if not pending.alive]
         for left in reversed(dead):
             if left.row_version == row_version:
-                hold = self.begin(asset, run_id, {"/".join(asset): left.name})
-                # As in `hold`.
-                if self._markers.has(left):
-                    found.append((left, hold))
+                lease = self.begin(asset, run_id, {"/".join(asset): left.name})
+                # As in `lease`.
+                if self._leases.has(left):
+                    found.append((left, lease))
                 else:
-                    self.discard(hold)
+                    self.discard(lease)
         return found
 
-    def discard_left(self, left: Staged) -> None:
+    def discard_leftover(self, left: Staged) -> None:
         """Remove what a dead or failed run left, unless another run holds it."""
-        if self._is_held(left):
+        if self._is_leased(left):
             return
-        content = self._markers.take(left)
+        content = self._leases.take(left)
         if content is None:
             return
-        if self._is_held(left):
-            self._markers.put_back(left, content)
+        if self._is_leased(left):
+            self._leases.put_back(left, content)
         else:
             self.discard(left)
 
-    def _is_held(self, left: Staged) -> bool:
-        return left.name in held(left.asset, self._markers.pending(left.asset))
+    def _is_leased(self, left: Staged) -> bool:
+        return left.name in leased(left.asset, self._leases.pending(left.asset))
 
     def parts(self, made: "Staged | Snapshot") -> dict[str, int]:
         """Return name and size in bytes of the files of a table that are whole.
@@ -341,7 +341,7 @@ class SnapshotStore:
             inputs=staged.inputs,
             files=len(of_table),
             bytes=sum(of_table),
-            committed_at=liveness.sign_of_life(),
+            committed_at=liveness.utc_now(),
             row_version=staged.row_version,
             sizes=sizes,
             **described,
@@ -352,11 +352,11 @@ class SnapshotStore:
         except UserError:
             self._manifests.delete(staged.asset, snapshot.manifest)
             raise
-        self._markers.delete(staged)
+        self._leases.delete(staged)
         return snapshot
 
     def _require_marked(self, staged: Staged) -> None:
-        if not self._markers.has(staged):
+        if not self._leases.has(staged):
             raise UnusableError(
                 f"{staged.uri} was not stored: this run showed no sign of life for so long that another one "
                 "has removed what it had written. Run again."
@@ -367,7 +367,7 @@ class SnapshotStore:
         committed = {snapshot_of(manifest) for manifest in self._manifests.names(staged.asset)}
         if staged.name not in committed:
             self._files.delete(staged.folder)
-        self._markers.delete(staged)
+        self._leases.delete(staged)
 
     def prune(self, asset: AssetPath, keep: int) -> list[str]:
         """Remove old snapshots, checkpoints, and what runs that died have left.
@@ -401,7 +401,7 @@ class SnapshotStore:
         content = self._manifests.content(asset, manifest)
         if content is None:  # another run removes it
             return None
-        self._markers.create(staged, "")
+        self._leases.create(staged, "")
         self._manifests.delete(asset, manifest)
         is_read = not self._unnamed(asset, [manifest])
         if is_read:
@@ -416,20 +416,20 @@ class SnapshotStore:
         """Remove what runs that died have left, and what they still wrote after that was removed."""
         # In this order: a snapshot has its marker before anything else, and its manifest before that goes.
         names = [name for name in self._files.names(path_of(asset)) if name[0] not in "._"]
-        beating, unfinished = self._markers.beating(asset), self._markers.unfinished(asset)
-        pending = list(self._markers.pending(asset))
+        beating, unfinished = self._leases.beating(asset), self._leases.unfinished(asset)
+        pending = list(self._leases.pending(asset))
         begun = {p.staged.name for p in pending}
-        marked = begun | held(asset, pending) | set(map(snapshot_of, self._manifests.names(asset)))
+        marked = begun | leased(asset, pending) | set(map(snapshot_of, self._manifests.names(asset)))
         dead = {p.staged.name for p in pending if not p.alive}
         for left in dead:
-            self.discard_left(self._staged(asset, left))
+            self.discard_leftover(self._staged(asset, left))
         # "<snapshot>.…" is what an upload or a removal has not finished.
         unmarked = [
             name for name in names if name not in marked and name.partition(".")[0] not in marked - dead
         ]
         for name in (*unmarked, *(name for name in beating if name not in begun)):
             self.discard(self._staged(asset, name))
-        self._markers.delete_unfinished(asset, unfinished, begun - dead)
+        self._leases.delete_unfinished(asset, unfinished, begun - dead)
 
     def _matching(self, asset: AssetPath, part: str) -> list[Snapshot]:
         """Snapshots whose manifest has this in its name; damage to others does no harm."""
@@ -458,7 +458,7 @@ class SnapshotStore:
         known = {(s.asset, s.name): s for snapshots in by_asset.values() for s in snapshots}
         todo = [(snapshots[-1].asset, snapshots[-1].name) for snapshots in by_asset.values() if snapshots]
         for asset in by_asset:
-            todo += [i for p in self._markers.pending(asset) if p.alive for i in p.staged.inputs.items()]
+            todo += [i for p in self._leases.pending(asset) if p.alive for i in p.staged.inputs.items()]
         while todo:
             reference = todo.pop()
             if reference not in named:

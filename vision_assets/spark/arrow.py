@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from vision_assets.vision.vocabulary.assignment import Centers
+from vision_assets.vision.vocabulary.assignment import Vocabulary
 from vision_assets.vision.vocabulary.fixed_point import Descriptors
 
 
@@ -62,7 +62,7 @@ def list_values(lists: pa.ListArray) -> NDArray[np.float32]:
     return lists.flatten().to_numpy().reshape(len(lists), -1)
 
 
-def centers_of(dictionary: pa.Table, dtype: np.dtype) -> Centers:
+def centers_of(dictionary: pa.Table, dtype: np.dtype) -> Vocabulary:
     """Return the centres of a dictionary.
 
     Parameters
@@ -74,9 +74,9 @@ def centers_of(dictionary: pa.Table, dtype: np.dtype) -> Centers:
 
     Returns
     -------
-    Centers
+    Vocabulary
         In the order of the words.
     """
     column = dictionary.sort_by("wordId").column("center")
     values = column.combine_chunks().flatten().to_numpy().astype(np.float64)
-    return Centers(values.reshape(len(column), -1), dtype)
+    return Vocabulary(values.reshape(len(column), -1), dtype)

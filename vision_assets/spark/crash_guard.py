@@ -50,7 +50,7 @@ class Crash(NamedTuple):
         return f"{name}: out of memory?" if name == "SIGKILL" else name
 
 
-def guarded(function: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result | Crash]:
+def run_guarded(function: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result | Crash]:
     """Call a function with each item, as the attempt of this Spark task asks for.
 
     Parameters
@@ -66,10 +66,10 @@ def guarded(function: Callable[[_Item], _Result], items: Sequence[_Item]) -> Ite
     """
     context = TaskContext.get()
     again = context is not None and context.attemptNumber() > 0
-    return (isolated if again else _timed)(function, items)
+    return (run_isolated if again else _timed)(function, items)
 
 
-def isolated(function: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result | Crash]:
+def run_isolated(function: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result | Crash]:
     """Call a function with each item in a process forked from this one, in a new one after each crash.
 
     Parameters

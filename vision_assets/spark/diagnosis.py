@@ -12,7 +12,7 @@ from vision_assets.spark import jvm
 
 
 @dataclass(frozen=True)
-class Cause:
+class Diagnosis:
     """Why something failed.
 
     Attributes
@@ -119,7 +119,7 @@ _RULES = (
 )
 
 
-def find_cause(error: Exception) -> Cause:
+def diagnose(error: Exception) -> Diagnosis:
     """Find the cause of an error.
 
     Parameters
@@ -129,23 +129,23 @@ def find_cause(error: Exception) -> Cause:
 
     Returns
     -------
-    Cause
+    Diagnosis
     """
     if _jvm_is_gone(error):
-        return Cause(_last_words(jvm.exit_status()))
-    if known := known_cause(error):
+        return Diagnosis(_last_words(jvm.exit_status()))
+    if known := known_diagnosis(error):
         return known
     cause = _deepest(error, "\n".join(_texts(error)))
-    return Cause(cause, may_pass=not isinstance(error, AnalysisException))
+    return Diagnosis(cause, may_pass=not isinstance(error, AnalysisException))
 
 
-def known_cause(error: Exception) -> Cause | None:
+def known_diagnosis(error: Exception) -> Diagnosis | None:
     """Find the cause of an error among those that are known; None if it is another."""
     text = "\n".join(_texts(error))
     for rule in _RULES:
         if found := re.search(rule.sign, text):
             named = next(filter(None, found.groups()), "").rstrip(".,;:")
-            return Cause(rule.text.format(cause=_deepest(error, text), found=named), rule.may_pass)
+            return Diagnosis(rule.text.format(cause=_deepest(error, text), found=named), rule.may_pass)
     return None
 
 

@@ -43,17 +43,17 @@ _SYNC_BYTES = 16
 
 
 @dataclass(frozen=True)
-class Written:
+class SequenceFileReport:
     """How many images a SequenceFile holds, and what was not taken from the source."""
 
     count: int
     skipped: Skipped
 
-    def __add__(self, other: "Written") -> "Written":
-        return Written(self.count + other.count, self.skipped + other.skipped)
+    def __add__(self, other: "SequenceFileReport") -> "SequenceFileReport":
+        return SequenceFileReport(self.count + other.count, self.skipped + other.skipped)
 
 
-def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
+def write(spark: SparkSession, images: ImageFiles, uri: str) -> SequenceFileReport:
     """Write images into part files of a SequenceFile, without compression and without a marker file.
 
     Workers write what they can read; the driver writes what only it can read to a local temporary file
@@ -70,7 +70,7 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
 
     Returns
     -------
-    Written
+    SequenceFileReport
         What was written, with the names skipped while reading added to those skipped before.
 
     Raises
@@ -94,7 +94,7 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
         if images.by_driver:
             files.mkdirs(path)
             write_parts(choose(-1, images.by_driver()), partial(_upload, spark, uri))
-        written = sum(reports.value.values(), Written(0, images.skipped))
+        written = sum(reports.value.values(), SequenceFileReport(0, images.skipped))
         _check(images, written)
     except Exception as error:
         known = explain(error, images.source)
@@ -109,7 +109,7 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
     return written
 
 
-def _check(images: ImageFiles, written: Written) -> None:
+def _check(images: ImageFiles, written: SequenceFileReport) -> None:
     if not written.count:
         raise no_images(images.source, images.patterns, written.skipped)
     if images.count is not None and images.count != written.count:
@@ -157,7 +157,7 @@ def read_table(spark: SparkSession, uris: Sequence[str], partitions: int) -> Dat
     Returns
     -------
     DataFrame
-        Of the schema of `vision_assets.tables.table.IMAGES`.
+        Of the schema of `vision_assets.tables.table.IMAGE_SCHEMA`.
     """
     jvm = _jvm(spark)
     conf = jvm.org.apache.hadoop.conf.Configuration(spark.sparkContext._jsc.hadoopConfiguration())
@@ -407,19 +407,26 @@ def _write_by_workers(pairs: "RDD[Pair]", uri: str) -> None:
     part.getFileSystem(context._jsc.hadoopConfiguration()).delete(part, False)
 
 
-class _Reports(AccumulatorParam[dict[int, Written]]):
+Reports = dict[int, SequenceFileReport]
+"""Number of a partition to its report."""
+
+
+class _Reports(AccumulatorParam[Reports]):
     """Holds one report per partition, however often its task is tried."""
 
-    def zero(self, value: dict[int, Written]) -> dict[int, Written]:
+    def zero(self, value: Reports) -> Reports:
         return {}
 
-    def addInPlace(self, value1: dict[int, Written], value2: dict[int, Written]) -> dict[int, Written]:  # noqa: N802
+    def addInPlace(self, value1: Reports, value2: Reports) -> Reports:  # noqa: N802
         value1.update(value2)
         return value1
 
 
 def _choose(
-    patterns: Patterns, reports: Accumulator[dict[int, Written]], partition: int, pairs: Iterable[Pair]
+    patterns: Patterns,
+    reports: Accumulator[Reports],
+    partition: int,
+    pairs: Iterable[Pair],
 ) -> Iterator[Pair]:
     """Take what the patterns match, which only a SequenceFile's keys may not; report at the end."""
     count, skipped = 0, Skipped()
@@ -429,7 +436,7 @@ def _choose(
         else:
             count += 1
             yield pair
-    reports.add({partition: Written(count, skipped)})
+    reports.add({partition: SequenceFileReport(count, skipped)})
 
 
 def _upload(spark: SparkSession, uri: str, part: Path) -> None:

@@ -15,7 +15,7 @@ from vision_assets.spark import sequence_file
 from vision_assets.spark.session import SILENT_ARCHIVE, class_archive, spark_config, start_session
 from vision_assets.steps import dictionary, encodings, features
 from vision_assets.steps.sources import open_source
-from vision_assets.steps.stored_tables import StoredImages, read_parquet, stored_rows
+from vision_assets.steps.stored_tables import ImageStore, read_parquet, stored_rows
 from vision_assets.tables import table as tables
 from vision_assets.vision.data.samples import write_sample_images
 from vision_assets.vision.features.sift import SiftOptions
@@ -56,7 +56,7 @@ def _use(spark: SparkSession, folder: Path) -> None:
     with open_source(spark, source) as opened:
         sequence_file.write(spark, opened, images)
     tables.summarize(tables.IMAGE_SEQFILE, stored_rows(spark, tables.IMAGE_SEQFILE, images))
-    extracted = features.extract(StoredImages(spark, images).table(), SiftOptions())
+    extracted = features.extract(ImageStore(spark, images).table(), SiftOptions())
     sift_features = stored("features", extracted, tables.SIFT_FEATURES)
     training = dictionary.train(sift_features, dictionary.KMeansOptions(k=8, max_iter=1))
     words = stored("dictionary", dictionary.dictionary_table(spark, training.final), tables.KMEANS_DICTIONARY)

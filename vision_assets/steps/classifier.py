@@ -47,9 +47,9 @@ class TrainingOptions:
 
 def train_classifier(
     encodings: DataFrame,
-    sides: DataFrame,
+    subsets: DataFrame,
     labels: tuple[str, ...],
-    rounds: int,
+    n_splits: int,
     options: TrainingOptions,
     log: Callable[[str], None] = lambda _: None,
 ) -> Classifier:
@@ -59,11 +59,11 @@ def train_classifier(
     ----------
     encodings : DataFrame
         Columns ``fileName``, ``bow``.
-    sides : DataFrame
+    subsets : DataFrame
         From `vision_assets.steps.splits.split_images`.
     labels : tuple of str
         The classes in order.
-    rounds : int
+    n_splits : int
         Number of splits.
     options : TrainingOptions
     log : callable
@@ -76,7 +76,7 @@ def train_classifier(
         a split is trained on are no more than 128 MB; of more, partial sums are added up in the order of
         arrival.
     """
-    training = _with_label_index(sides.where(F.col("side") == TRAIN), labels)
+    training = _with_label_index(subsets.where(F.col("subset") == TRAIN), labels)
     examples = training.join(encodings.select("fileName", "bow"), "fileName").persist()
     spark = encodings.sparkSession
     models: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
@@ -89,13 +89,13 @@ def train_classifier(
     try:
         at_once = min(spark.sparkContext.defaultParallelism, _AT_ONCE)
         with ThreadPoolExecutor(at_once) as threads:
-            for model in threads.map(train, range(rounds)):
+            for model in threads.map(train, range(n_splits)):
                 models.append(model)
                 seconds = time.monotonic() - started
-                turns, all_turns = -(-len(models) // at_once), -(-rounds // at_once)
+                turns, all_turns = -(-len(models) // at_once), -(-n_splits // at_once)
                 left = seconds / turns * (all_turns - turns)
                 log(
-                    f"split {len(models)} of {rounds}: trained on {len(labels):,} classes, {seconds:.1f} s"
+                    f"split {len(models)} of {n_splits}: trained on {len(labels):,} classes, {seconds:.1f} s"
                     + (f", about {left:.0f} s left" if left else "")
                 )
     finally:
@@ -142,14 +142,14 @@ def _map_batches(
         yield pa.record_batch({"label": images["target"].cast(pa.float64()), "values": list_column(features)})
 
 
-def predict(encodings: DataFrame, sides: DataFrame, classifier: Classifier) -> DataFrame:
+def predict(encodings: DataFrame, subsets: DataFrame, classifier: Classifier) -> DataFrame:
     """Classify images with the models of their splits.
 
     Parameters
     ----------
     encodings : DataFrame
         Columns ``fileName``, ``bow``.
-    sides : DataFrame
+    subsets : DataFrame
         Columns ``fileName``, ``split``, ``label``; images of labels that the classifier does not know are
         left out.
     classifier : Classifier
@@ -161,7 +161,7 @@ def predict(encodings: DataFrame, sides: DataFrame, classifier: Classifier) -> D
         the predicted label); not yet computed.
     """
     shared = encodings.sparkSession.sparkContext.broadcast(classifier)
-    known = _with_label_index(sides, classifier.labels)
+    known = _with_label_index(subsets, classifier.labels)
     images = known.join(encodings.select("fileName", "bow"), "fileName")
     return images.select("fileName", "split", "target", "bow").mapInArrow(
         partial(_predict_batches, shared),

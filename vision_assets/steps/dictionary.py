@@ -21,18 +21,18 @@ from vision_assets.errors import UserError
 from vision_assets.spark.arrow import binary_values, centers_of
 from vision_assets.tables.table import KMEANS_DICTIONARY
 from vision_assets.vision.features.codecs import descriptor_matrix
-from vision_assets.vision.vocabulary.assignment import Centers, round_centers
-from vision_assets.vision.vocabulary.fixed_point import BYTES, Descriptors
+from vision_assets.vision.vocabulary.assignment import Vocabulary, round_centers
+from vision_assets.vision.vocabulary.fixed_point import UINT8, Descriptors
 from vision_assets.vision.vocabulary.kmeans import (
-    Iteration,
+    KMeansState,
     WordStatistics,
     assign_statistics,
     farthest_descriptors,
     initial_centers,
-    iteration_from_npz,
-    iteration_to_npz,
     lloyd,
     seeding_candidates,
+    state_from_npz,
+    state_to_npz,
 )
 from vision_assets.vision.vocabulary.sampling import descriptor_hashes, lowest_distinct, sample_indices
 
@@ -72,26 +72,26 @@ class KMeansOptions:
 
 
 @dataclass(frozen=True)
-class Progress:
+class KMeansCheckpoint:
     """How far a training has come.
 
     Parameters
     ----------
-    state : Iteration
+    state : KMeansState
     inertia : list of float
         Of the initial centres and after each update.
     seconds : list of float
         Of the passes that gave these figures.
     """
 
-    state: Iteration
+    state: KMeansState
     inertia: list[float]
     seconds: list[float]
 
     def to_bytes(self) -> bytes:
         """Write it down, to go on from there."""
         history = json.dumps({"inertia": self.inertia, "seconds": self.seconds}).encode()
-        saved = history + b"\n" + iteration_to_npz(self.state)
+        saved = history + b"\n" + state_to_npz(self.state)
         return hashlib.sha256(saved).digest() + saved
 
     @classmethod
@@ -102,16 +102,16 @@ class Progress:
         if hashlib.sha256(saved).digest() != checksum:
             raise ValueError("its checksum is another")
         history, _, state = saved.partition(b"\n")
-        return cls(iteration_from_npz(state), **json.loads(history))
+        return cls(state_from_npz(state), **json.loads(history))
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingResult:
     """A trained dictionary and how it came about.
 
     Parameters
     ----------
-    final : Iteration
+    final : KMeansState
     total : int
         Number of descriptors in the features.
     trained : int
@@ -122,7 +122,7 @@ class Training:
         Of the passes that gave these figures.
     """
 
-    final: Iteration
+    final: KMeansState
     total: int
     trained: int
     inertia: list[float] = field(default_factory=list)
@@ -134,10 +134,10 @@ def train(
     options: KMeansOptions,
     log: Callable[[str], None] = lambda _: None,
     block_rows: int = BLOCK_ROWS,
-    dtype: np.dtype = BYTES,
-    start: Progress | None = None,
-    save: Callable[[Progress], None] = lambda _: None,
-) -> Training:
+    dtype: np.dtype = UINT8,
+    start: KMeansCheckpoint | None = None,
+    save: Callable[[KMeansCheckpoint], None] = lambda _: None,
+) -> TrainingResult:
     """Train a dictionary by Lloyd's k-means on a sample of the descriptors.
 
     The result is a function of the features and the options: neither the partitions nor `block_rows`
@@ -154,14 +154,14 @@ def train(
         Descriptors that a worker handles at once.
     dtype : dtype
         Of the descriptors: uint8 or float32.
-    start : Progress, optional
+    start : KMeansCheckpoint, optional
         Where an earlier training with the same features and options has ended before its end.
     save : callable
         Called after each pass.
 
     Returns
     -------
-    Training
+    TrainingResult
 
     Raises
     ------
@@ -189,9 +189,9 @@ def _train_on(
     options: KMeansOptions,
     total: int,
     log: Callable[[str], None],
-    start: Progress | None,
-    save: Callable[[Progress], None],
-) -> Training:
+    start: KMeansCheckpoint | None,
+    save: Callable[[KMeansCheckpoint], None],
+) -> TrainingResult:
     trained = sample.count()
     initial = start.state if start else _initial_centers(sample, options, trained, total)
     log(
@@ -202,7 +202,7 @@ def _train_on(
     seconds = list(start.seconds) if start else []
     started = time.monotonic()
 
-    def report(state: Iteration) -> None:
+    def report(state: KMeansState) -> None:
         nonlocal started
         inertia.append(math.fsum(state.inertia))
         seconds.append(time.monotonic() - started)
@@ -213,11 +213,11 @@ def _train_on(
             + f", {seconds[-1]:.1f} s"
             + (f", at most {left:.0f} s left" if left else "")
         )
-        save(Progress(state, inertia, seconds))
+        save(KMeansCheckpoint(state, inertia, seconds))
         started = time.monotonic()
 
     final = lloyd(sample, initial, max_iter=options.max_iter, tol=options.tol, report=report)
-    return Training(final, total, trained, inertia, seconds)
+    return TrainingResult(final, total, trained, inertia, seconds)
 
 
 def _short(value: float) -> str:
@@ -227,7 +227,7 @@ def _short(value: float) -> str:
 
 def _initial_centers(
     sample: "SampledDescriptors", options: KMeansOptions, trained: int, total: int
-) -> Centers:
+) -> Vocabulary:
     wanted = seeding_candidates(options.k, options.init_mode)
     candidates: Descriptors = sample.distinct(wanted) if trained else np.empty((0, 0), np.uint8)
     if len(candidates) < options.k:
@@ -237,16 +237,16 @@ def _initial_centers(
             "Lower k, add images, or set descriptors_per_word to null."
         )
     chosen = initial_centers(candidates, options.k, options.init_mode, options.seed)
-    return Centers(round_centers(chosen, chosen.dtype), chosen.dtype)
+    return Vocabulary(round_centers(chosen, chosen.dtype), chosen.dtype)
 
 
-def dictionary_table(spark: SparkSession, final: Iteration) -> DataFrame:
+def dictionary_table(spark: SparkSession, final: KMeansState) -> DataFrame:
     """Make the table of a trained dictionary.
 
     Parameters
     ----------
     spark : SparkSession
-    final : Iteration
+    final : KMeansState
 
     Returns
     -------
@@ -264,7 +264,7 @@ def dictionary_table(spark: SparkSession, final: Iteration) -> DataFrame:
     return spark.createDataFrame(words, KMEANS_DICTIONARY.schema).coalesce(1)
 
 
-def load_centers(dictionary: DataFrame, dtype: np.dtype = BYTES) -> Centers:
+def load_centers(dictionary: DataFrame, dtype: np.dtype = UINT8) -> Vocabulary:
     """Bring the centres of a dictionary to the driver.
 
     Parameters
@@ -276,7 +276,7 @@ def load_centers(dictionary: DataFrame, dtype: np.dtype = BYTES) -> Centers:
 
     Returns
     -------
-    Centers
+    Vocabulary
         In the order of the words.
     """
     return centers_of(dictionary.select("wordId", "center").toArrow(), dtype)
@@ -308,7 +308,7 @@ class SampledDescriptors:
         rate: float,
         seed: int,
         block_rows: int,
-        dtype: np.dtype = BYTES,
+        dtype: np.dtype = UINT8,
         *,
         rows: int,
         words: int,
@@ -334,7 +334,7 @@ class SampledDescriptors:
         """Return the number of descriptors."""
         return int(self._blocks.map(len).sum())
 
-    def statistics(self, centers: Centers) -> WordStatistics:
+    def statistics(self, centers: Vocabulary) -> WordStatistics:
         """Assign every descriptor to its nearest centre and return the words' statistics."""
         shared = self._context.broadcast(centers)
         try:
@@ -345,7 +345,7 @@ class SampledDescriptors:
         finally:
             shared.destroy()
 
-    def farthest(self, centers: Centers, count: int) -> Descriptors:
+    def farthest(self, centers: Vocabulary, count: int) -> Descriptors:
         """Return the distinct descriptors farthest from their nearest centre."""
         shared = self._context.broadcast(centers)
         try:
@@ -434,7 +434,7 @@ def _join_pieces(block_rows: int, dtype: np.dtype, pieces: Iterator[Row]) -> Ite
 
 
 def _statistics_of_partition(
-    centers: "Broadcast[Centers]", blocks: Iterable[Descriptors]
+    centers: "Broadcast[Vocabulary]", blocks: Iterable[Descriptors]
 ) -> Iterator[WordStatistics]:
     total: WordStatistics | None = None
     for block in blocks:
@@ -445,7 +445,7 @@ def _statistics_of_partition(
 
 
 def _farthest_of_block(
-    centers: "Broadcast[Centers]", count: int, seed: int, block: Descriptors
+    centers: "Broadcast[Vocabulary]", count: int, seed: int, block: Descriptors
 ) -> tuple[Descriptors, NDArray[np.float64]]:
     return farthest_descriptors(block, centers.value, count, seed)
 

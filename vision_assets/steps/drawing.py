@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 
 from pyspark.sql import DataFrame, SparkSession
 
-from vision_assets.pipelines import CHAINS, IMAGES, Chain
+from vision_assets.pipelines import IMAGE_ASSET, PIPELINES, Pipeline
 from vision_assets.snapshots.files import hadoop_uri
 from vision_assets.snapshots.store import Snapshot, SnapshotStore
 from vision_assets.steps.pictures import pictures
-from vision_assets.steps.pictures.sample import Gallery
-from vision_assets.steps.stored_tables import StoredImages, read_parquet
+from vision_assets.steps.pictures.sample import ImageSample
+from vision_assets.steps.stored_tables import ImageStore, read_parquet
 from vision_assets.vision.draw import Picture
 
 
@@ -21,8 +21,8 @@ class _Tables:
         self._snapshots = snapshots
 
     @property
-    def gallery(self) -> Gallery:
-        return Gallery(StoredImages(self._spark, hadoop_uri(self._snapshots[IMAGES].uri)))
+    def gallery(self) -> ImageSample:
+        return ImageSample(ImageStore(self._spark, hadoop_uri(self._snapshots[IMAGE_ASSET].uri)))
 
     def __getitem__(self, asset: str) -> DataFrame:
         return read_parquet(self._spark, hadoop_uri(self._snapshots[asset].uri))
@@ -31,25 +31,27 @@ class _Tables:
 _Draw = Callable[[_Tables], dict[str, Picture]]
 
 
-def _drawing_of(chain: Chain) -> dict[str, _Draw]:
-    extractor = chain.extractor
+def _drawing_of(pipeline: Pipeline) -> dict[str, _Draw]:
+    extractor = pipeline.extractor
     return {
-        chain.features: lambda tables: pictures.pictures_of_features(tables.gallery, tables[chain.features]),
-        chain.dictionary: lambda tables: pictures.pictures_of_dictionary(
-            tables.gallery, tables[chain.features], tables[chain.dictionary], extractor
+        pipeline.features: lambda tables: pictures.pictures_of_features(
+            tables.gallery, tables[pipeline.features]
         ),
-        chain.encodings: lambda tables: pictures.pictures_of_encodings(
+        pipeline.dictionary: lambda tables: pictures.pictures_of_dictionary(
+            tables.gallery, tables[pipeline.features], tables[pipeline.dictionary], extractor
+        ),
+        pipeline.encodings: lambda tables: pictures.pictures_of_encodings(
             tables.gallery,
-            tables[chain.features],
-            tables[chain.dictionary],
-            tables[chain.encodings],
+            tables[pipeline.features],
+            tables[pipeline.dictionary],
+            tables[pipeline.encodings],
             extractor,
         ),
     }
 
 
-_DRAW: Mapping[str, _Draw] = {IMAGES: lambda tables: pictures.pictures_of_images(tables.gallery)} | {
-    asset: draw for chain in CHAINS.values() for asset, draw in _drawing_of(chain).items()
+_DRAW: Mapping[str, _Draw] = {IMAGE_ASSET: lambda tables: pictures.pictures_of_images(tables.gallery)} | {
+    asset: draw for pipeline in PIPELINES.values() for asset, draw in _drawing_of(pipeline).items()
 }
 
 

@@ -13,8 +13,8 @@ from vision_assets.spark.arrow import binary_values, list_column
 from vision_assets.steps.dictionary import load_centers
 from vision_assets.tables.table import BOW_ENCODINGS
 from vision_assets.vision.encoding.bag_of_words import Normalization, Pooling, encode
-from vision_assets.vision.vocabulary.assignment import Centers
-from vision_assets.vision.vocabulary.fixed_point import BYTES
+from vision_assets.vision.vocabulary.assignment import Vocabulary
+from vision_assets.vision.vocabulary.fixed_point import UINT8
 
 _POOLED_VALUES = 2**22  # float64 values of a batch of images: 32 MB
 
@@ -24,7 +24,7 @@ def encode_features(
     dictionary: DataFrame,
     pooling: Pooling,
     normalization: Normalization,
-    dtype: np.dtype = BYTES,
+    dtype: np.dtype = UINT8,
 ) -> DataFrame:
     """Encode each image's descriptors with the words of a dictionary.
 
@@ -59,7 +59,7 @@ def encode_features(
     )
 
 
-def _require_fit(features: DataFrame, dictionary: DataFrame, centers: Centers) -> None:
+def _require_fit(features: DataFrame, dictionary: DataFrame, centers: Vocabulary) -> None:
     first = (
         features.where("keypointCount > 0")
         .selectExpr(f"octet_length(descriptors) div keypointCount div {centers.dtype.itemsize} as length")
@@ -79,7 +79,7 @@ def _location(table: DataFrame) -> str:
 
 
 def _encode_batches(
-    centers: "Broadcast[Centers]",
+    centers: "Broadcast[Vocabulary]",
     pooling: Pooling,
     normalization: Normalization,
     batches: Iterator[pa.RecordBatch],
@@ -91,7 +91,7 @@ def _encode_batches(
 
 
 def _encode_batch(
-    centers: Centers, pooling: Pooling, normalization: Normalization, images: pa.RecordBatch
+    centers: Vocabulary, pooling: Pooling, normalization: Normalization, images: pa.RecordBatch
 ) -> pa.RecordBatch:
     counts = images.column("keypointCount").to_numpy()
     descriptors = binary_values(images.column("descriptors"), centers.dtype).reshape(

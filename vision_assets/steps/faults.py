@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from vision_assets.errors import UserError, no_permission
 from vision_assets.snapshots.files import local_path
 from vision_assets.snapshots.manifests import damaged_file
-from vision_assets.spark.diagnosis import known_cause
+from vision_assets.spark.diagnosis import known_diagnosis
 from vision_assets.tables.table import TABLES
 
 _READING = re.compile(
@@ -46,7 +46,7 @@ def storage_fault(error: Exception) -> UserError | None:
         return UserError(f"{found[0]}: {_full_folder(text)} is full. Make room there, then run again.")
     found = _READING.search(text)
     # A storage elsewhere may be away, or refuse: that is no damage.
-    if found and (local_path(found["uri"]) or not known_cause(error)):
+    if found and (local_path(found["uri"]) or not known_diagnosis(error)):
         return _unreadable(unquote(found["uri"]), found["asset"], text)
     return None
 

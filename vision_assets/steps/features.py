@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from vision_assets.spark.crash_guard import Crash, guarded
+from vision_assets.spark.crash_guard import Crash, run_guarded
 from vision_assets.tables.table import features_table
 from vision_assets.vision.features.base import ExtractorOptions, ImageExtractor, use_one_thread
 from vision_assets.vision.io.decoding import ImageError
@@ -42,7 +42,7 @@ def extract(images: DataFrame, options: ExtractorOptions) -> DataFrame:
     Parameters
     ----------
     images : DataFrame
-        Of the schema of `vision_assets.tables.table.IMAGES`.
+        Of the schema of `vision_assets.tables.table.IMAGE_SCHEMA`.
     options : ExtractorOptions
         Which extractor, and how to extract.
 
@@ -66,7 +66,7 @@ def _extract_partition(
     with _silent_stderr():
         for batch in images:
             files = list(zip(batch["fileName"], batch["content"], strict=True))
-            found = guarded(partial(_row_of_file, extractor), files)
+            found = run_guarded(partial(_row_of_file, extractor), files)
             for file, row in zip(files, found, strict=True):
                 rows.append(_crashed_row(file, row) if isinstance(row, Crash) else row)
                 size += len(rows[-1].keypoints) + len(rows[-1].descriptors)

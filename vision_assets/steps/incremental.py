@@ -14,15 +14,15 @@ from vision_assets.spark.image_files import ImageFiles, Skipped
 from vision_assets.steps import image_index
 from vision_assets.steps.image_reuse import plan_images
 from vision_assets.steps.stored_tables import read_parquet
-from vision_assets.tables.per_image import Plan, RowWise, StoredParts, planned
+from vision_assets.tables.per_image import PerImageTable, ReusePlan, StoredParts, plan_reuse
 from vision_assets.tables.table import Table, add_up, count, observe
 
-Made = Snapshot | Staged
-Progress = Callable[[int | None], AbstractContextManager[None]]
+ReusableTable = Snapshot | Staged
+ProgressReporter = Callable[[int | None], AbstractContextManager[None]]
 """Reports on writing so many rows."""
 
 
-class Written(NamedTuple):
+class WriteResult(NamedTuple):
     """What only writing a table tells of it.
 
     Attributes
@@ -38,36 +38,39 @@ class Written(NamedTuple):
 
 
 @contextmanager
-def reusable(store: SnapshotStore, staged: Staged, run_id: str) -> Iterator[list[Made]]:
+def reusable(store: SnapshotStore, staged: Staged, run_id: str) -> Iterator[list[ReusableTable]]:
     """Keep what has rows of the same version to be taken over: the current snapshot, and what dead runs left.
 
     Those leftovers are removed at the end, as what is of use in them is in what is being written then.
     """
     asset, version = staged.asset, staged.row_version
-    with ExitStack() as holds:
-        if held := store.hold(lambda: store.current(asset), run_id):
-            holds.callback(store.discard, held[1])
-        left = store.hold_left(asset, version, run_id)
-        for _, hold in left:
-            holds.callback(store.discard, hold)
-        yield [*([held[0]] if held and held[0].row_version == version else []), *(one for one, _ in left)]
+    with ExitStack() as leases:
+        if leased := store.lease(lambda: store.current(asset), run_id):
+            leases.callback(store.discard, leased[1])
+        left = store.lease_leftovers(asset, version, run_id)
+        for _, lease in left:
+            leases.callback(store.discard, lease)
+        yield [
+            *([leased[0]] if leased and leased[0].row_version == version else []),
+            *(one for one, _ in left),
+        ]
     for one, _ in left:
-        store.discard_left(one)
+        store.discard_leftover(one)
 
 
 def write_rows(
-    value: RowWise,
+    value: PerImageTable,
     store: SnapshotStore,
     staged: Staged,
     table: Table,
-    made: Sequence[Made],
-    progress: Progress,
-) -> Written:
+    made: Sequence[ReusableTable],
+    progress: ProgressReporter,
+) -> WriteResult:
     """Write a Parquet table.
 
     Parameters
     ----------
-    value : RowWise
+    value : PerImageTable
     store : SnapshotStore
     staged : Staged
     table : Table
@@ -77,33 +80,33 @@ def write_rows(
 
     Returns
     -------
-    Written
+    WriteResult
     """
     stored = _stored(store, made)
     if not stored:
         with progress(None):
             all_rows = write_observed(value.compute(None), staged, table)
-        return Written({"reused": 0, value.computed: all_rows["images"], "dropped": 0}, all_rows)
-    with planned(value, [parts for _, parts in stored], table.schema.names) as plan:
+        return WriteResult({"reused": 0, value.computed: all_rows["images"], "dropped": 0}, all_rows)
+    with plan_reuse(value, [parts for _, parts in stored], table.schema.names) as plan:
         for (one, _), names in zip(stored, plan.whole, strict=True):
             store.take_over(one, {name: name for name in names}, staged)
         rows = _to_write(value, plan)
-        with progress(plan.todo.rows):
+        with progress(plan.pending.rows):
             observed = None if rows is None else write_observed(rows, staged, table)
-        metadata = {"reused": plan.reused, value.computed: plan.todo.rows, "dropped": plan.dropped}
+        metadata = {"reused": plan.reused, value.computed: plan.pending.rows, "dropped": plan.dropped}
         taken_over = _found_in(value.wanted.sparkSession, table, stored, plan)
-        return Written(metadata, add_up(table, [*taken_over, *([observed] if observed else [])]))
+        return WriteResult(metadata, add_up(table, [*taken_over, *([observed] if observed else [])]))
 
 
-def _to_write(value: RowWise, plan: Plan) -> DataFrame | None:
-    computed = value.compute(plan.todo) if plan.todo.rows else None
+def _to_write(value: PerImageTable, plan: ReusePlan) -> DataFrame | None:
+    computed = value.compute(plan.pending) if plan.pending.rows else None
     if computed is None or plan.partly is None:
         return plan.partly if computed is None else computed
     return computed.union(plan.partly)
 
 
 def _found_in(
-    spark: SparkSession, table: Table, stored: Sequence[tuple[Made, StoredParts]], plan: Plan
+    spark: SparkSession, table: Table, stored: Sequence[tuple[ReusableTable, StoredParts]], plan: ReusePlan
 ) -> Iterator[dict[str, Any]]:
     """Count what was taken over as it is, and verify what nobody has: the rows of runs that did not end."""
     for (one, parts), names in zip(stored, plan.whole, strict=True):
@@ -126,9 +129,9 @@ def write_images(
     images: ImageFiles,
     store: SnapshotStore,
     staged: Staged,
-    made: Sequence[Made],
-    progress: Progress,
-) -> tuple[Written, Skipped]:
+    made: Sequence[ReusableTable],
+    progress: ProgressReporter,
+) -> tuple[WriteResult, Skipped]:
     """Write images to a SequenceFile, and their index.
 
     Parameters
@@ -143,14 +146,14 @@ def write_images(
 
     Returns
     -------
-    Written
+    WriteResult
     Skipped
         What was not taken from the source.
     """
     uri = hadoop_uri(staged.uri)
     # Of an index that is not whole nobody can tell what it lacks.
     stored = _stored(store, [one for one in made if isinstance(one, Staged) or not store.damage(one)])
-    skipped, found = images.skipped, sequence_file.Written(0, Skipped())
+    skipped, found = images.skipped, sequence_file.SequenceFileReport(0, Skipped())
     parts, reused, dropped = [list[str]() for _ in stored], 0, 0
     if images.listed:
         stamps = images.listed.stamps()
@@ -172,9 +175,9 @@ def write_images(
             indexed[folder.uri] = renamed
     old = {name for renamed in indexed.values() for name in renamed.values()}
     image_index.write(spark, uri, [name for name in store.parts(staged) if name not in old], indexed)
-    return Written({"reused": reused, "read": found.count, "dropped": dropped}), skipped
+    return WriteResult({"reused": reused, "read": found.count, "dropped": dropped}), skipped
 
 
-def _stored(store: SnapshotStore, made: Sequence[Made]) -> list[tuple[Made, StoredParts]]:
+def _stored(store: SnapshotStore, made: Sequence[ReusableTable]) -> list[tuple[ReusableTable, StoredParts]]:
     stored = [(one, StoredParts(hadoop_uri(one.uri), store.parts(one))) for one in made]
     return [(one, parts) for one, parts in stored if parts.sizes]

@@ -37,7 +37,7 @@ def report_table(
     spark: SparkSession,
     labels: tuple[str, ...],
     confusions: NDArray[np.int64],
-    sides: Mapping[tuple[int, str, str], int],
+    subsets: Mapping[tuple[int, str, str], int],
 ) -> DataFrame:
     """Make the table of the report.
 
@@ -47,15 +47,15 @@ def report_table(
     labels : tuple of str
         The classes in order.
     confusions : ndarray of shape (splits, n, n), dtype int64
-    sides : mapping
-        From `vision_assets.steps.splits.count_sides`.
+    subsets : mapping
+        From `vision_assets.steps.splits.count_subsets`.
 
     Returns
     -------
     DataFrame
         Of the schema of `vision_assets.tables.table.CLASSIFICATION_REPORT`, one row per split and class.
     """
-    parts = [_rows_of_split(split, labels, confusion, sides) for split, confusion in enumerate(confusions)]
+    parts = [_rows_of_split(split, labels, confusion, subsets) for split, confusion in enumerate(confusions)]
     return spark.createDataFrame(pd.concat(parts), CLASSIFICATION_REPORT.schema).coalesce(1)
 
 
@@ -63,7 +63,7 @@ def _rows_of_split(
     split: int,
     labels: tuple[str, ...],
     confusion: NDArray[np.int64],
-    sides: Mapping[tuple[int, str, str], int],
+    subsets: Mapping[tuple[int, str, str], int],
 ) -> pd.DataFrame:
     figures = class_figures(confusion)
     wrong = confusion - np.diag(np.diag(confusion))
@@ -72,7 +72,7 @@ def _rows_of_split(
         {
             "split": np.int32(split),
             "label": labels,
-            "trainCount": [sides.get((split, label, TRAIN), 0) for label in labels],
+            "trainCount": [subsets.get((split, label, TRAIN), 0) for label in labels],
             "support": figures.support,
             "precision": _or_none(figures.precision),
             "recall": _or_none(figures.recall),

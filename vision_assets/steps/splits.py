@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812
 
-TRAIN, TEST, COPY, SPARE = "train", "test", "copy", "spare"
+TRAIN, TEST, DUPLICATE, UNUSED = "train", "test", "duplicate", "unused"
 _NO_LIMIT = 2**31 - 1
 
 
@@ -39,7 +39,7 @@ class SplitOptions:
     splits: int = 3
 
     @property
-    def rounds(self) -> int:
+    def n_splits(self) -> int:
         """Number of splits."""
         return 1 if self.split == "folder" else self.splits
 
@@ -82,9 +82,9 @@ def split_images(images: DataFrame, options: SplitOptions) -> DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``split``, ``fileName``, ``label``, ``side``: ``train``, ``test``, ``copy`` (of an image that
-        is trained on) or ``spare`` (beyond what is asked for; the only image of a class; in neither of the
-        two folders).
+        Columns ``split``, ``fileName``, ``label``, ``subset``: ``train``, ``test``, ``duplicate`` (an image
+        of which a copy is trained on) or ``unused`` (beyond what is asked for; the only image of a class; in neither of
+        the two folders).
     """
     chosen = _by_folder(images) if options.split == "folder" else _by_chance(images, options)
     trained_on = F.max(F.col("train")).over(Window.partitionBy("split", "digest"))
@@ -100,10 +100,10 @@ def split_images(images: DataFrame, options: SplitOptions) -> DataFrame:
             "fileName",
             "label",
             F.when(F.col("train"), TRAIN)
-            .when(F.col("test") & F.col("trained_on"), COPY)
+            .when(F.col("test") & F.col("trained_on"), DUPLICATE)
             .when(F.col("candidate") & (F.col("place") <= limit), TEST)
-            .otherwise(SPARE)
-            .alias("side"),
+            .otherwise(UNUSED)
+            .alias("subset"),
         )
     )
 
@@ -173,18 +173,18 @@ def unknown_labels(features: DataFrame, labels: Sequence[str]) -> list[str]:
     return sorted(set(labels) - {row["label"] for row in known})
 
 
-def count_sides(sides: DataFrame) -> dict[tuple[int, str, str], int]:
-    """Count the images of each split, label and side.
+def count_subsets(subsets: DataFrame) -> dict[tuple[int, str, str], int]:
+    """Count the images of each split, label and subset.
 
     Parameters
     ----------
-    sides : DataFrame
+    subsets : DataFrame
         From `split_images`.
 
     Returns
     -------
     dict
-        (split, label, side) to number of images, where there are any.
+        (split, label, subset) to number of images, where there are any.
     """
-    rows = sides.groupBy("split", "label", "side").count().collect()
-    return {(row["split"], row["label"], row["side"]): row["count"] for row in rows}
+    rows = subsets.groupBy("split", "label", "subset").count().collect()
+    return {(row["split"], row["label"], row["subset"]): row["count"] for row in rows}

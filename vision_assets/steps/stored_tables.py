@@ -13,13 +13,13 @@ from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
 from vision_assets.steps import image_index
 from vision_assets.steps.image_index import default_partitions
-from vision_assets.tables.per_image import Todo
+from vision_assets.tables.per_image import PendingRows
 from vision_assets.tables.table import IMAGE_CLASSIFIER, IMAGE_SEQFILE, Table
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_from_npz
 
 
 @dataclass(frozen=True)
-class StoredImages:
+class ImageStore:
     """A stored SequenceFile of file names and bytes.
 
     Parameters
@@ -36,29 +36,29 @@ class StoredImages:
         """Read which images there are, as `vision_assets.tables.table.IMAGE_SEQFILE` describes."""
         return image_index.read(self.spark, self.uri)
 
-    def table(self, partitions: int | None = None, todo: Todo | None = None) -> DataFrame:
+    def table(self, partitions: int | None = None, pending: PendingRows | None = None) -> DataFrame:
         """Read file names and contents.
 
         Parameters
         ----------
         partitions : int, optional
             About how many; None takes partitions of 1 to 32 MB, sixteen per core if there is enough for it.
-        todo : Todo, optional
+        pending : PendingRows, optional
             Only these images, from these part files; None takes all.
 
         Returns
         -------
         DataFrame
-            Of the schema of `vision_assets.tables.table.IMAGES`.
+            Of the schema of `vision_assets.tables.table.IMAGE_SCHEMA`.
         """
-        uris = [self.uri] if todo is None else [f"{self.uri}/{part}" for part in todo.sources]
+        uris = [self.uri] if pending is None else [f"{self.uri}/{part}" for part in pending.sources]
         size = sum(sequence_file.size_of(self.spark, uri) for uri in uris)
         images = sequence_file.read_table(
             self.spark, uris, partitions or default_partitions(self.spark, size)
         )
-        if todo is None:
+        if pending is None:
             return images
-        return images.join(F.broadcast(todo.keys), "fileName", "left_semi")
+        return images.join(F.broadcast(pending.keys), "fileName", "left_semi")
 
 
 def stored_rows(spark: SparkSession, table: Table, uri: str) -> DataFrame:

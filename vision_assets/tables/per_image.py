@@ -23,7 +23,7 @@ _FILE_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
-class Todo:
+class PendingRows:
     """Rows to be computed.
 
     Parameters
@@ -31,7 +31,7 @@ class Todo:
     keys : DataFrame
         Column ``fileName``.
     sources : sequence of str
-        Where what they are computed from lies: values of the column ``source`` of `RowWise.wanted`.
+        Where what they are computed from lies: values of the column ``source`` of `PerImageTable.wanted`.
     rows : int
     """
 
@@ -41,7 +41,7 @@ class Todo:
 
 
 @dataclass(frozen=True)
-class RowWise:
+class PerImageTable:
     """A table with a row per image that is to be stored, partly from rows that are stored already.
 
     Parameters
@@ -61,7 +61,7 @@ class RowWise:
     """
 
     wanted: DataFrame
-    compute: Callable[[Todo | None], DataFrame]
+    compute: Callable[[PendingRows | None], DataFrame]
     settings: Mapping[str, Any]
     computed: str
     same: Mapping[str, str] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class StoredParts:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReusePlan:
     """What is taken over, and what is to be done.
 
     Parameters
@@ -93,7 +93,7 @@ class Plan:
         For each of the stored tables its files that are taken over as they are.
     partly : DataFrame, optional
         Rows of other files that are taken over.
-    todo : Todo
+    pending : PendingRows
     reused : int
         Rows taken over.
     dropped : int
@@ -102,7 +102,7 @@ class Plan:
 
     whole: list[list[str]]
     partly: DataFrame | None
-    todo: Todo
+    pending: PendingRows
     reused: int
     dropped: int
 
@@ -117,16 +117,18 @@ class _File:
 @dataclass
 class _Found:
     files: list[dict[str, _File]] = field(default_factory=list)
-    todo: dict[str, int] = field(default_factory=dict)
+    pending: dict[str, int] = field(default_factory=dict)
 
 
 @contextmanager
-def planned(rows: RowWise, stored: Sequence[StoredParts], columns: Sequence[str]) -> Iterator[Plan]:
+def plan_reuse(
+    rows: PerImageTable, stored: Sequence[StoredParts], columns: Sequence[str]
+) -> Iterator[ReusePlan]:
     """Find out which rows are stored already; what the plan refers to is kept in Spark's cache until the end.
 
     Parameters
     ----------
-    rows : RowWise
+    rows : PerImageTable
     stored : sequence of StoredParts
         At least one, each with a file, of rows of the same version. Of a row in several the first one's is
         taken.
@@ -141,7 +143,9 @@ def planned(rows: RowWise, stored: Sequence[StoredParts], columns: Sequence[str]
             worth_keeping([name for name, file in files.items() if file.kept == file.rows], parts.sizes)
             for files, parts in zip(found.files, stored, strict=True)
         ]
-        todo = Todo(marked.where("todo").select("fileName"), sorted(found.todo), sum(found.todo.values()))
+        pending = PendingRows(
+            marked.where("pending").select("fileName"), sorted(found.pending), sum(found.pending.values())
+        )
         kept = sum(file.kept for files in found.files for file in files.values())
         gone = sum(file.gone for file in found.files[0].values())
         partly = {
@@ -150,7 +154,7 @@ def planned(rows: RowWise, stored: Sequence[StoredParts], columns: Sequence[str]
             for name, file in files.items()
             if file.kept and name not in taken
         }
-        yield Plan(whole, _rows_of(spark, partly, marked, columns), todo, kept, gone)
+        yield ReusePlan(whole, _rows_of(spark, partly, marked, columns), pending, kept, gone)
     finally:
         marked.unpersist()
 
@@ -172,26 +176,26 @@ def worth_keeping(names: Sequence[str], sizes: Mapping[str, int], many: int = 0)
     return sorted(set(names) - small if len(small) > max(many, _MANY_SMALL_FILES) else names)
 
 
-def only(table: DataFrame, todo: Todo) -> DataFrame:
+def select_pending(table: DataFrame, pending: PendingRows) -> DataFrame:
     """Return the rows of a stored Parquet table that are to be done, from the files alone that have any.
 
     Parameters
     ----------
     table : DataFrame
-    todo : Todo
-        With sources as `with_source` gives them.
+    pending : PendingRows
+        With sources as `with_file_path` gives them.
     """
-    files = [escape_glob(unquote(source)) for source in todo.sources]
+    files = [escape_glob(unquote(source)) for source in pending.sources]
     read = table.sparkSession.read.schema(table.schema).parquet(*files)
-    return read.join(F.broadcast(todo.keys), "fileName", "left_semi").select(table.columns)
+    return read.join(F.broadcast(pending.keys), "fileName", "left_semi").select(table.columns)
 
 
-def with_source(table: DataFrame, *columns: str) -> DataFrame:
+def with_file_path(table: DataFrame, *columns: str) -> DataFrame:
     """Return ``fileName``, ``digest``, other columns and ``source``, the file, of a stored Parquet table."""
     return table.select("fileName", "digest", *columns, F.col("_metadata.file_path").alias("source"))
 
 
-def _stored_keys(rows: RowWise, stored: Sequence[StoredParts]) -> DataFrame:
+def _stored_keys(rows: PerImageTable, stored: Sequence[StoredParts]) -> DataFrame:
     spark, wanted = rows.wanted.sparkSession, rows.wanted.schema
     compared = [StructField(there, wanted[here].dataType) for here, there in rows.same.items()]
     schema = StructType([wanted["fileName"], wanted["digest"], *compared])
@@ -224,19 +228,19 @@ def _mark(wanted: DataFrame, stored: DataFrame, same: Mapping[str, str]) -> Data
         "rank",
         "file",
         "first and same as kept",
-        "first and not same and digest is not null as todo",
+        "first and not same and digest is not null as pending",
         "digest is null as gone",
     )
 
 
 def _count(marked: DataFrame, tables: int) -> _Found:
     found = _Found([{} for _ in range(tables)])
-    counted = marked.groupBy("rank", "file", F.expr("if(todo, source, null)").alias("source")).agg(
+    counted = marked.groupBy("rank", "file", F.expr("if(pending, source, null)").alias("source")).agg(
         F.count("*"), F.count_if("kept"), F.count_if("gone")
     )
     for rank, name, source, rows, kept, gone in counted.collect():
         if source is not None:
-            found.todo[source] = found.todo.get(source, 0) + rows
+            found.pending[source] = found.pending.get(source, 0) + rows
         if rank is not None:
             file = found.files[rank].setdefault(name, _File())
             file.rows += rows

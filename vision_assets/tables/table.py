@@ -18,11 +18,10 @@ from pyspark.sql.types import (
     StructType,
 )
 
-from vision_assets.pipelines import CHAINS, Chain
-from vision_assets.pipelines import IMAGES as IMAGES_ASSET
+from vision_assets.pipelines import IMAGE_ASSET, PIPELINES, Pipeline
 from vision_assets.vision.features.base import ExtractorOptions
 from vision_assets.vision.features.sift import SiftOptions
-from vision_assets.vision.vocabulary.fixed_point import FRACTIONS
+from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT
 
 UNIQUE_KEYS = "unique_keys"
 SAME_KEYS = "same_keys_as_upstream"
@@ -39,7 +38,7 @@ class Table:
     schema : StructType
     key : str
         SQL of what no two rows have in common: a column, or a struct of several.
-    rows_are : str
+    row_noun : str
         What a row stands for, in the plural.
     counts : mapping
         Name to SQL aggregate: numbers that a user wants to know.
@@ -49,7 +48,7 @@ class Table:
         The upstream asset whose every key has exactly one row here.
     rows_setting : str, optional
         The setting that says how many rows there must be.
-    of_images : bool
+    is_per_image : bool
         Whether a row is of an image, which its columns ``fileName`` and ``digest`` tell from others.
     content : str, optional
         SQL of what may differ in a row although settings and inputs are the same: an extraction that had
@@ -58,18 +57,18 @@ class Table:
 
     schema: StructType
     key: str
-    rows_are: str
+    row_noun: str
     counts: Mapping[str, str] = field(default_factory=dict)
     invariants: Mapping[str, str] = field(default_factory=dict)
     same_keys_as: tuple[str, ...] | None = None
     rows_setting: str | None = None
-    of_images: bool = False
+    is_per_image: bool = False
     content: str | None = None
 
     @property
     def holds_images(self) -> bool:
         """Tell whether the table is of the images themselves: what is in it does not follow from others."""
-        return self.of_images and not self.same_keys_as
+        return self.is_per_image and not self.same_keys_as
 
     @property
     def checks(self) -> list[str]:
@@ -78,7 +77,7 @@ class Table:
             UNIQUE_KEYS,
             *self.invariants,
             *([SAME_KEYS] if self.same_keys_as else []),
-            *([SAME_IMAGES] if self.same_keys_as and self.of_images else []),
+            *([SAME_IMAGES] if self.same_keys_as and self.is_per_image else []),
             *([AS_MANY_ROWS] if self.rows_setting else []),
         ]
 
@@ -105,7 +104,7 @@ class Summary:
     keys : str
         Fingerprint of the set of keys: two tables with the same keys have the same one.
     counts : dict
-    holds : dict
+    check_results : dict
         Name of a check to whether it holds.
     images : str
         Fingerprint of the set of images, of a table of images: equal for the same names and digests.
@@ -116,7 +115,7 @@ class Summary:
     rows: int
     keys: str
     counts: dict[str, int | float]
-    holds: dict[str, bool]
+    check_results: dict[str, bool]
     images: str = ""
     content: str = ""
 
@@ -167,7 +166,7 @@ def summarize(
     Summary
     """
     key = F.expr(table.key)
-    has_digests = table.of_images and "digest" in rows.columns  # encodings of earlier releases have none
+    has_digests = table.is_per_image and "digest" in rows.columns  # encodings of earlier releases have none
     values = {} if observed is not None else {**table.counts, **table.invariants}
     result: Any = rows.agg(
         F.count("*"),
@@ -177,21 +176,21 @@ def summarize(
         _fingerprint(F.expr(table.content or "0")),
         *map(F.expr, values.values()),
     ).head()
-    count, distinct, of_keys, of_images, of_content, *found_values = result
+    count, distinct, of_keys, is_per_image, of_content, *found_values = result
     found = dict(zip(values, found_values, strict=True)) if observed is None else observed
     keys = f"{count}:{of_keys or 0}"
-    images = f"{count}:{of_images or 0}" if has_digests else ""
-    holds = {UNIQUE_KEYS: distinct == count}
+    images = f"{count}:{is_per_image or 0}" if has_digests else ""
+    results = {UNIQUE_KEYS: distinct == count}
     # An aggregate over no row is null: what holds of every row holds of none.
-    holds |= {name: found[name] is None or bool(found[name]) for name in table.invariants}
+    results |= {name: found[name] is None or bool(found[name]) for name in table.invariants}
     if upstream:
-        holds[SAME_KEYS] = keys == upstream.keys
-        if table.of_images:
-            holds[SAME_IMAGES] = images == (upstream.images or images)
+        results[SAME_KEYS] = keys == upstream.keys
+        if table.is_per_image:
+            results[SAME_IMAGES] = images == (upstream.images or images)
     if table.rows_setting:
-        holds[AS_MANY_ROWS] = count == (config or {}).get(table.rows_setting, count)
+        results[AS_MANY_ROWS] = count == (config or {}).get(table.rows_setting, count)
     counts = {name: found[name] or 0 for name in table.counts}
-    return Summary(count, keys, counts, holds, images, f"{of_content or 0}" if table.content else "")
+    return Summary(count, keys, counts, results, images, f"{of_content or 0}" if table.content else "")
 
 
 def _fingerprint(value: Column) -> Column:
@@ -272,7 +271,7 @@ SEQUENCE_FILE = StructType(
 )
 """What `image_seqfile` stores."""
 
-IMAGES = StructType([_FILE_NAME, _column("content", BinaryType(), "the bytes of the file, unchanged")])
+IMAGE_SCHEMA = StructType([_FILE_NAME, _column("content", BinaryType(), "the bytes of the file, unchanged")])
 """What is read from it."""
 
 IMAGE_SEQFILE = Table(
@@ -286,9 +285,9 @@ IMAGE_SEQFILE = Table(
         ]
     ),
     key="fileName",
-    rows_are="images",
+    row_noun="images",
     counts={"images": "count(*)"},
-    of_images=True,
+    is_per_image=True,
 )
 """Its index, which lies beside the images: they are not read to know which they are."""
 
@@ -313,7 +312,7 @@ def features_table(extractor: type[ExtractorOptions]) -> Table:
             ]
         ),
         key="fileName",
-        rows_are="images",
+        row_noun="images",
         counts={
             "images": "count(*)",
             "descriptors": "sum(keypointCount)",
@@ -326,8 +325,8 @@ def features_table(extractor: type[ExtractorOptions]) -> Table:
             " and octet_length(digest) = 32)",
             "errors_have_no_descriptors": "bool_and(error is null or keypointCount = 0)",
         },
-        same_keys_as=(IMAGES_ASSET,),
-        of_images=True,
+        same_keys_as=(IMAGE_ASSET,),
+        is_per_image=True,
         content="struct(fileName, keypointCount, error)",
     )
 
@@ -348,7 +347,7 @@ KMEANS_DICTIONARY = Table(
         ]
     ),
     key="wordId",
-    rows_are="words",
+    row_noun="words",
     counts={
         "words": "count(*)",
         "training_descriptors": "sum(descriptorCount)",
@@ -391,7 +390,7 @@ BOW_ENCODINGS = Table(
         ]
     ),
     key="fileName",
-    rows_are="images",
+    row_noun="images",
     counts={
         "images": "count(*)",
         "descriptors": "sum(descriptorCount)",
@@ -402,7 +401,7 @@ BOW_ENCODINGS = Table(
         "one_length": "min(size(bow)) = max(size(bow))",
         "finite_and_non_negative": "bool_and(array_min(bow) >= 0 and array_max(bow) < float('infinity'))",
     },
-    of_images=True,
+    is_per_image=True,
 )
 """Without the features that they are of."""
 
@@ -416,7 +415,7 @@ IMAGE_CLASSIFIER = Table(
         ]
     ),
     key="struct(split, label)",
-    rows_are="rows",
+    row_noun="rows",
     counts={
         "classes": "count_if(split = 0)",
         "splits": "max(split) + 1",
@@ -449,7 +448,7 @@ CLASSIFICATION_REPORT = Table(
         ]
     ),
     key="struct(split, label)",
-    rows_are="rows",
+    row_noun="rows",
     counts={
         "classes": "count_if(split = 0)",
         "splits": "max(split) + 1",
@@ -465,17 +464,19 @@ CLASSIFICATION_REPORT = Table(
 )
 
 
-def _tables_of(chain: Chain) -> dict[tuple[str, ...], Table]:
+def _tables_of(pipeline: Pipeline) -> dict[tuple[str, ...], Table]:
     return {
-        (chain.features,): features_table(chain.extractor),
-        (chain.dictionary,): _OF_FRACTIONS if chain.extractor.dtype == FRACTIONS else KMEANS_DICTIONARY,
-        (chain.encodings,): replace(BOW_ENCODINGS, same_keys_as=(chain.features,)),
-        (chain.classifier,): IMAGE_CLASSIFIER,
-        (chain.report,): CLASSIFICATION_REPORT,
+        (pipeline.features,): features_table(pipeline.extractor),
+        (pipeline.dictionary,): _OF_FRACTIONS
+        if pipeline.extractor.dtype == FIXED_POINT
+        else KMEANS_DICTIONARY,
+        (pipeline.encodings,): replace(BOW_ENCODINGS, same_keys_as=(pipeline.features,)),
+        (pipeline.classifier,): IMAGE_CLASSIFIER,
+        (pipeline.report,): CLASSIFICATION_REPORT,
     }
 
 
-TABLES: Mapping[tuple[str, ...], Table] = {(IMAGES_ASSET,): IMAGE_SEQFILE} | {
-    asset: table for chain in CHAINS.values() for asset, table in _tables_of(chain).items()
+TABLES: Mapping[tuple[str, ...], Table] = {(IMAGE_ASSET,): IMAGE_SEQFILE} | {
+    asset: table for pipeline in PIPELINES.values() for asset, table in _tables_of(pipeline).items()
 }
 """Asset key to table."""

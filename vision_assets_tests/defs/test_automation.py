@@ -11,8 +11,8 @@ from dagster._core.loader import LoadingContextForTest
 
 from vision_assets.definitions import defs
 from vision_assets.defs.automation import follow_upstream
-from vision_assets.pipelines import CHAIN_OF, CHAINS
-from vision_assets_tests.pipeline import ALL_ASSETS, Pipeline
+from vision_assets.pipelines import PIPELINE_OF_ASSET, PIPELINES
+from vision_assets_tests.pipeline import ALL_ASSETS, Runner
 
 
 class Ticks:
@@ -48,7 +48,7 @@ class Graph:
             @dg.asset(
                 name=name,
                 deps=list(upstream),
-                automation_condition=follow_upstream(CHAINS[extractor]) if upstream else None,
+                automation_condition=follow_upstream(PIPELINES[extractor]) if upstream else None,
                 output_required=False,
             )
             def made() -> Iterator[dg.MaterializeResult[None]]:
@@ -224,7 +224,7 @@ def test_the_first_asset_is_requested_by_nobody_but_the_sensor() -> None:
     following = {
         key.to_user_string() for key in assets.get_all_asset_keys() if assets.get(key).automation_condition
     }
-    assert following == set(CHAIN_OF)
+    assert following == set(PIPELINE_OF_ASSET)
 
 
 def shown_as_stale(instance: dg.DagsterInstance) -> set[str]:
@@ -234,7 +234,7 @@ def shown_as_stale(instance: dg.DagsterInstance) -> set[str]:
     return {asset for asset in ALL_ASSETS if status.get_status(dg.AssetKey(asset)) == StaleStatus.STALE}
 
 
-def test_the_real_graph(pipeline: Pipeline, image_folder: Path) -> None:
+def test_the_real_graph(pipeline: Runner, image_folder: Path) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         ticks = Ticks(defs, instance)
         pipeline.run(image_folder, *ALL_ASSETS, instance=instance)

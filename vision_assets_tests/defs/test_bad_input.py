@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vision_assets_tests.pipeline import Pipeline
+from vision_assets_tests.pipeline import Runner
 from vision_assets_tests.vision import images
 
 
@@ -22,23 +22,23 @@ def assert_clear(message: str, *parts: str) -> None:
         assert part in message
 
 
-def test_a_missing_source(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_missing_source(pipeline: Runner, tmp_path: Path) -> None:
     missing = tmp_path / "no such folder"
     assert_clear(pipeline.error(pipeline.run(missing, "image_seqfile", fail=True)), str(missing))
 
 
-def test_no_source_named(pipeline: Pipeline) -> None:
+def test_no_source_named(pipeline: Runner) -> None:
     message = pipeline.error(pipeline.run(None, "image_seqfile", fail=True))
     assert_clear(message, "VISION_ASSETS_SOURCE", "vision-assets sample")
 
 
-def test_an_empty_source(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_an_empty_source(pipeline: Runner, tmp_path: Path) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()
     assert_clear(pipeline.error(pipeline.run(folder, "image_seqfile", fail=True)), str(folder))
 
 
-def test_a_source_without_images_names_what_is_there(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_source_without_images_names_what_is_there(pipeline: Runner, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no image")
     message = pipeline.error(pipeline.run(tmp_path, "image_seqfile", fail=True))
     assert_clear(message, str(tmp_path), "notes.txt", "*.jpg")
@@ -67,7 +67,7 @@ BROKEN_IMAGES = {
 }
 
 
-def test_odd_and_broken_images_each_have_a_row_everywhere(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_odd_and_broken_images_each_have_a_row_everywhere(pipeline: Runner, tmp_path: Path) -> None:
     folder = tmp_path / "odd"
     folder.mkdir()
     for name, data in (ODD_IMAGES | BROKEN_IMAGES).items():
@@ -89,14 +89,14 @@ def test_odd_and_broken_images_each_have_a_row_everywhere(pipeline: Pipeline, tm
     assert {record.data["fileName"] for record in named.records} == set(BROKEN_IMAGES)
 
 
-def test_few_unreadable_images_are_no_warning(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_few_unreadable_images_are_no_warning(pipeline: Runner, tmp_path: Path) -> None:
     (tmp_path / "fine.jpg").write_bytes(images.jpeg())
     (tmp_path / "text.jpg").write_bytes(b"no image")
     result = pipeline.run(tmp_path, sift_features={"max_failed_share": 0.5})
     assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
 
 
-def test_more_words_than_descriptors(pipeline: Pipeline, image_folder: Path) -> None:
+def test_more_words_than_descriptors(pipeline: Runner, image_folder: Path) -> None:
     result = pipeline.run(image_folder, kmeans_dictionary={"k": 1_000_000}, fail=True)
     assert_clear(pipeline.error(result), "k = 1,000,000", "Lower k")
     assert pipeline.store.current(("kmeans_dictionary",)) is None
@@ -112,7 +112,7 @@ def test_more_words_than_descriptors(pipeline: Pipeline, image_folder: Path) -> 
         ("kmeans_dictionary", {"init_mode": "best"}, "init_mode"),
     ],
 )
-def test_settings_that_do_not_exist_are_named(filled: Pipeline, asset: str, config: Any, named: str) -> None:
+def test_settings_that_do_not_exist_are_named(filled: Runner, asset: str, config: Any, named: str) -> None:
     with pytest.raises(dg.DagsterInvalidConfigError, match=named):
         filled.run(None, asset, **{asset: config})
 
@@ -124,9 +124,7 @@ def test_settings_that_do_not_exist_are_named(filled: Pipeline, asset: str, conf
         ("sift_features", {"sigma": -1.0}, "sigma = -1.0: Input should be greater than 0"),
     ],
 )
-def test_settings_out_of_range_are_named_at_once(
-    filled: Pipeline, asset: str, config: Any, named: str
-) -> None:
+def test_settings_out_of_range_are_named_at_once(filled: Runner, asset: str, config: Any, named: str) -> None:
     result = filled.run(None, asset, fail=True, **{asset: config})
     assert named in filled.error(result)
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
@@ -140,21 +138,19 @@ def test_settings_out_of_range_are_named_at_once(
         ("bow_encodings", "kmeans_dictionary"),
     ],
 )
-def test_an_upstream_that_was_never_materialized_is_named(
-    pipeline: Pipeline, asset: str, missing: str
-) -> None:
+def test_an_upstream_that_was_never_materialized_is_named(pipeline: Runner, asset: str, missing: str) -> None:
     message = pipeline.error(pipeline.run(None, asset, fail=True))
     assert_clear(message, f"Materialize {missing} first", str(pipeline.data))
 
 
 def test_a_data_folder_that_cannot_be_written(tmp_path: Path, image_folder: Path, spark: object) -> None:
     (tmp_path / "file").write_text("in the way")
-    pipeline = Pipeline(tmp_path / "file" / "data")
+    pipeline = Runner(tmp_path / "file" / "data")
     message = pipeline.error(pipeline.run(image_folder, "image_seqfile", fail=True))
     assert_clear(message, str(pipeline.data), "VISION_ASSETS_DATA")
 
 
-def test_duplicate_keys_are_named_and_not_stored(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_duplicate_keys_are_named_and_not_stored(pipeline: Runner, tmp_path: Path) -> None:
     archive = tmp_path / "twice.tar"
     with tarfile.open(archive, "w") as tar:
         for seed in (0, 1):

@@ -9,10 +9,10 @@ import pytest
 from vision_assets.definitions import defs
 from vision_assets.defs.checks import checks
 from vision_assets.defs.resources import make_resources
-from vision_assets_tests.pipeline import Pipeline
+from vision_assets_tests.pipeline import Runner
 
 
-def run_checks(pipeline: Pipeline, asset: str) -> dict[str, dg.AssetCheckEvaluation]:
+def run_checks(pipeline: Runner, asset: str) -> dict[str, dg.AssetCheckEvaluation]:
     """Run the checks of an asset on their own, as the Execute button does."""
     result = dg.materialize(
         [*(defs.assets or []), *checks],  # type: ignore[list-item]
@@ -24,7 +24,7 @@ def run_checks(pipeline: Pipeline, asset: str) -> dict[str, dg.AssetCheckEvaluat
     return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
 
 
-def tamper(pipeline: Pipeline, asset: str, change: object) -> None:
+def tamper(pipeline: Runner, asset: str, change: object) -> None:
     part = max(Path(pipeline.current(asset).uri).glob("*.parquet"), key=lambda path: path.stat().st_size)
     table = pq.read_table(part)
     changed = pa.Table.from_pandas(change(table.to_pandas()), schema=table.schema)  # type: ignore[operator]
@@ -32,13 +32,13 @@ def tamper(pipeline: Pipeline, asset: str, change: object) -> None:
 
 
 @pytest.mark.parametrize("asset", ["image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings"])
-def test_checks_run_on_their_own_and_pass(filled: Pipeline, asset: str) -> None:
+def test_checks_run_on_their_own_and_pass(filled: Runner, asset: str) -> None:
     evaluations = run_checks(filled, asset)
     assert evaluations
     assert all(evaluation.passed for evaluation in evaluations.values())
 
 
-def test_one_check_runs_alone(filled: Pipeline) -> None:
+def test_one_check_runs_alone(filled: Runner) -> None:
     """Dagster's Execute button is grey on checks that cannot."""
     key = dg.AssetCheckKey(dg.AssetKey("bow_encodings"), "one_length")
     result = dg.materialize(
@@ -81,7 +81,7 @@ def test_one_check_runs_alone(filled: Pipeline) -> None:
     ],
 )
 def test_checks_find_what_was_changed_behind_their_back(
-    filled_copy: Pipeline, asset: str, change: object, broken: set[str]
+    filled_copy: Runner, asset: str, change: object, broken: set[str]
 ) -> None:
     tamper(filled_copy, asset, change)
     evaluations = run_checks(filled_copy, asset)

@@ -24,7 +24,7 @@ from vision_assets.errors import UserError
 from vision_assets.steps.splits import SplitOptions, split_images, usable_images
 from vision_assets.vision.data.samples import write_sample_images
 from vision_assets.vision.encoding.kernel_maps import apply_feature_map
-from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, Pipeline
+from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, Runner
 from vision_assets_tests.vision import images
 
 CLASSIFICATION = ("image_classifier", "classification_report")
@@ -40,7 +40,7 @@ def assert_clear(message: str, *parts: str) -> None:
 
 
 class Sample(NamedTuple):
-    pipeline: Pipeline
+    pipeline: Runner
     metadata: dict[str, dict[str, Any]]
     checks: dict[tuple[str, str], bool]
 
@@ -50,7 +50,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Sam
     """The sample as in run_configs/sample.yaml: ten classes of 24 images. Only for reading."""
     folder = tmp_path_factory.mktemp("sample")
     write_sample_images(folder / "images")
-    pipeline = Pipeline(folder / "data")
+    pipeline = Runner(folder / "data")
     result = pipeline.run(folder / "images", *ALL_ASSETS, **SAMPLE_CONFIG)
     checks = {
         (evaluation.asset_key.to_user_string(), evaluation.check_name): evaluation.passed
@@ -59,14 +59,14 @@ def sample(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Sam
     return Sample(pipeline, {asset: pipeline.metadata(result, asset) for asset in CLASSIFICATION}, checks)
 
 
-def stored_arrays(pipeline: Pipeline) -> dict[str, NDArray[Any]]:
+def stored_arrays(pipeline: Runner) -> dict[str, NDArray[Any]]:
     """The classifier's file, read with NumPy alone."""
     data = (Path(pipeline.current("image_classifier").uri) / "classifier.npz").read_bytes()
     with np.load(io.BytesIO(data), allow_pickle=False) as stored:
         return dict(stored)
 
 
-def sides_of(pipeline: Pipeline, spark: SparkSession, options: SplitOptions) -> pd.DataFrame:
+def subsets_of(pipeline: Runner, spark: SparkSession, options: SplitOptions) -> pd.DataFrame:
     features = spark.read.parquet(pipeline.current("sift_features").uri)
     return split_images(usable_images(features, options), options).toPandas()
 
@@ -78,19 +78,19 @@ class Side(NamedTuple):
     targets: NDArray[np.int64]
 
 
-def splits_of(pipeline: Pipeline, spark: SparkSession, options: SplitOptions) -> list[dict[str, Side]]:
+def splits_of(pipeline: Runner, spark: SparkSession, options: SplitOptions) -> list[dict[str, Side]]:
     labels = sorted(set(pipeline.table("sift_features")["label"]))
     encodings = pipeline.table("bow_encodings").set_index("fileName")["bow"]
-    sides = sides_of(pipeline, spark, options)
+    subsets = subsets_of(pipeline, spark, options)
     return [
         {
             str(side): Side(
                 apply_feature_map(np.stack(encodings[list(part["fileName"])].to_list()), "hellinger"),
                 np.array([labels.index(label) for label in part["label"]]),
             )
-            for side, part in of_split.groupby("side")
+            for side, part in of_split.groupby("subset")
         }
-        for _, of_split in sides.groupby("split")
+        for _, of_split in subsets.groupby("split")
     ]
 
 
@@ -244,8 +244,8 @@ def linear_svc(split: dict[str, Side], constant: float) -> float:
 def test_the_best_class_of_every_image_is_the_same_for_prediction(
     sample: Sample, predicted: list[tuple[NDArray, NDArray]], spark: SparkSession
 ) -> None:
-    sides = sides_of(sample.pipeline, spark, SAMPLE_SPLITS)
-    tested = sides[(sides["split"] == 0) & (sides["side"] == "test")]["fileName"].tolist()
+    subsets = subsets_of(sample.pipeline, spark, SAMPLE_SPLITS)
+    tested = subsets[(subsets["split"] == 0) & (subsets["subset"] == "test")]["fileName"].tolist()
     labels = stored_arrays(sample.pipeline)["labels"]
     files = [sample.pipeline.data.parent / "images" / name for name in tested[:25]]
     found = prediction.predict(files, data_folder=str(sample.pipeline.data))
@@ -255,7 +255,7 @@ def test_the_best_class_of_every_image_is_the_same_for_prediction(
 def test_a_rerun_gives_the_same_models_and_the_same_report(sample: Sample, tmp_path: Path) -> None:
     """On the same tables, in whatever order Spark does it."""
     shutil.copytree(sample.pipeline.data, tmp_path / "data")
-    again = Pipeline(tmp_path / "data")
+    again = Runner(tmp_path / "data")
     config = SAMPLE_CONFIG["image_classifier"] | {"splits": 1, "max_iter": 50}
     again.run(None, *CLASSIFICATION, image_classifier=config)
     first, second = stored_arrays(sample.pipeline), stored_arrays(again)
@@ -281,7 +281,7 @@ def logged(output: str, level: str) -> list[str]:
 
 @pytest.mark.parametrize("folder", [".", "cats"], ids=["no label", "one label"])
 def test_nothing_to_classify_is_no_failure(
-    pipeline: Pipeline, tmp_path: Path, folder: str, capfd: pytest.CaptureFixture[str]
+    pipeline: Runner, tmp_path: Path, folder: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     source = tmp_path / "source"
     write_images(source / folder, 2, 0) if folder != "." else write_images(source, 2, 0)
@@ -299,7 +299,7 @@ def test_nothing_to_classify_is_no_failure(
     assert not list(pipeline.data.rglob("*.pending")), "the run lets go of what it read"
 
 
-def test_excluding_all_labels_but_one_is_a_failure(filled_copy: Pipeline) -> None:
+def test_excluding_all_labels_but_one_is_a_failure(filled_copy: Runner) -> None:
     config = {"exclude_labels": ["cats"]}
     result = filled_copy.run(None, "image_classifier", image_classifier=config, fail=True)
     assert_clear(filled_copy.error(result), "exclude_labels", "two are needed")
@@ -308,12 +308,12 @@ def test_excluding_all_labels_but_one_is_a_failure(filled_copy: Pipeline) -> Non
     assert filled_copy.store.current(("image_classifier",)) is None
 
 
-def test_a_folder_split_without_the_folders_is_a_failure(filled_copy: Pipeline) -> None:
+def test_a_folder_split_without_the_folders_is_a_failure(filled_copy: Runner) -> None:
     result = filled_copy.run(None, "image_classifier", image_classifier={"split": "folder"}, fail=True)
     assert_clear(filled_copy.error(result), "train/<class>", "test/<class>", "split: random")
 
 
-def test_the_report_without_a_classifier_is_a_failure(filled_copy: Pipeline) -> None:
+def test_the_report_without_a_classifier_is_a_failure(filled_copy: Runner) -> None:
     message = filled_copy.error(filled_copy.run(None, "classification_report", fail=True))
     assert_clear(message, "Materialize image_classifier first", str(filled_copy.data))
 
@@ -324,7 +324,7 @@ ODD_LABELS = ('it\'s a "dog"', "élan 象 🐘", "a,b;c\\d {e} $f %g")
 @pytest.fixture(scope="module")
 def in_folders(
     tmp_path_factory: pytest.TempPathFactory, spark: SparkSession
-) -> tuple[Pipeline, dg.ExecuteInProcessResult]:
+) -> tuple[Runner, dg.ExecuteInProcessResult]:
     """Three classes of odd names in the folders `train` and `test`, and other folders. Only for reading."""
     folder = tmp_path_factory.mktemp("folders")
     source = folder / "source"
@@ -335,12 +335,12 @@ def in_folders(
     write_images(source / "test" / "only tested", 3, 2000)
     write_images(source / "elsewhere" / ODD_LABELS[0], 2, 3000)
     shutil.copy(source / "train" / ODD_LABELS[0] / "00.png", source / "test" / ODD_LABELS[1] / "copy.png")
-    pipeline = Pipeline(folder / "data")
+    pipeline = Runner(folder / "data")
     config = {"split": "folder", "splits": 5, "max_iter": 10}
     return pipeline, pipeline.run(source, *ALL_ASSETS, image_classifier=config)
 
 
-def test_the_folders_train_and_test(in_folders: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
+def test_the_folders_train_and_test(in_folders: tuple[Runner, dg.ExecuteInProcessResult]) -> None:
     pipeline, result = in_folders
     found = pipeline.metadata(result, "image_classifier")
     expected = {
@@ -365,7 +365,7 @@ def test_the_folders_train_and_test(in_folders: tuple[Pipeline, dg.ExecuteInProc
     assert report["mean_per_class_accuracy"] == pytest.approx(table["recall"].mean())
 
 
-def test_labels_of_any_characters(in_folders: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
+def test_labels_of_any_characters(in_folders: tuple[Runner, dg.ExecuteInProcessResult]) -> None:
     pipeline, result = in_folders
     labels = stored_arrays(pipeline)["labels"].tolist()
     assert labels == sorted({*ODD_LABELS, "only trained"})
@@ -376,10 +376,10 @@ def test_labels_of_any_characters(in_folders: tuple[Pipeline, dg.ExecuteInProces
 
 
 def test_labels_of_any_characters_can_be_excluded(
-    in_folders: tuple[Pipeline, dg.ExecuteInProcessResult], tmp_path: Path
+    in_folders: tuple[Runner, dg.ExecuteInProcessResult], tmp_path: Path
 ) -> None:
     shutil.copytree(in_folders[0].data, tmp_path / "data")
-    pipeline = Pipeline(tmp_path / "data")
+    pipeline = Runner(tmp_path / "data")
     config = {"split": "folder", "exclude_labels": [*ODD_LABELS[1:], "no such class"], "max_iter": 1}
     result = pipeline.run(None, "image_classifier", image_classifier=config)
     assert stored_arrays(pipeline)["labels"].tolist() == sorted([ODD_LABELS[0], "only trained"])
@@ -387,14 +387,14 @@ def test_labels_of_any_characters_can_be_excluded(
 
 
 def test_no_image_to_test_on_is_a_failure(
-    in_folders: tuple[Pipeline, dg.ExecuteInProcessResult], tmp_path: Path
+    in_folders: tuple[Runner, dg.ExecuteInProcessResult], tmp_path: Path
 ) -> None:
     """All that is tested is of classes that are not trained on, or the other way round."""
     source = tmp_path / "source"
     write_images(source / "train" / "cats", 2, 0)
     write_images(source / "train" / "dogs", 2, 10)
     write_images(source / "test" / "owls", 1, 20)
-    pipeline = Pipeline(tmp_path / "data")
+    pipeline = Runner(tmp_path / "data")
     config = {"split": "folder", "max_iter": 1}
     pipeline.run(
         source, *UP_TO_ENCODINGS, "image_classifier", kmeans_dictionary={"k": 5}, image_classifier=config
@@ -406,13 +406,13 @@ def test_no_image_to_test_on_is_a_failure(
 
 
 @pytest.fixture
-def sample_copy(sample: Sample, tmp_path: Path) -> Pipeline:
+def sample_copy(sample: Sample, tmp_path: Path) -> Runner:
     shutil.copytree(sample.pipeline.data, tmp_path / "data")
-    return Pipeline(tmp_path / "data")
+    return Runner(tmp_path / "data")
 
 
 def test_a_report_made_later_is_of_the_tables_that_the_classifier_was_made_from(
-    sample_copy: Pipeline,
+    sample_copy: Runner,
 ) -> None:
     before = {asset: sample_copy.current(asset) for asset in ALL_ASSETS}
     table = sample_copy.table("classification_report")
@@ -436,7 +436,7 @@ def test_a_report_made_later_is_of_the_tables_that_the_classifier_was_made_from(
 
 
 def test_a_classifier_made_later_is_of_the_features_that_the_encodings_were_made_from(
-    filled_copy: Pipeline,
+    filled_copy: Runner,
 ) -> None:
     before = {asset: filled_copy.current(asset).name for asset in UP_TO_ENCODINGS}
     filled_copy.run(None, "sift_features", sift_features={"nfeatures": 20})
@@ -447,7 +447,7 @@ def test_a_classifier_made_later_is_of_the_features_that_the_encodings_were_made
     assert str(stored_arrays(filled_copy)["dictionary"]) == before["kmeans_dictionary"]
 
 
-def test_a_damaged_classifier_is_named(sample_copy: Pipeline) -> None:
+def test_a_damaged_classifier_is_named(sample_copy: Runner) -> None:
     before = sample_copy.current("classification_report")
     uri = sample_copy.current("image_classifier").uri
     file = Path(uri) / "classifier.npz"
@@ -461,7 +461,7 @@ def test_a_damaged_classifier_is_named(sample_copy: Pipeline) -> None:
 
 
 def test_the_summary_shows_a_classifier_of_these_encodings_alone(
-    sample_copy: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    sample_copy: Runner, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(settings.DATA, str(sample_copy.data))
     assert main(["summary"]) == 0
@@ -475,7 +475,7 @@ def test_the_summary_shows_a_classifier_of_these_encodings_alone(
 
 
 def test_labels_to_exclude_that_no_image_has_are_named(
-    filled_copy: Pipeline, capfd: pytest.CaptureFixture[str]
+    filled_copy: Runner, capfd: pytest.CaptureFixture[str]
 ) -> None:
     config = {"exclude_labels": ["Cats", "clutter"], "splits": 1, "max_iter": 1}
     result = filled_copy.run(None, *CLASSIFICATION, image_classifier=config)

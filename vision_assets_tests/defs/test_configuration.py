@@ -14,7 +14,7 @@ from vision_assets.defs.assets.encodings import BowEncodingsConfig
 from vision_assets.defs.assets.features import features_config
 from vision_assets.defs.assets.images import ImageSeqfileConfig
 from vision_assets.defs.jobs import jobs
-from vision_assets.pipelines import CHAINS
+from vision_assets.pipelines import PIPELINES
 from vision_assets.vision.features.sift import SiftOptions
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -24,7 +24,11 @@ CONFIGS: dict[str, type[dg.Config]] = {
     "kmeans_dictionary": KMeansDictionaryConfig,
     "bow_encodings": BowEncodingsConfig,
     "image_classifier": ImageClassifierConfig,
-    **{chain.features: features_config(chain.extractor) for name, chain in CHAINS.items() if name != "sift"},
+    **{
+        chain.features: features_config(chain.extractor)
+        for name, chain in PIPELINES.items()
+        if name != "sift"
+    },
 }
 EXAMPLE = """\
 ops:

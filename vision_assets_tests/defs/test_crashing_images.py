@@ -11,7 +11,7 @@ import pytest
 
 from vision_assets import settings
 from vision_assets_tests.defs.test_pictures import PICTURES
-from vision_assets_tests.pipeline import Pipeline
+from vision_assets_tests.pipeline import Runner
 from vision_assets_tests.spark.crashing_workers import crashing
 from vision_assets_tests.vision import images
 
@@ -20,9 +20,9 @@ pytestmark = pytest.mark.whole
 _RUN = """
 import json, sys
 from pathlib import Path
-from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Pipeline
+from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Runner
 
-pipeline = Pipeline(Path(sys.argv[2]))
+pipeline = Runner(Path(sys.argv[2]))
 result = pipeline.run(sys.argv[1], pictures=True)
 metadata = {asset: list(pipeline.metadata(result, asset)) for asset in UP_TO_ENCODINGS}
 print(json.dumps(metadata))
@@ -42,12 +42,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_crash_costs_one_row_and_its_pictures(source: Path, pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_crash_costs_one_row_and_its_pictures(source: Path, pipeline: Runner, tmp_path: Path) -> None:
     conf = tmp_path / "conf"
     conf.mkdir()
     daemon = "spark.python.daemon.module vision_assets_tests.spark.crashing_workers"
     (conf / "spark-defaults.conf").write_text(daemon)
-    disturbed = Pipeline(tmp_path / "disturbed")
+    disturbed = Runner(tmp_path / "disturbed")
     result = subprocess.run(
         [sys.executable, "-c", _RUN, str(source), str(disturbed.data)],
         env=os.environ | {"SPARK_CONF_DIR": str(conf), settings.SPARK_MASTER: "local[2]"},

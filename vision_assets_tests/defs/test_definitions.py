@@ -12,7 +12,7 @@ from vision_assets.definitions import defs
 from vision_assets.defs.assets.dictionary import KMeansDictionaryConfig
 from vision_assets.defs.assets.features import features_config
 from vision_assets.defs.jobs import jobs
-from vision_assets.pipelines import CHAIN_OF, CHAINS, Chain
+from vision_assets.pipelines import PIPELINE_OF_ASSET, PIPELINES, Pipeline
 from vision_assets.steps.dictionary import KMeansOptions
 from vision_assets.vision.features import EXTRACTORS
 
@@ -52,15 +52,15 @@ def test_everything_can_be_loaded() -> None:
     dg.Definitions.validate_loadable(defs)
 
 
-@pytest.mark.parametrize("chain", CHAINS.values(), ids=lambda chain: chain.name)
-def test_a_job_has_the_assets_of_its_extractor(chain: Chain) -> None:
+@pytest.mark.parametrize("chain", PIPELINES.values(), ids=lambda chain: chain.name)
+def test_a_job_has_the_assets_of_its_extractor(chain: Pipeline) -> None:
     job = defs.resolve_job_def(chain.job)
     keys = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
     assert keys == {"image_seqfile", *chain.assets}
 
 
 def test_every_asset_is_of_a_job() -> None:
-    assert set(graph()) == {"image_seqfile", *CHAIN_OF}
+    assert set(graph()) == {"image_seqfile", *PIPELINE_OF_ASSET}
 
 
 @pytest.mark.parametrize("config", sorted((ROOT / "run_configs").glob("*.yaml")), ids=lambda path: path.stem)
@@ -68,10 +68,10 @@ def test_the_run_configs_fit_the_job(config: Path) -> None:
     assert dg.validate_run_config(defs.resolve_job_def(jobs["sift"].name), yaml.safe_load(config.read_text()))
 
 
-@pytest.mark.parametrize("chain", CHAINS.values(), ids=lambda chain: chain.name)
+@pytest.mark.parametrize("chain", PIPELINES.values(), ids=lambda chain: chain.name)
 @pytest.mark.parametrize("config", sorted((ROOT / "run_configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_run_configs_can_be_made_those_of_other_extractors(
-    config: Path, chain: Chain, capsys: pytest.CaptureFixture[str]
+    config: Path, chain: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["config", "--extractor", chain.name, str(config)]) == 0
     made = yaml.safe_load(capsys.readouterr().out)
@@ -94,8 +94,8 @@ def test_what_another_extractor_does_not_have_is_named(
     assert f"{file} has bow_encodings and kaze_bow_encodings: which one" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("chain", CHAINS.values(), ids=lambda chain: chain.name)
-def test_every_setting_has_a_description_and_a_default(chain: Chain) -> None:
+@pytest.mark.parametrize("chain", PIPELINES.values(), ids=lambda chain: chain.name)
+def test_every_setting_has_a_description_and_a_default(chain: Pipeline) -> None:
     job = defs.resolve_job_def(chain.job)
     for name in ("image_seqfile", *chain.assets):
         schema: Any = job.get_node_named(name).definition.config_schema

@@ -12,24 +12,24 @@ import pandas as pd
 import pytest
 
 from vision_assets.cli import main
-from vision_assets.pipelines import CHAINS, Chain
+from vision_assets.pipelines import PIPELINES, Pipeline
 from vision_assets.prediction import predict
 from vision_assets.steps.features import extract
 from vision_assets.vision.features.codecs import descriptor_matrix
 from vision_assets.vision.features.surf import SurfOptions
-from vision_assets_tests.pipeline import Pipeline
+from vision_assets_tests.pipeline import Runner
 from vision_assets_tests.vision import images
 
 OTHERS = [
     # The others have what is tested here in common.
     pytest.param(chain, marks=[] if name == "surf" else pytest.mark.whole, id=name)
-    for name, chain in CHAINS.items()
+    for name, chain in PIPELINES.items()
     if name != "sift"
 ]
 K = 12
 
 
-def settings_of(chain: Chain, **features: Any) -> dict[str, Any]:
+def settings_of(chain: Pipeline, **features: Any) -> dict[str, Any]:
     return {
         chain.features: features,
         chain.dictionary: {"k": K, "max_iter": 3},
@@ -37,13 +37,13 @@ def settings_of(chain: Chain, **features: Any) -> dict[str, Any]:
     }
 
 
-def run(pipeline: Pipeline, source: Path | None, chain: Chain, *assets: str, **features: Any) -> Any:
+def run(pipeline: Runner, source: Path | None, chain: Pipeline, *assets: str, **features: Any) -> Any:
     wanted = assets or ("image_seqfile", *chain.assets)
     return pipeline.run(source, *wanted, **settings_of(chain, **features))
 
 
 @pytest.fixture(scope="module", params=OTHERS)
-def chain(request: pytest.FixtureRequest) -> Chain:
+def chain(request: pytest.FixtureRequest) -> Pipeline:
     return request.param
 
 
@@ -61,14 +61,14 @@ def some_images(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) ->
 
 @pytest.fixture(scope="module")
 def made(
-    tmp_path_factory: pytest.TempPathFactory, some_images: Path, spark: object, chain: Chain
-) -> Pipeline:
-    pipeline = Pipeline(tmp_path_factory.mktemp(chain.name) / "data")
+    tmp_path_factory: pytest.TempPathFactory, some_images: Path, spark: object, chain: Pipeline
+) -> Runner:
+    pipeline = Runner(tmp_path_factory.mktemp(chain.name) / "data")
     run(pipeline, some_images, chain)
     return pipeline
 
 
-def test_every_image_has_one_row(made: Pipeline, chain: Chain) -> None:
+def test_every_image_has_one_row(made: Runner, chain: Pipeline) -> None:
     features = made.table(chain.features).set_index("fileName")
     assert len(features) == 14
     assert features.loc["cats/broken.jpg", "error"]
@@ -83,14 +83,14 @@ def test_every_image_has_one_row(made: Pipeline, chain: Chain) -> None:
     assert made.current(chain.report).counts["classes"] == 2
 
 
-def test_nothing_of_it_is_sifts(made: Pipeline, chain: Chain) -> None:
+def test_nothing_of_it_is_sifts(made: Runner, chain: Pipeline) -> None:
     assert {"/".join(asset) for asset in made.store.assets()} == {"image_seqfile", *chain.assets}
     for name in chain.assets:
         assert all(read in {"image_seqfile", *chain.assets} for read in made.current(name).inputs)
 
 
-def test_partitions_change_no_bit(made: Pipeline, chain: Chain, some_images: Path, tmp_path: Path) -> None:
-    other = Pipeline(tmp_path / "data")
+def test_partitions_change_no_bit(made: Runner, chain: Pipeline, some_images: Path, tmp_path: Path) -> None:
+    other = Runner(tmp_path / "data")
     run(other, some_images, chain, partitions=5)
     for name in (chain.features, chain.dictionary, chain.encodings, chain.report):
         ours, theirs = made.table(name), other.table(name)
@@ -98,13 +98,13 @@ def test_partitions_change_no_bit(made: Pipeline, chain: Chain, some_images: Pat
 
 
 def test_only_new_images_are_extracted(
-    made: Pipeline, chain: Chain, some_images: Path, tmp_path: Path
+    made: Runner, chain: Pipeline, some_images: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "more"
     for file in some_images.rglob("*.*"):
         (folder / file.parent.name).mkdir(exist_ok=True, parents=True)
         (folder / file.parent.name / file.name).hardlink_to(file)
-    data = Pipeline(tmp_path / "data")
+    data = Runner(tmp_path / "data")
     run(data, folder, chain, "image_seqfile", chain.features)
     (folder / "cats" / "new.jpg").write_bytes(images.jpeg(images.colored(seed=99)))
     result = run(data, folder, chain, "image_seqfile", chain.features)
@@ -113,7 +113,11 @@ def test_only_new_images_are_extracted(
 
 
 def test_prediction_equals_the_pipeline(
-    made: Pipeline, chain: Chain, some_images: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+    made: Runner,
+    chain: Pipeline,
+    some_images: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: Any,
 ) -> None:
     files = sorted(some_images.rglob("image*.jpg"))
     found = list(predict(files, extractor=chain.name, data_folder=made.data))
@@ -137,8 +141,8 @@ def test_an_unknown_extractor_is_named(capsys: pytest.CaptureFixture[str]) -> No
     assert "choose one of sift, surf" in capsys.readouterr().err
 
 
-def test_pictures_are_drawn(made: Pipeline, chain: Chain, some_images: Path, tmp_path: Path) -> None:
-    data = Pipeline(tmp_path / "data")
+def test_pictures_are_drawn(made: Runner, chain: Pipeline, some_images: Path, tmp_path: Path) -> None:
+    data = Runner(tmp_path / "data")
     result = data.run(some_images, "image_seqfile", *chain.assets, pictures=True, **settings_of(chain))
     pictures = {
         name for asset in chain.assets for name in data.metadata(result, asset) if name.startswith("picture_")
@@ -150,7 +154,7 @@ def test_a_dictionary_refuses_the_features_of_another_engine(
     some_images: Path, spark: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other engine is not there, so the words' features are made to say that they are of it."""
-    chain, data = CHAINS["surf"], Pipeline(tmp_path / "data")
+    chain, data = PIPELINES["surf"], Runner(tmp_path / "data")
     monkeypatch.setattr(SurfOptions, "_opencv", SurfOptions._mahotas)
     # Workers do not know of that.
     module = sys.modules["vision_assets.defs.assets.features"]
@@ -181,15 +185,15 @@ def test_without_mahotas_all_but_surf_works() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     count, *missing = said.splitlines()
-    assert int(count) == 1 + 5 * len(CHAINS)
+    assert int(count) == 1 + 5 * len(PIPELINES)
     assert missing[0].startswith("surf ")
     assert ".[surf]" in said
-    assert len([line for line in missing if line.split()[0] in CHAINS]) == 1
+    assert len([line for line in missing if line.split()[0] in PIPELINES]) == 1
 
 
 def test_what_has_extracted_is_in_the_metadata(some_images: Path, spark: object, tmp_path: Path) -> None:
-    data = Pipeline(tmp_path / "data")
-    result = run(data, some_images, CHAINS["surf"], "image_seqfile", "surf_features")
+    data = Runner(tmp_path / "data")
+    result = run(data, some_images, PIPELINES["surf"], "image_seqfile", "surf_features")
     found = data.metadata(result, "surf_features")
     assert found["extractor"] == "SURF of mahotas"
     assert found["mahotas"] == version("mahotas")

@@ -20,7 +20,7 @@ from vision_assets.steps import image_reuse
 from vision_assets.steps.features import extract
 from vision_assets.tables import per_image as row_wise
 from vision_assets.vision.features.sift import SiftOptions
-from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Pipeline
+from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Runner
 from vision_assets_tests.vision import images
 
 VERBS = {"image_seqfile": "read", "sift_features": "extracted", "bow_encodings": "encoded"}
@@ -33,7 +33,7 @@ def source(image_folder: Path, tmp_path: Path) -> Path:
 
 
 def done(
-    pipeline: Pipeline, source: Path | str | None, *assets: str, **config: Any
+    pipeline: Runner, source: Path | str | None, *assets: str, **config: Any
 ) -> dict[str, tuple[int, ...]]:
     """Run and return reused, computed and dropped rows of each asset."""
     result = pipeline.run(source, *assets, **config)
@@ -45,21 +45,19 @@ def done(
     }
 
 
-def require_same_tables(pipeline: Pipeline, other: Pipeline) -> None:
+def require_same_tables(pipeline: Runner, other: Runner) -> None:
     for asset in UP_TO_ENCODINGS[1:]:
         pd.testing.assert_frame_equal(pipeline.table(asset), other.table(asset), check_exact=True)
         assert pipeline.current(asset).counts == other.current(asset).counts
 
 
-def full_run(source: Path, beside: Pipeline) -> Pipeline:
-    full = Pipeline(beside.data.with_name("full"))
+def full_run(source: Path, beside: Runner) -> Runner:
+    full = Runner(beside.data.with_name("full"))
     full.run(source)
     return full
 
 
-def test_only_new_and_changed_images_are_extracted(
-    filled_copy: Pipeline, filled: Pipeline, source: Path
-) -> None:
+def test_only_new_and_changed_images_are_extracted(filled_copy: Runner, filled: Runner, source: Path) -> None:
     (source / "cats" / "new.jpg").write_bytes(images.jpeg(images.colored(seed=99)))
     (source / "dogs" / "image 00.jpg").write_bytes(images.jpeg(images.colored(seed=98)))
     (source / "dogs" / "image 02.jpg").unlink()
@@ -76,7 +74,7 @@ def test_only_new_and_changed_images_are_extracted(
         assert version == full.current(asset).version
 
 
-def test_nothing_is_done_where_nothing_changed(filled_copy: Pipeline, filled: Pipeline, source: Path) -> None:
+def test_nothing_is_done_where_nothing_changed(filled_copy: Runner, filled: Runner, source: Path) -> None:
     filled_copy.run(source, "image_seqfile")
     assert set(done(filled_copy, source).values()) == {(12, 0, 0)}
     for asset in UP_TO_ENCODINGS:
@@ -85,7 +83,7 @@ def test_nothing_is_done_where_nothing_changed(filled_copy: Pipeline, filled: Pi
         assert (after.version, after.counts, after.rows) == (before.version, before.counts, before.rows)
 
 
-def test_new_images_are_added_beside_files_that_are_not_read(filled_copy: Pipeline, source: Path) -> None:
+def test_new_images_are_added_beside_files_that_are_not_read(filled_copy: Runner, source: Path) -> None:
     """Descriptors in them may even be damaged: it shows only when somebody wants them."""
     before = {asset: filled_copy.current(asset) for asset in UP_TO_ENCODINGS}
     (part, *_) = Path(before["sift_features"].uri).glob("part-*")
@@ -107,7 +105,7 @@ def test_new_images_are_added_beside_files_that_are_not_read(filled_copy: Pipeli
     assert part.name in filled_copy.error(filled_copy.run(None, "kmeans_dictionary", fail=True))
 
 
-def test_other_settings_make_everything_anew(filled_copy: Pipeline) -> None:
+def test_other_settings_make_everything_anew(filled_copy: Runner) -> None:
     assert done(filled_copy, None, "bow_encodings", bow_encodings={"pooling": "max"}) == {
         "bow_encodings": (0, 12, 0)
     }
@@ -120,7 +118,7 @@ def test_other_settings_make_everything_anew(filled_copy: Pipeline) -> None:
 
 
 def test_a_full_refresh_makes_everything_anew(
-    filled_copy: Pipeline, filled: Pipeline, image_folder: Path
+    filled_copy: Runner, filled: Runner, image_folder: Path
 ) -> None:
     full = {"full_refresh": True}
     found = done(filled_copy, image_folder, image_seqfile=full, sift_features=full, bow_encodings=full)
@@ -128,7 +126,7 @@ def test_a_full_refresh_makes_everything_anew(
     require_same_tables(filled_copy, filled)
 
 
-def test_of_a_folder_only_parts_with_changes_are_read(filled_copy: Pipeline, source: Path) -> None:
+def test_of_a_folder_only_parts_with_changes_are_read(filled_copy: Runner, source: Path) -> None:
     def read() -> tuple[int, ...]:
         return done(filled_copy, source, "image_seqfile")["image_seqfile"]
 
@@ -148,7 +146,7 @@ def test_of_a_folder_only_parts_with_changes_are_read(filled_copy: Pipeline, sou
     assert filled_copy.current("image_seqfile").version != before
 
 
-def upload_that_fails_at_its_end(pipeline: Pipeline, source: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def upload_that_fails_at_its_end(pipeline: Runner, source: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder in which the images are, with no index."""
 
     def changed(*_: object) -> None:
@@ -162,7 +160,7 @@ def upload_that_fails_at_its_end(pipeline: Pipeline, source: Path, monkeypatch: 
 
 
 def test_what_was_read_of_a_folder_before_it_changed_is_not_read_again(
-    pipeline: Pipeline, source: Path, monkeypatch: pytest.MonkeyPatch
+    pipeline: Runner, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = upload_that_fails_at_its_end(pipeline, source, monkeypatch)
     assert done(pipeline, source, "image_seqfile") == {"image_seqfile": (12, 0, 0)}
@@ -171,7 +169,7 @@ def test_what_was_read_of_a_folder_before_it_changed_is_not_read_again(
 
 
 def test_what_is_whole_beside_a_damaged_part_is_not_read_again(
-    pipeline: Pipeline, source: Path, monkeypatch: pytest.MonkeyPatch
+    pipeline: Runner, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = upload_that_fails_at_its_end(pipeline, source, monkeypatch)
     parts = sorted(left.glob("part-*"), key=lambda path: path.stat().st_size)
@@ -184,9 +182,7 @@ def test_what_is_whole_beside_a_damaged_part_is_not_read_again(
     require_same_tables(pipeline, full_run(source, pipeline))
 
 
-def test_two_names_that_become_one_key_are_named_at_the_next_run_too(
-    pipeline: Pipeline, source: Path
-) -> None:
+def test_two_names_that_become_one_key_are_named_at_the_next_run_too(pipeline: Runner, source: Path) -> None:
     """Of bytes that are not UTF-8 a key has an escape, which is a name as well."""
     pipeline.run(source, "image_seqfile")
     image = (source / "cats" / "image 01.jpg").read_bytes()
@@ -198,7 +194,7 @@ def test_two_names_that_become_one_key_are_named_at_the_next_run_too(
 
 @pytest.mark.parametrize("kind", ["tar", "gztar", "zip"])
 def test_an_archive_that_did_not_change_is_not_read(
-    pipeline: Pipeline, source: Path, tmp_path: Path, kind: str
+    pipeline: Runner, source: Path, tmp_path: Path, kind: str
 ) -> None:
     archive = shutil.make_archive(str(tmp_path / "archive"), kind, source)
     assert done(pipeline, archive, "image_seqfile") == {"image_seqfile": (0, 12, 0)}
@@ -209,7 +205,7 @@ def test_an_archive_that_did_not_change_is_not_read(
 
 
 def test_small_files_are_put_together_when_they_are_many(
-    filled_copy: Pipeline, filled: Pipeline, monkeypatch: pytest.MonkeyPatch
+    filled_copy: Runner, filled: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(row_wise, "_MANY_SMALL_FILES", 1)
     assert filled.current("sift_features").files > 2
@@ -220,7 +216,7 @@ def test_small_files_are_put_together_when_they_are_many(
 
 @pytest.mark.parametrize(("times_a_first_run", "read"), [(8, 0), (0, 12)])
 def test_small_files_of_images_are_read_anew_when_they_are_many_times_those_of_a_first_run(
-    pipeline: Pipeline, source: Path, monkeypatch: pytest.MonkeyPatch, times_a_first_run: int, read: int
+    pipeline: Runner, source: Path, monkeypatch: pytest.MonkeyPatch, times_a_first_run: int, read: int
 ) -> None:
     """As many as a first run writes are no reason: there would be as many again."""
     monkeypatch.setattr(row_wise, "_MANY_SMALL_FILES", 1)
@@ -231,14 +227,14 @@ def test_small_files_of_images_are_read_anew_when_they_are_many_times_those_of_a
 
 @pytest.mark.parametrize("sound", [True, False])
 def test_what_a_run_left_that_did_not_end_is_verified(
-    filled_copy: Pipeline, filled: Pipeline, sound: bool
+    filled_copy: Runner, filled: Runner, sound: bool
 ) -> None:
     """Nobody has looked at its rows: what its tasks had found of them went with it."""
     store, made = filled_copy.store, filled_copy.current("sift_features")
     left = store.begin(("sift_features",), "another", made.inputs, made.row_version)
     shutil.move(made.uri, left.uri)
     (filled_copy.data / "sift_features" / "_snapshots" / made.manifest).unlink()
-    store.leave(left)
+    store.abandon(left)
     if sound:
         assert done(filled_copy, None, "sift_features") == {"sift_features": (12, 0, 0)}
         require_same_tables(filled_copy, filled)
@@ -254,7 +250,7 @@ def test_what_a_run_left_that_did_not_end_is_verified(
 
 
 def test_what_is_made_of_features_that_were_mended_is_not_taken_over(
-    pipeline: Pipeline, source: Path, monkeypatch: pytest.MonkeyPatch
+    pipeline: Runner, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The image, the settings and the code are the same; an extraction had too little memory."""
 
@@ -283,7 +279,7 @@ def test_what_is_made_of_features_that_were_mended_is_not_taken_over(
     require_same_tables(pipeline, full_run(source, pipeline))
 
 
-def test_the_dictionary_of_the_encodings_is_named(filled_copy: Pipeline) -> None:
+def test_the_dictionary_of_the_encodings_is_named(filled_copy: Runner) -> None:
     pipeline = filled_copy
     words = pipeline.current("kmeans_dictionary")
     pipeline.run(None, "kmeans_dictionary", kmeans_dictionary={"seed": 1})

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from vision_assets.spark import sequence_file
 from vision_assets.steps import image_index
-from vision_assets_tests.pipeline import Pipeline
+from vision_assets_tests.pipeline import Runner
 
 AWKWARD = (
     "plain.jpg",
@@ -61,25 +61,25 @@ def source(remote: tuple[Path, str], tmp_path: Path) -> Source:
     return Source(remote[0] / name, f"{remote[1]}/{name}")
 
 
-def done(pipeline: Pipeline, source: str, **config: object) -> tuple[int, int, int]:
+def done(pipeline: Runner, source: str, **config: object) -> tuple[int, int, int]:
     """Run and return how many images were reused, read and dropped."""
     result = pipeline.run(source, "image_seqfile", image_seqfile=config)
     found = pipeline.metadata(result, "image_seqfile")
     return found["reused"], found["read"], found["dropped"]
 
 
-def stored(spark: SparkSession, pipeline: Pipeline) -> dict[str, bytes]:
+def stored(spark: SparkSession, pipeline: Runner) -> dict[str, bytes]:
     pairs = sequence_file.read(spark, pipeline.current("image_seqfile").uri).collect()
     assert len(pairs) == len(dict(pairs))
     return dict(pairs)
 
 
-def index(spark: SparkSession, pipeline: Pipeline) -> pd.DataFrame:
+def index(spark: SparkSession, pipeline: Runner) -> pd.DataFrame:
     table = image_index.read(spark, pipeline.current("image_seqfile").uri).drop("part").toPandas()
     return table.sort_values("fileName", ignore_index=True)
 
 
-def require_as_if_read_anew(spark: SparkSession, pipeline: Pipeline, full: Pipeline, source: str) -> None:
+def require_as_if_read_anew(spark: SparkSession, pipeline: Runner, full: Runner, source: str) -> None:
     assert done(full, source) == (0, pipeline.current("image_seqfile").rows, 0)
     assert stored(spark, pipeline) == stored(spark, full)
     pd.testing.assert_frame_equal(index(spark, pipeline), index(spark, full))
@@ -87,7 +87,7 @@ def require_as_if_read_anew(spark: SparkSession, pipeline: Pipeline, full: Pipel
 
 
 def test_of_a_remote_folder_only_parts_with_changes_are_read(
-    spark: SparkSession, pipeline: Pipeline, source: Source, tmp_path: Path
+    spark: SparkSession, pipeline: Runner, source: Source, tmp_path: Path
 ) -> None:
     count = len(AWKWARD)
     source.write_all("old")
@@ -102,11 +102,11 @@ def test_of_a_remote_folder_only_parts_with_changes_are_read(
     assert (reused + read, dropped) == (2 * count - 1, 1)
     assert 0 < read < count
     assert stored(spark, pipeline) == source.files()
-    require_as_if_read_anew(spark, pipeline, Pipeline(tmp_path / "full"), source.uri)
+    require_as_if_read_anew(spark, pipeline, Runner(tmp_path / "full"), source.uri)
 
 
 def test_other_patterns_read_only_what_they_add(
-    spark: SparkSession, pipeline: Pipeline, source: Source
+    spark: SparkSession, pipeline: Runner, source: Source
 ) -> None:
     for name in ("a.jpg", "b.JPG", "c.png", "_d.png"):
         source.write(name, name.encode())
@@ -119,7 +119,7 @@ def test_other_patterns_read_only_what_they_add(
 
 
 def test_a_remote_tar_that_did_not_change_is_not_read(
-    spark: SparkSession, pipeline: Pipeline, source: Source
+    spark: SparkSession, pipeline: Runner, source: Source
 ) -> None:
     def pack(modified: int) -> None:
         with tarfile.open(archive, "w") as tar:

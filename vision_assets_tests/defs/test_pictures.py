@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vision_assets.vision.data.samples import write_sample_images
-from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, Pipeline
+from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, Runner
 from vision_assets_tests.vision import images
 
 PICTURES = {
@@ -40,7 +40,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, spark: object) -> dict[str, 
     """Asset to its pictures, of the sample."""
     folder = tmp_path_factory.mktemp("drawn")
     write_sample_images(folder / "sample", images_per_class=4)
-    pipeline = Pipeline(folder / "data")
+    pipeline = Runner(folder / "data")
     result = pipeline.run(folder / "sample", *ALL_ASSETS, pictures=True, image_classifier={"splits": 1})
     return {asset: pictures(pipeline.metadata(result, asset)) for asset in ALL_ASSETS}
 
@@ -58,13 +58,13 @@ def test_the_same_input_gives_the_same_pictures(
     drawn: dict[str, dict[str, str]], tmp_path: Path, spark: object
 ) -> None:
     write_sample_images(tmp_path / "sample", images_per_class=4)
-    pipeline = Pipeline(tmp_path / "data")
+    pipeline = Runner(tmp_path / "data")
     result = pipeline.run(tmp_path / "sample", pictures=True)
     for asset in UP_TO_ENCODINGS:
         assert pictures(pipeline.metadata(result, asset)) == drawn[asset], asset
 
 
-def test_images_that_are_broken_or_plain_are_no_obstacle(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_images_that_are_broken_or_plain_are_no_obstacle(pipeline: Runner, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     (source / "broken.jpg").write_bytes(b"\xff\xd8\xff not a JPEG")
@@ -77,7 +77,7 @@ def test_images_that_are_broken_or_plain_are_no_obstacle(pipeline: Pipeline, tmp
 
 
 def test_without_the_images_there_are_no_pictures_but_the_table_is_stored(
-    filled_copy: Pipeline, capfd: pytest.CaptureFixture[str]
+    filled_copy: Runner, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(filled_copy.current("image_seqfile").uri)
     result = filled_copy.run(None, "kmeans_dictionary", pictures=True)
@@ -85,6 +85,6 @@ def test_without_the_images_there_are_no_pictures_but_the_table_is_stored(
     assert "the pictures could not be drawn" in capfd.readouterr().err
 
 
-def test_pictures_can_be_switched_off(filled_copy: Pipeline) -> None:
+def test_pictures_can_be_switched_off(filled_copy: Runner) -> None:
     result = filled_copy.run(None, "kmeans_dictionary", pictures=False)
     assert not pictures(filled_copy.metadata(result, "kmeans_dictionary"))

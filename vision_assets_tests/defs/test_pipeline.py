@@ -14,19 +14,19 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.defs.assets.images import image_seqfile
-from vision_assets.defs.io_managers import DataFolder
+from vision_assets.defs.io_managers import TableStoreResource
 from vision_assets.defs.resources import make_resources
 from vision_assets.steps.features import extract
-from vision_assets.steps.stored_tables import StoredImages
-from vision_assets.tables.table import IMAGES
+from vision_assets.steps.stored_tables import ImageStore
+from vision_assets.tables.table import IMAGE_ASSET
 from vision_assets.vision.features.codecs import descriptor_matrix
 from vision_assets.vision.features.sift import SiftOptions
 from vision_assets_tests.pipeline import UP_TO_ENCODINGS as ASSETS
-from vision_assets_tests.pipeline import WORDS, Pipeline, read_table
+from vision_assets_tests.pipeline import WORDS, Runner, read_table
 from vision_assets_tests.vision import images
 
 
-def test_the_whole_graph(filled: Pipeline, image_folder: Path) -> None:
+def test_the_whole_graph(filled: Runner, image_folder: Path) -> None:
     names = sorted(str(file.relative_to(image_folder)) for file in image_folder.rglob("*.jpg"))
     table = filled.table("sift_features")
     assert table["fileName"].tolist() == names
@@ -39,7 +39,7 @@ def test_the_whole_graph(filled: Pipeline, image_folder: Path) -> None:
     assert {len(bow) for bow in encodings["bow"]} == {WORDS}
 
 
-def test_a_run_leaves_nothing_but_snapshots(filled: Pipeline) -> None:
+def test_a_run_leaves_nothing_but_snapshots(filled: Runner) -> None:
     for asset in ASSETS:
         name = filled.current(asset).name
         left = {str(path.relative_to(filled.data / asset)) for path in (filled.data / asset).glob("*")}
@@ -47,7 +47,7 @@ def test_a_run_leaves_nothing_but_snapshots(filled: Pipeline) -> None:
         assert len(list((filled.data / asset / "_snapshots").iterdir())) == 1
 
 
-def test_encodings_are_the_pooled_distances(filled: Pipeline) -> None:
+def test_encodings_are_the_pooled_distances(filled: Runner) -> None:
     centers = np.stack(filled.table("kmeans_dictionary")["center"].to_list()).astype(float)
     for cell, bow in zip(
         filled.table("sift_features")["descriptors"], filled.table("bow_encodings")["bow"], strict=True
@@ -58,23 +58,23 @@ def test_encodings_are_the_pooled_distances(filled: Pipeline) -> None:
         np.testing.assert_allclose(bow, expected, rtol=1e-4)
 
 
-def test_reruns_give_identical_tables(filled: Pipeline, pipeline: Pipeline, image_folder: Path) -> None:
+def test_reruns_give_identical_tables(filled: Runner, pipeline: Runner, image_folder: Path) -> None:
     pipeline.run(image_folder, sift_features={"partitions": 3})
     for asset in ASSETS[1:]:
         pd.testing.assert_frame_equal(pipeline.table(asset), filled.table(asset), check_exact=True)
 
 
 def test_a_data_folder_with_characters_that_mean_something_elsewhere(
-    tmp_path: Path, image_folder: Path, filled: Pipeline
+    tmp_path: Path, image_folder: Path, filled: Runner
 ) -> None:
-    pipeline = Pipeline(tmp_path / "tables [new] {a,b} 100% é#?")
+    pipeline = Runner(tmp_path / "tables [new] {a,b} 100% é#?")
     pipeline.run(image_folder)
     pd.testing.assert_frame_equal(
         pipeline.table("bow_encodings"), filled.table("bow_encodings"), check_exact=True
     )
 
 
-def test_one_asset_is_rerun_alone_from_the_stored_tables(pipeline: Pipeline, image_folder: Path) -> None:
+def test_one_asset_is_rerun_alone_from_the_stored_tables(pipeline: Runner, image_folder: Path) -> None:
     pipeline.run(image_folder)
     before = {asset: pipeline.current(asset) for asset in ASSETS}
     pipeline.run(None, "bow_encodings", bow_encodings={"pooling": "max", "normalization": "l2"})
@@ -85,7 +85,7 @@ def test_one_asset_is_rerun_alone_from_the_stored_tables(pipeline: Pipeline, ima
     assert [pipeline.current(asset) for asset in ASSETS[:3]] == [before[asset] for asset in ASSETS[:3]]
 
 
-def test_metadata_of_every_asset(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_metadata_of_every_asset(pipeline: Runner, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     (source / "notes.txt").write_text("no image")
@@ -115,7 +115,7 @@ def test_metadata_of_every_asset(pipeline: Pipeline, tmp_path: Path) -> None:
     assert found["bow_encodings"]["made_from_sift_features"] == pipeline.current("sift_features").name
 
 
-def test_blocking_checks_ran_and_passed(pipeline: Pipeline, image_folder: Path) -> None:
+def test_blocking_checks_ran_and_passed(pipeline: Runner, image_folder: Path) -> None:
     evaluations = pipeline.run(image_folder).get_asset_check_evaluations()
     assert all(evaluation.passed for evaluation in evaluations)
     names = {(e.asset_key.to_user_string(), e.check_name) for e in evaluations}
@@ -129,7 +129,7 @@ def test_blocking_checks_ran_and_passed(pipeline: Pipeline, image_folder: Path) 
 
 
 @pytest.mark.parametrize("asset", ASSETS[1:])
-def test_tables_open_in_every_reader_of_parquet(filled: Pipeline, spark: SparkSession, asset: str) -> None:
+def test_tables_open_in_every_reader_of_parquet(filled: Runner, spark: SparkSession, asset: str) -> None:
     snapshot = filled.current(asset)
     assert len(pd.read_parquet(snapshot.uri)) == snapshot.rows
     assert pl.read_parquet(snapshot.uri).height == snapshot.rows
@@ -145,14 +145,14 @@ def fail_in_the_last_partition(images: Iterator[pa.RecordBatch]) -> Iterator[pa.
 
 
 @dg.asset(name="sift_features", io_manager_key="parquet")
-def broken_features(image_seqfile: StoredImages) -> DataFrame:
+def broken_features(image_seqfile: ImageStore) -> DataFrame:
     """Six partitions, so that some are written before the one that fails."""
-    images = image_seqfile.table().repartition(6).mapInArrow(fail_in_the_last_partition, IMAGES)
+    images = image_seqfile.table().repartition(6).mapInArrow(fail_in_the_last_partition, IMAGE_ASSET)
     return extract(images, SiftOptions())
 
 
 @dg.asset(name="sift_features", io_manager_key="parquet")
-def miscounted_features(image_seqfile: StoredImages) -> DataFrame:
+def miscounted_features(image_seqfile: ImageStore) -> DataFrame:
     """In some rows the descriptors are fewer than the count says."""
     features = extract(image_seqfile.table(), SiftOptions())
     return features.withColumn("keypointCount", F.expr("keypointCount + int(fileName like '%1.%')"))
@@ -163,7 +163,7 @@ def miscounted_features(image_seqfile: StoredImages) -> DataFrame:
     [(broken_features, "this task fails"), (miscounted_features, "not stored, since it breaks sizes_match.")],
 )
 def test_a_write_that_fails_harms_nothing(
-    pipeline: Pipeline, image_folder: Path, asset: dg.AssetsDefinition, reason: str
+    pipeline: Runner, image_folder: Path, asset: dg.AssetsDefinition, reason: str
 ) -> None:
     pipeline.run(image_folder)
     before = pipeline.current("sift_features")
@@ -183,12 +183,12 @@ def test_a_write_that_fails_harms_nothing(
     assert left == {"_snapshots", before.name}
 
 
-def test_nothing_of_a_run_stays_in_memory(filled: Pipeline) -> None:
-    runs = {run for run, _ in (*DataFolder._reads, *DataFolder._held)}
+def test_nothing_of_a_run_stays_in_memory(filled: Runner) -> None:
+    runs = {run for run, _ in (*TableStoreResource._reads, *TableStoreResource._leased)}
     assert filled.current("bow_encodings").run_id not in runs
 
 
-def test_two_runs_of_one_asset_at_once(pipeline: Pipeline, image_folder: Path) -> None:
+def test_two_runs_of_one_asset_at_once(pipeline: Runner, image_folder: Path) -> None:
     pipeline.run(image_folder, "image_seqfile", "sift_features")
     results: list[dg.ExecuteInProcessResult] = []
 
@@ -212,9 +212,7 @@ def test_two_runs_of_one_asset_at_once(pipeline: Pipeline, image_folder: Path) -
         assert len(read_table(Path(snapshot.uri))) == 10
 
 
-def test_old_snapshots_are_removed_but_none_that_is_still_named(
-    pipeline: Pipeline, image_folder: Path
-) -> None:
+def test_old_snapshots_are_removed_but_none_that_is_still_named(pipeline: Runner, image_folder: Path) -> None:
     pipeline.run(image_folder)
     first = pipeline.current("sift_features")
     for _ in range(3):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from vision_assets_tests.pipeline import Pipeline
+from vision_assets_tests.pipeline import Runner
 
 pytestmark = pytest.mark.whole
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from pyspark import SparkContext
 
 import vision_assets.defs.assets.features as module
-from vision_assets_tests.pipeline import Pipeline
+from vision_assets_tests.pipeline import Runner
 
 extract = module.extract
 
@@ -34,7 +34,7 @@ def extract_and_kill(*arguments):
 
 module.extract = extract_and_kill
 data, source = map(Path, sys.argv[1:])
-result = Pipeline(data).run(source, "image_seqfile", "sift_features")
+result = Runner(data).run(source, "image_seqfile", "sift_features")
 for event in result.all_events:
     if event.is_step_up_for_retry:
         print(event.step_key, event.step_retry_data.error.cause.message)
@@ -42,7 +42,7 @@ for event in result.all_events:
 
 
 def test_a_killed_jvm_costs_one_attempt_and_no_bit(
-    pipeline: Pipeline, image_folder: Path, filled: Pipeline
+    pipeline: Runner, image_folder: Path, filled: Runner
 ) -> None:
     """In a process of its own: this one's JVM is of use to other tests."""
     command = [sys.executable, "-c", KILLED_ONCE, str(pipeline.data), str(image_folder)]

@@ -19,7 +19,7 @@ from vision_assets import settings
 from vision_assets.cli import main
 from vision_assets.errors import UserError
 from vision_assets.snapshots.store import Snapshot, SnapshotStore
-from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, WORDS, Pipeline
+from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, WORDS, Runner
 from vision_assets_tests.small_disks import read_only, require_root, resize, small_disk
 from vision_assets_tests.torture.kills import table
 from vision_assets_tests.vision import images
@@ -33,23 +33,23 @@ FULL_REFRESH: dict[str, Any] = {asset: {"full_refresh": True} for asset in ROW_W
 class World:
     """A pipeline that has run twice up to the encodings; no two snapshots share a file."""
 
-    pipeline: Pipeline
+    pipeline: Runner
     source: Path
 
 
 @pytest.fixture(scope="module")
-def world(filled: Pipeline, image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(filled: Runner, image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("storage faults")
     source = shutil.copytree(image_folder, folder / "source")
-    pipeline = Pipeline(shutil.copytree(filled.data, folder / "data"))
+    pipeline = Runner(shutil.copytree(filled.data, folder / "data"))
     (source / "cats" / "another.jpg").write_bytes(images.jpeg(images.colored(seed=99)))
     pipeline.run(source, *ALL_ASSETS, **CONFIG | FULL_REFRESH)
     return World(pipeline, source)
 
 
 @pytest.fixture
-def copy(world: World, tmp_path: Path) -> Pipeline:
-    return Pipeline(shutil.copytree(world.pipeline.data, tmp_path / "data"))
+def copy(world: World, tmp_path: Path) -> Runner:
+    return Runner(shutil.copytree(world.pipeline.data, tmp_path / "data"))
 
 
 def one_part(snapshot: Snapshot) -> Path:
@@ -86,7 +86,7 @@ def flip_page(file: Path) -> None:
     flip(file, chunk.data_page_offset + chunk.total_compressed_size // 2)
 
 
-def manifest(pipeline: Pipeline, snapshot: Snapshot) -> Path:
+def manifest(pipeline: Runner, snapshot: Snapshot) -> Path:
     (found,) = (pipeline.data / snapshot.asset / "_snapshots").glob(f"*-{snapshot.name}.json")
     return found
 
@@ -122,7 +122,7 @@ def require_clear(error: str, *named: object) -> None:
 )
 def test_a_damaged_file_is_named_and_what_is_advised_mends_it(
     world: World,
-    copy: Pipeline,
+    copy: Runner,
     asset: str,
     file: Callable[[Snapshot], Path],
     damage: Callable[[Path], None],
@@ -165,7 +165,7 @@ def as_frame(content: pd.DataFrame | bytes) -> pd.DataFrame:
 )
 def test_what_is_known_to_be_damaged_is_not_taken_over(
     world: World,
-    copy: Pipeline,
+    copy: Runner,
     asset: str,
     file: Callable[[Snapshot], Path],
     damage: Callable[[Path], None],
@@ -178,7 +178,7 @@ def test_what_is_known_to_be_damaged_is_not_taken_over(
 
 
 def test_a_damaged_manifest_is_named_and_without_it_the_snapshot_before_is_there(
-    copy: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    copy: Runner, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(settings.DATA, str(copy.data))
     older, current = copy.store.snapshots(("sift_features",))
@@ -199,7 +199,7 @@ def test_a_damaged_manifest_is_named_and_without_it_the_snapshot_before_is_there
 
 
 def test_a_damaged_checkpoint_is_no_obstacle(
-    world: World, copy: Pipeline, monkeypatch: pytest.MonkeyPatch
+    world: World, copy: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that ends before its commit leaves its checkpoint."""
     with monkeypatch.context() as ended:
@@ -218,13 +218,11 @@ def refuse(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize(("kilobytes", "fails"), [(40, "image_seqfile"), (280, "sift_features")])
-def test_a_full_disk(
-    filled: Pipeline, image_folder: Path, tmp_path: Path, kilobytes: int, fails: str
-) -> None:
+def test_a_full_disk(filled: Runner, image_folder: Path, tmp_path: Path, kilobytes: int, fails: str) -> None:
     require_root()
     disk = tmp_path / "disk"
     with small_disk(disk, kilobytes):
-        pipeline = Pipeline(disk / "data")
+        pipeline = Runner(disk / "data")
         result = pipeline.run(image_folder, fail=True)
         require_clear(pipeline.error(result), "No space left on device", "Make room there, then run again")
         assert [event.step_key for event in result.all_events if event.is_step_failure] == [fails]
@@ -236,7 +234,7 @@ def test_a_full_disk(
         assert left(pipeline) == []
 
 
-def left(pipeline: Pipeline) -> list[Path]:
+def left(pipeline: Runner) -> list[Path]:
     """What lies in the data folder besides snapshots."""
     folders = [path for asset in UP_TO_ENCODINGS for path in (pipeline.data / asset).iterdir()]
     notes = [path for folder in folders if folder.name == "_snapshots" for path in folder.iterdir()]
@@ -246,7 +244,7 @@ def left(pipeline: Pipeline) -> list[Path]:
 
 
 def test_a_data_folder_that_cannot_be_written(
-    copy: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    copy: Runner, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     require_root()
     monkeypatch.setenv(settings.DATA, str(copy.data))
@@ -259,7 +257,7 @@ def test_a_data_folder_that_cannot_be_written(
     copy.run(None, "sift_features")
 
 
-def run_alone(pipeline: Pipeline, asset: str, *prefix: str, **environment: str) -> str:
+def run_alone(pipeline: Runner, asset: str, *prefix: str, **environment: str) -> str:
     """Materialize an asset in a process of its own, which must fail; return the error's first line."""
     config = json.dumps({"ops": {asset: {"config": {"k": WORDS}}}})
     result = subprocess.run(
@@ -274,7 +272,7 @@ def run_alone(pipeline: Pipeline, asset: str, *prefix: str, **environment: str) 
     return str(error)
 
 
-def test_no_room_for_sparks_temporary_files(world: World, copy: Pipeline, tmp_path: Path) -> None:
+def test_no_room_for_sparks_temporary_files(world: World, copy: Runner, tmp_path: Path) -> None:
     require_root()
     before = table(copy.current("kmeans_dictionary"))
     with small_disk(tmp_path / "disk", 100):
@@ -286,7 +284,7 @@ def test_no_room_for_sparks_temporary_files(world: World, copy: Pipeline, tmp_pa
     assert table(copy.current("kmeans_dictionary")).equals(before)
 
 
-def test_files_that_this_user_may_not_read(copy: Pipeline) -> None:
+def test_files_that_this_user_may_not_read(copy: Runner) -> None:
     require_root()
     as_others = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
     current = copy.current("sift_features")

@@ -9,11 +9,11 @@ import pytest
 from vision_assets.snapshots import liveness
 from vision_assets.snapshots.liveness import (
     ENDED,
-    SILENT_FOR,
-    Heart,
+    SILENCE_LIMIT,
+    HeartbeatThread,
     may_be_alive,
-    sign_of_life,
     this_process,
+    utc_now,
 )
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
@@ -32,7 +32,7 @@ def test_a_process_that_has_ended_is_dead_at_once() -> None:
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ended = eval(child.stdout)
     assert ended["pid"] != os.getpid()
-    assert not may_be_alive(ended, sign_of_life())
+    assert not may_be_alive(ended, utc_now())
 
 
 def test_a_killed_process_that_nobody_has_waited_for_is_dead() -> None:
@@ -46,15 +46,15 @@ def test_a_killed_process_that_nobody_has_waited_for_is_dead() -> None:
     ) as child:
         assert child.stdout
         process = eval(child.stdout.readline())
-        assert may_be_alive(process, sign_of_life())
+        assert may_be_alive(process, utc_now())
         child.kill()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert not may_be_alive(process, sign_of_life())
+        assert not may_be_alive(process, utc_now())
 
 
 def test_a_later_process_with_the_same_number_is_another() -> None:
     process = this_process()
-    assert not may_be_alive(process | {"started": process["started"] + 1}, sign_of_life())
+    assert not may_be_alive(process | {"started": process["started"] + 1}, utc_now())
 
 
 @pytest.mark.parametrize("elsewhere", [{"boot": "another"}, {"boot": ""}, {"namespace": 1}])
@@ -62,24 +62,24 @@ def test_one_that_cannot_be_looked_up_is_alive_while_it_shows_signs_of_life(
     elsewhere: dict[str, object],
 ) -> None:
     process = this_process() | elsewhere | {"started": 1}
-    recent, old = NOW - SILENT_FOR + timedelta(seconds=1), NOW - SILENT_FOR
+    recent, old = NOW - SILENCE_LIMIT + timedelta(seconds=1), NOW - SILENCE_LIMIT
     assert may_be_alive(process, recent.isoformat(), NOW)
     assert not may_be_alive(process, old.isoformat(), NOW)
 
 
 def test_a_heart_beats_for_all_until_the_last_one_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(liveness, "BEAT_EVERY", timedelta(milliseconds=1))
-    heart, reached = Heart(), {name: threading.Event() for name in "ab"}
+    monkeypatch.setattr(liveness, "HEARTBEAT_INTERVAL", timedelta(milliseconds=1))
+    heart, reached = HeartbeatThread(), {name: threading.Event() for name in "ab"}
     others = set(threading.enumerate())
 
-    def beat(name: str) -> None:
+    def heartbeat(name: str) -> None:
         reached[name].set()
         raise OSError("the storage is away")
 
     for _ in range(2):  # it can start again
         for name, event in reached.items():
             event.clear()
-            heart.start(name, lambda name=name: beat(name))  # type: ignore[misc]
+            heart.start(name, lambda name=name: heartbeat(name))  # type: ignore[misc]
         assert all(event.wait(60) for event in reached.values())
         heart.stop("a")
         reached["b"].clear()
@@ -92,9 +92,9 @@ def test_a_heart_beats_for_all_until_the_last_one_stops(monkeypatch: pytest.Monk
 
 
 def test_no_beat_comes_after_its_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(liveness, "BEAT_EVERY", timedelta(0))
+    monkeypatch.setattr(liveness, "HEARTBEAT_INTERVAL", timedelta(0))
     others = threading.enumerate()
-    heart, beating, stopping = Heart(), threading.Event(), threading.Event()
+    heart, beating, stopping = HeartbeatThread(), threading.Event(), threading.Event()
     beats: list[str] = []
 
     def long_beat() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from vision_assets.errors import UserError
 from vision_assets.snapshots.files import LocalFiles
-from vision_assets.snapshots.liveness import SILENT_FOR
+from vision_assets.snapshots.liveness import SILENCE_LIMIT
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, Staged
 from vision_assets_tests.small_disks import require_root, resize, small_disk
 
@@ -34,7 +34,7 @@ def commit(store: SnapshotStore, staged: Staged, **changed: Any) -> Snapshot:
         "code_version": "1",
         "config": {"k": 3},
         "counts": {"images": 4},
-        "holds": {"unique_keys": True},
+        "check_results": {"unique_keys": True},
         "keys": "4:17",
         "rows": 4,
         "seconds": 1.5,
@@ -186,31 +186,34 @@ def test_only_dead_runs_leave_something_and_only_of_the_same_rows(store: Snapsho
     failed = store.begin(FEATURES, "failed", {}, "v1")
     for staged in (alive, dead, other, failed):
         write(staged)
-    assert store.hold_left(FEATURES, "v1", "next") == []
+    assert store.lease_leftovers(FEATURES, "v1", "next") == []
     die(store, dead)
     die(store, other)
-    store.leave(failed)
-    assert {left.name for left, _ in store.hold_left(FEATURES, "v1", "next")} == {dead.name, failed.name}
-    assert [left.name for left, _ in store.hold_left(FEATURES, "v2", "next")] == [other.name]
+    store.abandon(failed)
+    assert {left.name for left, _ in store.lease_leftovers(FEATURES, "v1", "next")} == {
+        dead.name,
+        failed.name,
+    }
+    assert [left.name for left, _ in store.lease_leftovers(FEATURES, "v2", "next")] == [other.name]
 
 
 def test_what_a_dead_run_left_stays_while_one_of_two_runs_reads_it(store: SnapshotStore) -> None:
     dead = store.begin(FEATURES, "dead", {}, "v1")
     write(dead)
     die(store, dead)
-    ((left, hold),) = store.hold_left(FEATURES, "v1", "one")
-    ((same, other_hold),) = store.hold_left(FEATURES, "v1", "other")
+    ((left, lease),) = store.lease_leftovers(FEATURES, "v1", "one")
+    ((same, other_hold),) = store.lease_leftovers(FEATURES, "v1", "other")
     assert left.name == same.name == dead.name
 
-    store.discard(hold)
-    store.discard_left(left)
+    store.discard(lease)
+    store.discard_leftover(left)
     store.prune(FEATURES, 1)
     assert Path(dead.uri, "part-0.parquet").read_bytes() == b"rows"
 
     store.discard(other_hold)
-    store.discard_left(same)
+    store.discard_leftover(same)
     assert not Path(dead.uri).exists()
-    assert store.hold_left(FEATURES, "v1", "late") == []
+    assert store.lease_leftovers(FEATURES, "v1", "late") == []
 
 
 def test_what_a_removal_has_not_finished_goes_at_once(store: SnapshotStore, tmp_path: Path) -> None:
@@ -240,24 +243,24 @@ def test_what_a_dead_reader_held_is_free_when_the_next_one_comes(
 ) -> None:
     make(store)
     notes = tmp_path / "sift_features" / "_snapshots"
-    held = [store.hold(lambda: store.current(FEATURES), f"reader{number}") for number in range(2)]
-    assert held[0]
-    assert held[1]
-    die(store, held[0][1])
-    third = store.hold(lambda: store.current(FEATURES), "reader3")
+    leased = [store.lease(lambda: store.current(FEATURES), f"reader{number}") for number in range(2)]
+    assert leased[0]
+    assert leased[1]
+    die(store, leased[0][1])
+    third = store.lease(lambda: store.current(FEATURES), "reader3")
     assert third
-    assert {path.stem for path in notes.glob("*.pending")} == {held[1][1].name, third[1].name}
-    assert {path.stem for path in notes.glob("*.beat")} == {held[1][1].name, third[1].name}
+    assert {path.stem for path in notes.glob("*.pending")} == {leased[1][1].name, third[1].name}
+    assert {path.stem for path in notes.glob("*.beat")} == {leased[1][1].name, third[1].name}
 
 
 def test_a_run_that_dies_at_the_end_of_its_commit_leaves_a_note_that_is_removed(
     store: SnapshotStore, tmp_path: Path
 ) -> None:
     made = make(store)
-    beat = tmp_path / "sift_features" / "_snapshots" / f"{made.name}.beat"
-    beat.touch()
+    heartbeat = tmp_path / "sift_features" / "_snapshots" / f"{made.name}.beat"
+    heartbeat.touch()
     store.prune(FEATURES, 3)
-    assert not beat.exists()
+    assert not heartbeat.exists()
     assert Path(made.uri).exists()
 
 
@@ -373,14 +376,14 @@ def test_the_marker_of_a_run_that_died_after_its_commit_does_not_harm_it(
 
 def test_a_snapshot_that_is_read_is_kept(store: SnapshotStore) -> None:
     features = make(store)
-    held = store.hold(lambda: store.current(FEATURES), "reader")
-    assert held
-    assert held[0] == features
+    leased = store.lease(lambda: store.current(FEATURES), "reader")
+    assert leased
+    assert leased[0] == features
     for _ in range(3):
         make(store)
     store.prune(FEATURES, 1)
     assert features in store.snapshots(FEATURES)
-    store.discard(held[1])
+    store.discard(leased[1])
     store.prune(FEATURES, 1)
     assert features not in store.snapshots(FEATURES)
 
@@ -395,9 +398,9 @@ def test_a_snapshot_that_is_removed_while_it_is_chosen_is_chosen_anew(store: Sna
             store.prune(FEATURES, 1)
         return chosen
 
-    held = store.hold(choose, "reader")
-    assert held
-    assert held[0] == newer
+    leased = store.lease(choose, "reader")
+    assert leased
+    assert leased[0] == newer
 
 
 def test_what_is_removed_stays_if_somebody_begins_to_read_it(
@@ -548,8 +551,8 @@ def test_of_a_damaged_marker_the_signs_of_life_tell(
     for staged in (alive, dead):
         write(staged)
         (notes / f"{staged.name}.pending").write_bytes(damage)
-    (notes / f"{dead.name}.beat").write_text((datetime.now(UTC) - SILENT_FOR).isoformat())
-    assert store.hold_left(FEATURES, "v1", "next") == []
+    (notes / f"{dead.name}.beat").write_text((datetime.now(UTC) - SILENCE_LIMIT).isoformat())
+    assert store.lease_leftovers(FEATURES, "v1", "next") == []
     store.prune(FEATURES, 1)
     assert Path(alive.uri).exists()
     assert not Path(dead.uri).exists()
@@ -560,18 +563,18 @@ def test_of_a_damaged_marker_the_signs_of_life_tell(
 
 @pytest.mark.parametrize("beat", [None, b"", b"\x00\xff", b"yesterday", b"2020-01-01"])
 def test_who_shows_no_sign_that_can_be_read_gets_time_for_another(
-    store: SnapshotStore, tmp_path: Path, beat: bytes | None
+    store: SnapshotStore, tmp_path: Path, heartbeat: bytes | None
 ) -> None:
     notes = tmp_path / "sift_features" / "_snapshots"
     staged = store.begin(FEATURES, "run", {})
     write(staged)
     (notes / f"{staged.name}.pending").write_bytes(b"{")
     sign = notes / f"{staged.name}.beat"
-    sign.unlink() if beat is None else sign.write_bytes(beat)
+    sign.unlink() if heartbeat is None else sign.write_bytes(heartbeat)
     store.prune(FEATURES, 1)
     assert Path(staged.uri).exists()
     given = datetime.fromisoformat(sign.read_text())
-    sign.write_text((given - SILENT_FOR).isoformat())
+    sign.write_text((given - SILENCE_LIMIT).isoformat())
     store.prune(FEATURES, 1)
     assert not Path(staged.uri).exists()
     assert list(notes.iterdir()) == []
@@ -598,14 +601,14 @@ def test_what_fails_for_want_of_room_is_left_all_the_same(tmp_path: Path) -> Non
             Path(staged.uri, "part-1").write_bytes(bytes(2**17))
         with pytest.raises(OSError, match=r"No space left on device: '.*/_snapshots/.*\.json'"):
             commit(store, staged)
-        store.leave(staged)
+        store.abandon(staged)
         assert store.current(FEATURES) == older
         with pytest.raises(UserError, match="Make room there"):
             store.begin(FEATURES, "another", {})
         resize(tmp_path / "disk", 256)
-        ((left, hold),) = store.hold_left(FEATURES, "v1", "next")
+        ((left, lease),) = store.lease_leftovers(FEATURES, "v1", "next")
         assert left == staged
-        store.discard(hold)
+        store.discard(lease)
         notes = list((tmp_path / "disk" / "sift_features" / "_snapshots").iterdir())
         assert len(notes) == 3, "the manifest, a marker and a beat"
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from vision_assets.spark.crash_guard import Crash, isolated
+from vision_assets.spark.crash_guard import Crash, run_isolated
 from vision_assets.steps.features import extract, label_of
-from vision_assets.tables.table import IMAGES
+from vision_assets.tables.table import IMAGE_SCHEMA
 from vision_assets.vision.features.sift import SiftOptions
 from vision_assets_tests.spark.crashing_workers import crashing
 from vision_assets_tests.vision import images
@@ -28,14 +28,14 @@ import pickle, sys
 from pathlib import Path
 from vision_assets.steps.features import extract
 from vision_assets.spark.session import spark_config, start_session
-from vision_assets.tables.table import IMAGES
+from vision_assets.tables.table import IMAGE_SCHEMA
 from vision_assets.vision.features.sift import SiftOptions
 
 spark = start_session(spark_config() | {"spark.python.daemon.module": sys.argv[2]})
 file = Path(sys.argv[1])
 cases = pickle.loads(file.read_bytes())
 rows = {
-    case: extract(spark.createDataFrame(files, IMAGES).coalesce(1), SiftOptions()).collect()
+    case: extract(spark.createDataFrame(files, IMAGE_SCHEMA).coalesce(1), SiftOptions()).collect()
     for case, files in cases.items()
 }
 file.write_bytes(pickle.dumps(rows))
@@ -96,7 +96,8 @@ def undisturbed(cases: dict[str, Files], spark: SparkSession) -> dict[str, Row]:
     """The row of every image from a session whose decoder does not crash."""
     files = [file for files in cases.values() for file in files]
     return {
-        row.fileName: row for row in extract(spark.createDataFrame(files, IMAGES), SiftOptions()).collect()
+        row.fileName: row
+        for row in extract(spark.createDataFrame(files, IMAGE_SCHEMA), SiftOptions()).collect()
     }
 
 
@@ -127,11 +128,11 @@ def test_what_is_killed_from_outside_costs_no_image(
 
 @pytest.fixture
 def in_worker(spark: SparkSession) -> Callable[[Callable[[Any], Any], list[Any]], list[Any]]:
-    """Call `isolated` in a worker of Spark."""
+    """Call `run_isolated` in a worker of Spark."""
 
     def run(function: Callable[[Any], Any], items: list[Any]) -> list[Any]:
         task = spark.sparkContext.parallelize([0], 1)
-        return task.mapPartitions(lambda _: isolated(function, items)).collect()
+        return task.mapPartitions(lambda _: run_isolated(function, items)).collect()
 
     return run
 
@@ -186,7 +187,7 @@ def test_results_that_nobody_wants_leave_no_process(spark: SparkSession) -> None
     def first_alone(_: Any) -> list[Any]:
         from multiprocessing import active_children
 
-        results = isolated(lambda item: item, [1, 2, 3])
+        results = run_isolated(lambda item: item, [1, 2, 3])
         first = next(results)
         results.close()  # type: ignore[attr-defined]
         return [first, active_children()]
@@ -195,7 +196,7 @@ def test_results_that_nobody_wants_leave_no_process(spark: SparkSession) -> None
 
 
 def test_no_timer_goes_on_after_the_images(spark: SparkSession) -> None:
-    table = spark.createDataFrame([("a.jpg", images.jpeg())], IMAGES).coalesce(1)
+    table = spark.createDataFrame([("a.jpg", images.jpeg())], IMAGE_SCHEMA).coalesce(1)
 
     def left_over(_: Any) -> list[tuple[int, float]]:
         return [(os.getpid(), signal.getitimer(signal.ITIMER_REAL)[0])]

@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from vision_assets.spark.diagnosis import Cause, find_cause
+from vision_assets.spark.diagnosis import Diagnosis, diagnose
 
 
-def cause_of(job: Callable[[], Any]) -> Cause:
+def cause_of(job: Callable[[], Any]) -> Diagnosis:
     try:
         job()
     except Exception as error:  # noqa: BLE001 - Spark's are of many classes
-        cause = find_cause(error)
+        cause = diagnose(error)
     assert "\n" not in cause.text
     return cause
 
@@ -38,11 +38,11 @@ def divide(number: int) -> float:
 
 
 def test_python_errors_of_workers(spark: SparkSession) -> None:
-    assert cause_of(spark.range(3).mapInPandas(fail_in_python, "id long").collect) == Cause(
+    assert cause_of(spark.range(3).mapInPandas(fail_in_python, "id long").collect) == Diagnosis(
         "ValueError: what is wrong"
     )
     numbers = spark.sparkContext.parallelize([1], 1)
-    assert cause_of(numbers.map(divide).collect) == Cause("ZeroDivisionError: division by zero")
+    assert cause_of(numbers.map(divide).collect) == Diagnosis("ZeroDivisionError: division by zero")
     killed = cause_of(numbers.map(be_killed).collect)
     assert killed.text.startswith("A Python worker of Spark has died")
     assert killed.may_pass
@@ -68,7 +68,7 @@ def test_storage_that_cannot_be_reached(spark: SparkSession, uri: str, named: st
 def test_denied_access(spark: SparkSession, tmp_path: Path) -> None:
     # Not even root may create a file there.
     cause = cause_of(partial(Path("/sys/denied").write_text, ""))
-    assert cause == Cause(
+    assert cause == Diagnosis(
         "Access is denied (PermissionError: [Errno 13] Permission denied: '/sys/denied'). Allow this user "
         "to, or mend the credentials.",
         may_pass=False,
@@ -122,10 +122,10 @@ UNKNOWN_DESTINATION = (
     ],
 )
 def test_what_takes_a_cluster_or_a_full_disk(said: str, named: str, may_pass: bool) -> None:
-    cause = find_cause(OSError(said))
+    cause = diagnose(OSError(said))
     assert named in cause.text
     assert cause.may_pass is may_pass
 
 
 def test_an_error_without_a_word_has_its_name() -> None:
-    assert find_cause(ValueError()) == Cause("ValueError")
+    assert diagnose(ValueError()) == Diagnosis("ValueError")

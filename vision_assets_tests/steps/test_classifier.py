@@ -38,14 +38,14 @@ class Images:
         parts = spark.sparkContext.parallelize(rows, partitions)
         return spark.createDataFrame(parts, "fileName string, bow array<float>")
 
-    def sides(self, spark: SparkSession, splits: int = 2, *, shuffled: bool = False) -> DataFrame:
+    def subsets(self, spark: SparkSession, splits: int = 2, *, shuffled: bool = False) -> DataFrame:
         order = self.order[::-1] if shuffled else range(len(self.names))
         rows = [
             (split, self.names[i], LABELS[self.targets[i]], "test" if (i + split) % 2 else "train")
             for split in range(splits)
             for i in order
         ]
-        return spark.createDataFrame(rows, "split int, fileName string, label string, side string")
+        return spark.createDataFrame(rows, "split int, fileName string, label string, subset string")
 
     def rows(self, split: int, side: str) -> NDArray[np.int64]:
         return np.flatnonzero((np.arange(len(self.names)) + split) % 2 == (side == "test"))
@@ -59,7 +59,7 @@ class Images:
 @pytest.fixture(scope="module")
 def trained(spark: SparkSession) -> Classifier:
     images = Images()
-    return train_classifier(images.encodings(spark), images.sides(spark), LABELS, 2, TrainingOptions())
+    return train_classifier(images.encodings(spark), images.subsets(spark), LABELS, 2, TrainingOptions())
 
 
 def test_separable_classes_are_learnt(trained: Classifier) -> None:
@@ -83,7 +83,7 @@ def test_neither_order_nor_partitions_change_a_bit(
     images = Images()
     again = train_classifier(
         images.encodings(spark, partitions, shuffled=True),
-        images.sides(spark, shuffled=True).repartition(partitions),
+        images.subsets(spark, shuffled=True).repartition(partitions),
         LABELS,
         2,
         TrainingOptions(),
@@ -95,7 +95,7 @@ def test_the_training_finds_the_least_loss(spark: SparkSession) -> None:
     """At the optimum the gradient is zero: of the mean log loss plus the penalty, by Spark's formula."""
     images, penalty = Images(), 0.01
     options = TrainingOptions("hellinger", reg_param=penalty, max_iter=200)
-    found = train_classifier(images.encodings(spark), images.sides(spark, 1), LABELS, 1, options)
+    found = train_classifier(images.encodings(spark), images.subsets(spark, 1), LABELS, 1, options)
     rows = images.rows(0, "train")
     shares = images.bow[rows] / images.bow[rows].sum(axis=1, keepdims=True)
     excess = found.probabilities(images.bow[rows]) - np.eye(3)[images.targets[rows]]
@@ -112,7 +112,7 @@ def test_large_values_are_learnt_as_well_as_small_ones(spark: SparkSession, feat
     assert 1e5 < large.bow.max() < 1e6
     options = TrainingOptions(feature_map)
     classifiers = [
-        train_classifier(images.encodings(spark), images.sides(spark, 1), LABELS, 1, options)
+        train_classifier(images.encodings(spark), images.subsets(spark, 1), LABELS, 1, options)
         for images in (small, large)
     ]
     assert small.accuracy(classifiers[0]) == large.accuracy(classifiers[1]) >= 0.9
@@ -124,10 +124,10 @@ def test_large_values_are_learnt_as_well_as_small_ones(spark: SparkSession, feat
 
 def test_images_of_unknown_labels_are_not_trained_on(spark: SparkSession) -> None:
     images = Images()
-    encodings, sides = images.encodings(spark), images.sides(spark, 1)
+    encodings, subsets = images.encodings(spark), images.subsets(spark, 1)
     options = TrainingOptions(max_iter=5)
-    some = train_classifier(encodings, sides, LABELS[:2], 1, options)
-    without = train_classifier(encodings, sides.where("label <> 'owls'"), LABELS[:2], 1, options)
+    some = train_classifier(encodings, subsets, LABELS[:2], 1, options)
+    without = train_classifier(encodings, subsets.where("label <> 'owls'"), LABELS[:2], 1, options)
     assert some.weights.shape == (1, 2, WORDS)
     assert classifier_to_npz(some) == classifier_to_npz(without)
 
@@ -136,7 +136,7 @@ def test_a_line_is_logged_after_each_split(spark: SparkSession) -> None:
     images = Images()
     lines: list[str] = []
     options = TrainingOptions(max_iter=1)
-    train_classifier(images.encodings(spark), images.sides(spark), LABELS, 2, options, lines.append)
+    train_classifier(images.encodings(spark), images.subsets(spark), LABELS, 2, options, lines.append)
     assert [line.split(":")[0] for line in lines] == ["split 1 of 2", "split 2 of 2"]
 
 
@@ -162,7 +162,7 @@ def test_predictions_are_those_of_numpy_alone(
     images = Images()
     images.bow[4] = 0
     index = {name: i for i, name in enumerate(images.names)}
-    found = predictions(predict(images.encodings(spark), images.sides(spark), trained))
+    found = predictions(predict(images.encodings(spark), images.subsets(spark), trained))
     assert list(found.columns) == ["fileName", "split", "target", "predicted", "probability"]
     assert len(found) == 2 * len(images.names)
     data = classifier_to_npz(trained)
@@ -181,7 +181,9 @@ def test_predictions_are_those_of_numpy_alone(
 def test_partitions_do_not_change_a_prediction(spark: SparkSession, trained: Classifier) -> None:
     images = Images()
     first, second = (
-        predictions(predict(images.encodings(spark, partitions, shuffled=True), images.sides(spark), trained))
+        predictions(
+            predict(images.encodings(spark, partitions, shuffled=True), images.subsets(spark), trained)
+        )
         for partitions in (1, 5)
     )
     pd.testing.assert_frame_equal(first, second, check_exact=True)
@@ -190,7 +192,7 @@ def test_partitions_do_not_change_a_prediction(spark: SparkSession, trained: Cla
 def test_images_of_unknown_labels_are_not_predicted(spark: SparkSession, trained: Classifier) -> None:
     images = Images()
     fewer = Classifier(LABELS[1:], trained.weights[:, 1:], trained.intercepts[:, 1:], trained.feature_map)
-    found = predictions(predict(images.encodings(spark), images.sides(spark, 1), fewer))
+    found = predictions(predict(images.encodings(spark), images.subsets(spark, 1), fewer))
     assert set(found["fileName"]) == {name for name in images.names if not name.startswith("cats")}
     assert set(found["target"]) == {0, 1}
     assert {name.split("/")[0] for name in found["fileName"][found["target"] == 0]} == {"dogs"}

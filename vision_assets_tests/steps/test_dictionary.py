@@ -10,16 +10,16 @@ from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.errors import UserError
 from vision_assets.steps.dictionary import (
+    KMeansCheckpoint,
     KMeansOptions,
-    Progress,
     dictionary_table,
     load_centers,
     reduce_depth,
     train,
 )
 from vision_assets.tables.table import KMEANS_DICTIONARY, summarize
-from vision_assets.vision.vocabulary.assignment import Centers, round_centers
-from vision_assets.vision.vocabulary.fixed_point import BYTES, FRACTIONS, Descriptors, to_fractions
+from vision_assets.vision.vocabulary.assignment import Vocabulary, round_centers
+from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT, UINT8, Descriptors, quantize
 from vision_assets.vision.vocabulary.kmeans import initial_centers, lloyd
 from vision_assets.vision.vocabulary.sampling import descriptor_hashes, lowest_distinct, sample_indices
 from vision_assets_tests.vision.descriptor_matrix import DescriptorMatrix
@@ -40,12 +40,12 @@ def matrices() -> dict[str, NDArray[np.uint8]]:
     return {f"{i % 3}/{i}.jpg": sift_like(rng, int(rng.integers(0, 300))) for i in range(40)}
 
 
-@pytest.fixture(params=[BYTES, FRACTIONS], ids=str)
+@pytest.fixture(params=[UINT8, FIXED_POINT], ids=str)
 def either(request: pytest.FixtureRequest, matrices: dict[str, NDArray[np.uint8]]) -> dict[str, Descriptors]:
     """Descriptors of bytes, and the same as fractions."""
-    if request.param == BYTES:
+    if request.param == UINT8:
         return matrices
-    return {name: to_fractions(matrix / 512) for name, matrix in matrices.items()}
+    return {name: quantize(matrix / 512) for name, matrix in matrices.items()}
 
 
 def dtype_of(matrices: dict[str, Descriptors]) -> np.dtype:
@@ -83,7 +83,7 @@ def test_it_is_lloyds_algorithm_on_the_sample(
     rate = 30 * 50 / sum(len(m) for m in matrices.values())
     sample = np.concatenate([m[sample_indices(4, name, len(m), rate)] for name, m in matrices.items()])
     candidates, _ = lowest_distinct(sample, descriptor_hashes(sample, 4), 4, 30)
-    initial = Centers(round_centers(initial_centers(candidates, 30, "random", 4)))
+    initial = Vocabulary(round_centers(initial_centers(candidates, 30, "random", 4)))
     expected = lloyd(DescriptorMatrix(sample, 4), initial, max_iter=6, tol=1e-4)
     assert training.trained == len(sample)
     np.testing.assert_array_equal(training.final.centers.matrix, expected.centers.matrix)
@@ -103,7 +103,7 @@ def test_a_training_that_goes_on_gives_the_same_bits(table: Features, either: di
     assert len(saved) == 7
     lines: list[str] = []
     for step in (0, 3, 6):
-        start = Progress.from_bytes(saved[step])
+        start = KMeansCheckpoint.from_bytes(saved[step])
         rest = train(table(either), options, lines.append, start=start, dtype=dtype_of(either))
         assert rest.inertia == whole.inertia
         assert rest.seconds[: step + 1] == whole.seconds[: step + 1]
@@ -119,7 +119,7 @@ def test_a_training_that_goes_on_gives_the_same_bits(table: Features, either: di
 @pytest.mark.parametrize("damage", [b"", b"{}", b"{}\n", b"[1]\nx"])
 def test_saved_progress_that_is_damaged_is_a_value_error(damage: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        Progress.from_bytes(damage)
+        KMeansCheckpoint.from_bytes(damage)
 
 
 @pytest.mark.parametrize("init_mode", ["random", "k-means++"])
@@ -198,7 +198,7 @@ def test_the_table_holds_the_dictionary(
     final = train(table(matrices), KMeansOptions(k=15, max_iter=2)).final
     stored = dictionary_table(spark, final)
     assert stored.schema == KMEANS_DICTIONARY.schema
-    assert all(summarize(KMEANS_DICTIONARY, stored).holds.values())
+    assert all(summarize(KMEANS_DICTIONARY, stored).check_results.values())
     np.testing.assert_array_equal(load_centers(stored.repartition(4)).matrix, final.centers.matrix)
     rows = stored.orderBy("wordId").collect()
     assert [row.descriptorCount for row in rows] == final.statistics.counts.tolist()

@@ -8,8 +8,8 @@ from vision_assets.steps import encodings
 from vision_assets.steps.encodings import encode_features
 from vision_assets.tables.table import BOW_ENCODINGS
 from vision_assets.vision.encoding.bag_of_words import encode
-from vision_assets.vision.vocabulary.assignment import Centers, round_centers
-from vision_assets.vision.vocabulary.fixed_point import FRACTIONS, Descriptors, to_fractions
+from vision_assets.vision.vocabulary.assignment import Vocabulary, round_centers
+from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT, Descriptors, quantize
 
 
 def features(spark: SparkSession, matrices: dict[str, Descriptors], partitions: int = 2) -> DataFrame:
@@ -45,7 +45,7 @@ def test_the_table_holds_each_images_encoding(
     rows = {row.fileName: row for row in table.collect()}
     assert rows.keys() == matrices.keys()
     for name, matrix in matrices.items():
-        expected = encode(matrix, np.array([len(matrix)]), Centers(centers), pooling, "l2")  # type: ignore[arg-type]
+        expected = encode(matrix, np.array([len(matrix)]), Vocabulary(centers), pooling, "l2")  # type: ignore[arg-type]
         np.testing.assert_array_equal(np.array(rows[name].bow, np.float32), expected[0])
         assert rows[name].descriptorCount == len(matrix)
 
@@ -53,11 +53,11 @@ def test_the_table_holds_each_images_encoding(
 def test_fractions_are_encoded_as_they_are(
     spark: SparkSession, matrices: dict[str, NDArray[np.uint8]], rng: np.random.Generator
 ) -> None:
-    fractions = {name: to_fractions(matrix / 2048) for name, matrix in matrices.items()}
-    centers = Centers(round_centers(rng.random((11, 128)) / 8, FRACTIONS), FRACTIONS)
+    fractions = {name: quantize(matrix / 2048) for name, matrix in matrices.items()}
+    centers = Vocabulary(round_centers(rng.random((11, 128)) / 8, FIXED_POINT), FIXED_POINT)
     words = dictionary(spark, centers.matrix)
     for partitions in (1, 5):
-        table = encode_features(features(spark, fractions, partitions), words, "sum", "none", FRACTIONS)
+        table = encode_features(features(spark, fractions, partitions), words, "sum", "none", FIXED_POINT)
         for row in table.collect():
             matrix = fractions[row.fileName]
             expected = encode(matrix, np.array([len(matrix)]), centers, "sum", "none")

@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from vision_assets.steps.features import extract, label_of
-from vision_assets.tables.table import IMAGES, SIFT_FEATURES, summarize
+from vision_assets.tables.table import IMAGE_SCHEMA, SIFT_FEATURES, summarize
 from vision_assets.vision.features.codecs import descriptor_matrix, keypoint_matrix
 from vision_assets.vision.features.sift import SiftOptions
 from vision_assets_tests.vision import images
@@ -18,7 +18,7 @@ Extract = Callable[..., dict[str, Row]]
 @pytest.fixture
 def extracted(spark: SparkSession) -> Extract:
     def run(files: dict[str, bytes], partitions: int = 2, **options: object) -> dict[str, Row]:
-        table = spark.createDataFrame(list(files.items()), IMAGES).repartition(partitions)
+        table = spark.createDataFrame(list(files.items()), IMAGE_SCHEMA).repartition(partitions)
         table = extract(table, SiftOptions(**options))  # type: ignore[arg-type]
         assert table.schema == SIFT_FEATURES.schema
         return {row.fileName: row for row in table.collect()}
@@ -84,7 +84,7 @@ def test_every_image_has_one_row(extracted: Extract, spark: SparkSession) -> Non
     assert all(
         summarize(
             SIFT_FEATURES, spark.createDataFrame(list(rows.values()), SIFT_FEATURES.schema)
-        ).holds.values()
+        ).check_results.values()
     )
 
 

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from vision_assets.steps.splits import (
     SplitOptions,
     count_parts,
-    count_sides,
+    count_subsets,
     split_images,
     unknown_labels,
     usable_images,
@@ -41,14 +41,14 @@ def sides_of(
     return table.sort_values(["split", "fileName"]).reset_index(drop=True)
 
 
-def sizes(sides: pd.DataFrame, split: int = 0) -> dict[str, dict[str, int]]:
+def sizes(subsets: pd.DataFrame, split: int = 0) -> dict[str, dict[str, int]]:
     """Label to side to number of images."""
-    chosen = sides[sides["split"] == split]
-    return {str(label): dict(Counter(part["side"])) for label, part in chosen.groupby("label")}
+    chosen = subsets[subsets["split"] == split]
+    return {str(label): dict(Counter(part["subset"])) for label, part in chosen.groupby("label")}
 
 
-def names(sides: pd.DataFrame, side: str, split: int = 0, label: str | None = None) -> set[str]:
-    chosen = sides[(sides["side"] == side) & (sides["split"] == split)]
+def names(subsets: pd.DataFrame, side: str, split: int = 0, label: str | None = None) -> set[str]:
+    chosen = subsets[(subsets["subset"] == side) & (subsets["split"] == split)]
     return set(chosen["fileName"] if label is None else chosen["fileName"][chosen["label"] == label])
 
 
@@ -70,7 +70,7 @@ def many(spark: SparkSession) -> pd.DataFrame:
 
 def test_every_image_stands_once_in_every_split(many: pd.DataFrame) -> None:
     expected = {name: label for name, label, *_ in MANY}
-    assert list(many.columns) == ["split", "fileName", "label", "side"]
+    assert list(many.columns) == ["split", "fileName", "label", "subset"]
     assert set(many["split"]) == {0, 1, 2}
     for _, part in many.groupby("split"):
         assert dict(zip(part["fileName"], part["label"], strict=True)) == expected
@@ -80,13 +80,13 @@ def test_every_image_stands_once_in_every_split(many: pd.DataFrame) -> None:
 @pytest.mark.parametrize("split", range(3))
 def test_sizes_of_the_sides(many: pd.DataFrame, split: int) -> None:
     assert sizes(many, split) == {
-        "many": {"train": 10, "test": 5, "spare": 25},
+        "many": {"train": 10, "test": 5, "unused": 25},
         "enough": {"train": 10, "test": 2},
         # No more than are trained on: two thirds of them, so that some are left to test on.
         "as many as trained on": {"train": 6, "test": 4},
         "few": {"train": 4, "test": 3},
         "pair": {"train": 1, "test": 1},
-        "single": {"spare": 1},
+        "single": {"unused": 1},
     }
 
 
@@ -94,7 +94,7 @@ def test_no_limit_of_the_test_images(spark: SparkSession) -> None:
     options = SplitOptions(train_per_class=10, test_per_class=None, splits=1)
     found = sizes(sides_of(spark, MANY, options))
     assert found["many"] == {"train": 10, "test": 30}
-    assert found["single"] == {"spare": 1}
+    assert found["single"] == {"unused": 1}
 
 
 def test_splits_differ_and_so_do_seeds(spark: SparkSession, many: pd.DataFrame) -> None:
@@ -178,8 +178,8 @@ def test_counts_of_nothing(spark: SparkSession) -> None:
 
 
 def test_count_sides_counts_the_rows(spark: SparkSession, many: pd.DataFrame) -> None:
-    counts = count_sides(split_images(usable_images(features(spark, MANY), OPTIONS), OPTIONS))
-    assert counts == Counter(zip(many["split"], many["label"], many["side"], strict=True))
+    counts = count_subsets(split_images(usable_images(features(spark, MANY), OPTIONS), OPTIONS))
+    assert counts == Counter(zip(many["split"], many["label"], many["subset"], strict=True))
 
 
 COPIES = [
@@ -198,18 +198,19 @@ COPIES = [
 @pytest.mark.parametrize("test_per_class", [None, 4])
 def test_identical_images_are_never_on_both_sides(spark: SparkSession, test_per_class: int | None) -> None:
     options = SplitOptions(train_per_class=9, test_per_class=test_per_class, splits=10)
-    sides = sides_of(spark, COPIES, options)
+    subsets = sides_of(spark, COPIES, options)
     digest = {name: content for name, _, content, _ in COPIES}
     for split in range(10):
         content = {
-            side: {digest[name] for name in names(sides, side, split)} for side in ("train", "test", "copy")
+            side: {digest[name] for name in names(subsets, side, split)}
+            for side in ("train", "test", "duplicate")
         }
         assert content["train"]
         assert content["test"]
         assert not content["train"] & content["test"]
-        assert content["copy"] <= content["train"], "nothing else is left out as a copy"
-        found = sizes(sides, split)
-        assert found["same"] == {"train": 3, "copy": 2}
+        assert content["duplicate"] <= content["train"], "nothing else is left out as a copy"
+        found = sizes(subsets, split)
+        assert found["same"] == {"train": 3, "duplicate": 2}
         assert found["triplets"]["train"] == 9
         assert (
             found["plain"] == {"train": 9, "test": 11}
@@ -217,20 +218,20 @@ def test_identical_images_are_never_on_both_sides(spark: SparkSession, test_per_
             else {
                 "train": 9,
                 "test": 4,
-                "spare": 7,
+                "unused": 7,
             }
         )
-    across = sides[(sides["side"] == "copy") & sides["label"].isin(["left", "right"])]
+    across = subsets[(subsets["subset"] == "duplicate") & subsets["label"].isin(["left", "right"])]
     assert len(across), "copies are found across classes"
 
 
 def test_copies_of_a_class_are_put_in_order_together(spark: SparkSession) -> None:
     """Nine images to train on are three contents; the other five are tested."""
-    sides = sides_of(spark, COPIES, SplitOptions(train_per_class=9, test_per_class=None, splits=5))
+    subsets = sides_of(spark, COPIES, SplitOptions(train_per_class=9, test_per_class=None, splits=5))
     digest = {name: content for name, _, content, _ in COPIES}
     for split in range(5):
-        assert len({digest[name] for name in names(sides, "train", split, "triplets")}) == 3
-        assert sizes(sides, split)["triplets"] == {"train": 9, "test": 15}
+        assert len({digest[name] for name in names(subsets, "train", split, "triplets")}) == 3
+        assert sizes(subsets, split)["triplets"] == {"train": 9, "test": 15}
 
 
 def test_copies_do_not_count_as_images_to_test_on(spark: SparkSession) -> None:
@@ -239,11 +240,11 @@ def test_copies_do_not_count_as_images_to_test_on(spark: SparkSession) -> None:
         *of_class("cats", 10),
         *[row(f"cats/copy {index}.jpg", f"cats/{index:03}.jpg") for index in range(10)],
     ]
-    sides = sides_of(spark, rows, SplitOptions(train_per_class=5, test_per_class=6, splits=5))
+    subsets = sides_of(spark, rows, SplitOptions(train_per_class=5, test_per_class=6, splits=5))
     for split in range(5):
-        found = sizes(sides, split)["cats"]
+        found = sizes(subsets, split)["cats"]
         assert (found["train"], found["test"]) == (5, 6)
-        assert found["copy"] == 1, "five images are two pairs and one half of a pair"
+        assert found["duplicate"] == 1, "five images are two pairs and one half of a pair"
 
 
 FOLDERS = [
@@ -268,30 +269,30 @@ FOLDERS = [
 def test_the_folders_say_the_side(spark: SparkSession) -> None:
     # Neither numbers nor the seed have a meaning here.
     options = SplitOptions(split="folder", train_per_class=1, test_per_class=1, splits=3)
-    sides = sides_of(spark, FOLDERS, options)
-    assert options.rounds == 1
-    assert set(sides["split"]) == {0}
-    assert len(sides) == len(FOLDERS)
+    subsets = sides_of(spark, FOLDERS, options)
+    assert options.n_splits == 1
+    assert set(subsets["split"]) == {0}
+    assert len(subsets) == len(FOLDERS)
     expected = {
         **{name: "train" for name, *_ in FOLDERS if name.startswith("train/")},
         **{name: "test" for name, *_ in FOLDERS if name.startswith("test/")},
-        "train/direct.jpg": "spare",
-        "test/direct.jpg": "spare",
-        "test/dogs/twin.jpg": "copy",
-        "test/cats/twin of a dog.jpg": "copy",
+        "train/direct.jpg": "unused",
+        "test/direct.jpg": "unused",
+        "test/dogs/twin.jpg": "duplicate",
+        "test/cats/twin of a dog.jpg": "duplicate",
     }
-    found = dict(zip(sides["fileName"], sides["side"], strict=True))
-    assert found == {name: expected.get(name, "spare") for name, *_ in FOLDERS}
-    assert sizes(sides)["deep"] == {"train": 2}
-    assert sizes(sides)["only one"] == {"train": 1}
+    found = dict(zip(subsets["fileName"], subsets["subset"], strict=True))
+    assert found == {name: expected.get(name, "unused") for name, *_ in FOLDERS}
+    assert sizes(subsets)["deep"] == {"train": 2}
+    assert sizes(subsets)["only one"] == {"train": 1}
 
 
 def test_folders_of_excluded_labels(spark: SparkSession) -> None:
     options = SplitOptions(split="folder", exclude_labels=("dogs", "train", "test"))
-    sides = sides_of(spark, FOLDERS, options)
-    assert set(sides["label"]) == {"cats", "only tested", "only one", "deep"}
+    subsets = sides_of(spark, FOLDERS, options)
+    assert set(subsets["label"]) == {"cats", "only tested", "only one", "deep"}
     # Its twin among the dogs takes no part now.
-    assert names(sides, "test") >= {"test/cats/twin of a dog.jpg"}
+    assert names(subsets, "test") >= {"test/cats/twin of a dog.jpg"}
 
 
 def test_two_folders_are_split_the_same_for_any_partitions(spark: SparkSession) -> None:

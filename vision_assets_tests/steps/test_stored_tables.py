@@ -8,15 +8,15 @@ from pyspark.sql import SparkSession
 from vision_assets.spark.sequence_file import read
 from vision_assets.steps.image_index import default_partitions
 from vision_assets.steps.sources import open_source
-from vision_assets.steps.stored_tables import StoredImages, stored_rows
+from vision_assets.steps.stored_tables import ImageStore, stored_rows
 from vision_assets.tables.table import IMAGE_SEQFILE
-from vision_assets_tests.pipeline import Pipeline
+from vision_assets_tests.pipeline import Runner
 
 
 def test_pairs_are_the_images_in_any_number_of_partitions(
-    filled: Pipeline, image_folder: Path, spark: SparkSession
+    filled: Runner, image_folder: Path, spark: SparkSession
 ) -> None:
-    stored = StoredImages(spark, filled.current("image_seqfile").uri)
+    stored = ImageStore(spark, filled.current("image_seqfile").uri)
     expected = {str(f.relative_to(image_folder)): f.read_bytes() for f in image_folder.rglob("*.jpg")}
     for partitions in (None, 1, 3):
         assert dict(stored.table(partitions).collect()) == expected
@@ -26,7 +26,7 @@ def test_small_files_are_read_in_a_partition_per_core(spark: SparkSession) -> No
     assert default_partitions(spark, 1) == spark.sparkContext.defaultParallelism
 
 
-def test_rows_of_images_are_their_index(filled: Pipeline, image_folder: Path, spark: SparkSession) -> None:
+def test_rows_of_images_are_their_index(filled: Runner, image_folder: Path, spark: SparkSession) -> None:
     uri = filled.current("image_seqfile").uri
     rows = stored_rows(spark, IMAGE_SEQFILE, uri)
     assert rows.schema.simpleString() == IMAGE_SEQFILE.schema.simpleString()
@@ -39,7 +39,7 @@ def test_rows_of_images_are_their_index(filled: Pipeline, image_folder: Path, sp
 
 
 def test_images_that_were_stored_without_an_index_get_one_when_read(
-    filled_copy: Pipeline, spark: SparkSession
+    filled_copy: Runner, spark: SparkSession
 ) -> None:
     uri = filled_copy.current("image_seqfile").uri
     with_index = stored_rows(spark, IMAGE_SEQFILE, uri).drop("stamp").orderBy("fileName").toPandas()
@@ -49,6 +49,6 @@ def test_images_that_were_stored_without_an_index_get_one_when_read(
     )
 
 
-def test_a_stored_sequence_file_is_a_source(filled: Pipeline, spark: SparkSession) -> None:
+def test_a_stored_sequence_file_is_a_source(filled: Runner, spark: SparkSession) -> None:
     with open_source(spark, filled.current("image_seqfile").uri) as images:
         assert images.count is None

@@ -21,7 +21,7 @@ from vision_assets_tests.pipeline import (
     ITERATIONS,
     UP_TO_ENCODINGS,
     WORDS,
-    Pipeline,
+    Runner,
     require_same_tables,
 )
 from vision_assets_tests.servers.spark_cluster import SparkCluster
@@ -85,7 +85,12 @@ def begin(
 
 
 def test_the_whole_job_again_and_after_changes(
-    pipeline: Elsewhere, system: System, source: str, expected: Pipeline, image_folder: Path, tmp_path: Path
+    pipeline: Elsewhere,
+    system: System,
+    source: str,
+    expected: Runner,
+    image_folder: Path,
+    tmp_path: Path,
 ) -> None:
     pipeline.run(source, *ALL_ASSETS, image_classifier=CLASSIFIER)
     require_same_tables(pipeline, expected, *ALL_ASSETS)
@@ -135,7 +140,7 @@ def test_a_run_that_is_killed_harms_nothing(
     pipeline: Elsewhere,
     system: System,
     source: str,
-    expected: Pipeline,
+    expected: Runner,
     tmp_path: Path,
     moment: str,
     asset: str,
@@ -165,7 +170,7 @@ def test_a_run_that_is_killed_harms_nothing(
 
 @pytest.mark.parametrize("system", ["hdfs"], indirect=True)  # the same code on all
 def test_a_jvm_that_dies_while_files_are_copied_costs_one_attempt(
-    pipeline: Elsewhere, system: System, source: str, expected: Pipeline, tmp_path: Path
+    pipeline: Elsewhere, system: System, source: str, expected: Runner, tmp_path: Path
 ) -> None:
     pipeline.run(source, "image_seqfile", "sift_features")
     stopped = ["vision_assets_tests.systems.stopped_run", "copying"]
@@ -179,7 +184,7 @@ def test_a_jvm_that_dies_while_files_are_copied_costs_one_attempt(
 
 
 def test_two_runs_at_once_each_make_whole_tables(
-    pipeline: Elsewhere, system: System, source: str, expected: Pipeline, tmp_path: Path
+    pipeline: Elsewhere, system: System, source: str, expected: Runner, tmp_path: Path
 ) -> None:
     command = materialize(UP_TO_ENCODINGS, config_of(source))
     runs = [begin(tmp_path / name, system, pipeline.uri, command) for name in ("one", "two")]
@@ -195,7 +200,7 @@ def test_the_workers_of_a_cluster_read_and_write_there(
     pipeline: Elsewhere,
     system: System,
     source: str,
-    expected: Pipeline,
+    expected: Runner,
     tmp_path: Path,
 ) -> None:
     """By the settings that the documentation has one copy."""
@@ -212,7 +217,7 @@ def test_a_server_that_is_away_for_a_while_costs_no_run(
     pipeline: Elsewhere,
     system: System,
     source: str,
-    expected: Pipeline,
+    expected: Runner,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -30,8 +30,8 @@ def test_the_fingerprint_of_keys_depends_on_the_set_alone(spark: SparkSession) -
     ]
     found = [summarize(IMAGE_SEQFILE, table) for table in tables]
     assert found[0].keys == found[1].keys != found[2].keys
-    assert summarize(IMAGE_SEQFILE, tables[0], found[1]).holds[SAME_KEYS]
-    assert not summarize(IMAGE_SEQFILE, tables[2], found[1]).holds[SAME_KEYS]
+    assert summarize(IMAGE_SEQFILE, tables[0], found[1]).check_results[SAME_KEYS]
+    assert not summarize(IMAGE_SEQFILE, tables[2], found[1]).check_results[SAME_KEYS]
 
 
 def test_counts_are_in_the_fields_words(spark: SparkSession) -> None:
@@ -41,21 +41,21 @@ def test_counts_are_in_the_fields_words(spark: SparkSession) -> None:
 
 def test_duplicates_are_found_and_named(spark: SparkSession) -> None:
     table = images_table(spark, ("a.jpg", 1), ("b.jpg", 1), ("a.jpg", 2))
-    assert not summarize(IMAGE_SEQFILE, table).holds[UNIQUE_KEYS]
+    assert not summarize(IMAGE_SEQFILE, table).check_results[UNIQUE_KEYS]
     assert duplicate_keys(IMAGE_SEQFILE, table) == ["a.jpg"]
 
 
 def test_an_empty_table_breaks_nothing(spark: SparkSession) -> None:
     for table in TABLES.values():
         summary = summarize(table, spark.createDataFrame([], table.schema))
-        assert all(summary.holds.values())
+        assert all(summary.check_results.values())
         assert set(summary.counts.values()) == {0}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
 def test_values_that_are_no_encodings_are_found(spark: SparkSession, value: float) -> None:
     table = spark.createDataFrame([("a.jpg", None, b"", 1, [1.0, value])], BOW_ENCODINGS.schema)
-    assert not summarize(BOW_ENCODINGS, table).holds["finite_and_non_negative"]
+    assert not summarize(BOW_ENCODINGS, table).check_results["finite_and_non_negative"]
 
 
 def test_images_are_told_apart_by_their_names_and_digests(spark: SparkSession) -> None:
@@ -93,7 +93,7 @@ def test_what_is_observed_while_rows_are_written_is_what_they_hold(
     stored = spark.read.parquet(str(tmp_path / "table"))
     summary = summarize(BOW_ENCODINGS, stored, observed=observation.get)
     assert summary == summarize(BOW_ENCODINGS, stored)
-    assert summary.holds["finite_and_non_negative"] == (value > 0)
+    assert summary.check_results["finite_and_non_negative"] == (value > 0)
     assert summary.counts["descriptors"] == 190
 
 

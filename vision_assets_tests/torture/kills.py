@@ -28,7 +28,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from vision_assets import settings
-from vision_assets.pipelines import CHAINS
+from vision_assets.pipelines import PIPELINES
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, open_store
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE
 from vision_assets.vision.data.samples import write_sample_images
@@ -43,7 +43,7 @@ ASSETS = (
     "classification_report",
 )
 CONFIG: dict[str, dict[str, Any]] = {
-    **{chain.features: {"partitions": 6} for chain in CHAINS.values()},
+    **{chain.features: {"partitions": 6} for chain in PIPELINES.values()},
     "kmeans_dictionary": {"k": 16, "max_iter": 8, "tol": 0.0},
     "image_classifier": {"train_per_class": 3, "splits": 2, "max_iter": 5},
 }

@@ -9,20 +9,20 @@ from pydantic import Field
 from pyspark.sql import DataFrame
 
 from vision_assets.defs.chain_asset import chain_asset
-from vision_assets.defs.config import Settings
+from vision_assets.defs.config import AssetConfig
 from vision_assets.defs.failures import failures
 from vision_assets.defs.io_managers import LINEAGE_OF
 from vision_assets.errors import UserError
-from vision_assets.pipelines import Chain
+from vision_assets.pipelines import Pipeline
 from vision_assets.steps.classifier import TrainingOptions, train_classifier
 from vision_assets.steps.splits import (
-    COPY,
-    SPARE,
+    DUPLICATE,
     TEST,
     TRAIN,
+    UNUSED,
     SplitOptions,
     count_parts,
-    count_sides,
+    count_subsets,
     split_images,
     unknown_labels,
     usable_images,
@@ -30,7 +30,7 @@ from vision_assets.steps.splits import (
 from vision_assets.vision.encoding.kernel_maps import FeatureMap
 
 
-class ImageClassifierConfig(Settings):
+class ImageClassifierConfig(AssetConfig):
     """How images are split and how the classifier is trained."""
 
     split: Literal["random", "folder"] = Field(
@@ -90,18 +90,18 @@ class ImageClassifierConfig(Settings):
         return TrainingOptions(self.feature_map, self.reg_param, self.max_iter)
 
 
-def make_image_classifier(chain: Chain) -> dg.AssetsDefinition:
+def make_image_classifier(pipeline: Pipeline) -> dg.AssetsDefinition:
     """Make the asset of the classifier on an extractor's encodings."""
 
     @chain_asset(
-        chain,
-        chain.classifier,
+        pipeline,
+        pipeline.classifier,
         io_manager_key="classifier",
         kinds={"pyspark", "numpy"},
         code_version="1",
         ins={
-            "encodings": dg.AssetIn(chain.encodings),
-            "features": dg.AssetIn(chain.features, metadata={LINEAGE_OF: chain.encodings}),
+            "encodings": dg.AssetIn(pipeline.encodings),
+            "features": dg.AssetIn(pipeline.features, metadata={LINEAGE_OF: pipeline.encodings}),
         },
         output_required=False,
     )
@@ -120,9 +120,9 @@ def make_image_classifier(chain: Chain) -> dg.AssetsDefinition:
             parts = count_parts(features, options)
             if unknown := unknown_labels(features, config.exclude_labels):
                 context.log.warning(f"exclude_labels names classes that no image has: {', '.join(unknown)}")
-            sides = split_images(usable_images(features, options), options)
-            counts = count_sides(sides)
-            labels = tuple(sorted({label for _, label, side in counts if side == TRAIN}))
+            subsets = split_images(usable_images(features, options), options)
+            counts = count_subsets(subsets)
+            labels = tuple(sorted({label for _, label, subset in counts if subset == TRAIN}))
             if len(labels) < 2:
                 _require_no_setting_at_fault(len(labels), config, parts)
                 context.log.warning(
@@ -135,15 +135,15 @@ def make_image_classifier(chain: Chain) -> dg.AssetsDefinition:
                 f"{len(labels):,} classes, {_per_split(counts, TRAIN):,.0f} images to train on in each split"
             )
             classifier = train_classifier(
-                encodings, sides, labels, options.rounds, config.training_options(), context.log.info
+                encodings, subsets, labels, options.n_splits, config.training_options(), context.log.info
             )
         context.add_output_metadata(
             {
                 **parts,
                 "train_images_per_split": _per_split(counts, TRAIN),
                 "test_images_per_split": _per_split(counts, TEST),
-                "copies_left_out_per_split": _per_split(counts, COPY),
-                "unused_images_per_split": _per_split(counts, SPARE),
+                "copies_left_out_per_split": _per_split(counts, DUPLICATE),
+                "unused_images_per_split": _per_split(counts, UNUSED),
             }
         )
         yield dg.Output(replace(classifier, settings=config.model_dump()))
@@ -152,9 +152,9 @@ def make_image_classifier(chain: Chain) -> dg.AssetsDefinition:
 
 
 def _per_split(counts: Mapping[tuple[int, str, str], int], wanted: str) -> float:
-    """Images on a side, mean of the splits."""
+    """Images of a subset, mean of the splits."""
     splits = {split for split, _, _ in counts}
-    return sum(count for (_, _, side), count in counts.items() if side == wanted) / len(splits)
+    return sum(count for (_, _, subset), count in counts.items() if subset == wanted) / len(splits)
 
 
 def _require_no_setting_at_fault(

@@ -7,16 +7,16 @@ from pydantic import Field
 from pyspark.sql import DataFrame
 
 from vision_assets.defs.chain_asset import chain_asset
-from vision_assets.defs.config import Settings
+from vision_assets.defs.config import AssetConfig
 from vision_assets.defs.failures import failures
-from vision_assets.defs.io_managers import DataFolder
-from vision_assets.pipelines import Chain
+from vision_assets.defs.io_managers import TableStoreResource
+from vision_assets.pipelines import Pipeline
 from vision_assets.snapshots.checkpoints import Checkpoint
-from vision_assets.steps.dictionary import KMeansOptions, Progress, dictionary_table, train
+from vision_assets.steps.dictionary import KMeansCheckpoint, KMeansOptions, dictionary_table, train
 from vision_assets.vision.draw import training_charts
 
 
-class KMeansDictionaryConfig(Settings):
+class KMeansDictionaryConfig(AssetConfig):
     """How the dictionary is trained; the names are those of Spark's MLlib."""
 
     k: int = Field(default=1000, ge=1, le=1_000_000, description="Number of visual words.")
@@ -48,20 +48,20 @@ class KMeansDictionaryConfig(Settings):
         return KMeansOptions(**self.model_dump())
 
 
-def make_kmeans_dictionary(chain: Chain) -> dg.AssetsDefinition:
+def make_kmeans_dictionary(pipeline: Pipeline) -> dg.AssetsDefinition:
     """Make the asset of the words of an extractor's descriptors."""
 
     @chain_asset(
-        chain,
-        chain.dictionary,
+        pipeline,
+        pipeline.dictionary,
         kinds={"pyspark", "numpy", "parquet"},
         code_version="1",
-        ins={"features": dg.AssetIn(chain.features)},
+        ins={"features": dg.AssetIn(pipeline.features)},
     )
     def kmeans_dictionary(
         context: dg.AssetExecutionContext,
         config: KMeansDictionaryConfig,
-        data_folder: DataFolder,
+        data_folder: TableStoreResource,
         features: DataFrame,
     ) -> DataFrame:
         """Visual words: the centres of a k-means clustering of the descriptors, one row per word."""
@@ -71,7 +71,7 @@ def make_kmeans_dictionary(chain: Chain) -> dg.AssetsDefinition:
                 features,
                 config.options(),
                 context.log.info,
-                dtype=chain.extractor.dtype,
+                dtype=pipeline.extractor.dtype,
                 start=_last_progress(context, checkpoint),
                 save=lambda progress: _save(context, checkpoint, progress),
             )
@@ -87,7 +87,7 @@ def make_kmeans_dictionary(chain: Chain) -> dg.AssetsDefinition:
                 "descriptors": training.total,
                 "seconds_per_iteration": round(sum(training.seconds) / len(training.seconds), 3),
                 "inertia_of_every_iteration": dg.MetadataValue.table(iterations),
-                **data_folder.drawn(
+                **data_folder.render_pictures(
                     lambda: {"training": training_charts(training.inertia, training.final.statistics.counts)}
                 ),
             }
@@ -97,17 +97,17 @@ def make_kmeans_dictionary(chain: Chain) -> dg.AssetsDefinition:
     return kmeans_dictionary
 
 
-def _last_progress(context: dg.AssetExecutionContext, checkpoint: Checkpoint) -> Progress | None:
+def _last_progress(context: dg.AssetExecutionContext, checkpoint: Checkpoint) -> KMeansCheckpoint | None:
     saved = checkpoint.newest()
     try:
-        return Progress.from_bytes(saved) if saved else None
+        return KMeansCheckpoint.from_bytes(saved) if saved else None
     except ValueError as error:
         context.log.warning(f"what an earlier run has saved is damaged, so the training starts anew: {error}")
         checkpoint.clear()
         return None
 
 
-def _save(context: dg.AssetExecutionContext, checkpoint: Checkpoint, progress: Progress) -> None:
+def _save(context: dg.AssetExecutionContext, checkpoint: Checkpoint, progress: KMeansCheckpoint) -> None:
     try:
         checkpoint.save(progress.state.index, progress.to_bytes())
     except Exception as error:  # noqa: BLE001 - the training itself is well

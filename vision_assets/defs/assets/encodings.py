@@ -5,17 +5,17 @@ from pydantic import Field
 from pyspark.sql import DataFrame
 
 from vision_assets.defs.chain_asset import chain_asset
-from vision_assets.defs.config import FULL_REFRESH, Settings
+from vision_assets.defs.config import FULL_REFRESH, AssetConfig
 from vision_assets.defs.failures import failures
-from vision_assets.defs.io_managers import DataFolder
+from vision_assets.defs.io_managers import TableStoreResource
 from vision_assets.errors import UserError
-from vision_assets.pipelines import Chain
+from vision_assets.pipelines import Pipeline
 from vision_assets.steps.encodings import encode_features
-from vision_assets.tables.per_image import RowWise, Todo, only, with_source
+from vision_assets.tables.per_image import PendingRows, PerImageTable, select_pending, with_file_path
 from vision_assets.vision.encoding.bag_of_words import Normalization, Pooling
 
 
-class BowEncodingsConfig(Settings):
+class BowEncodingsConfig(AssetConfig):
     """How descriptors are pooled."""
 
     pooling: Pooling = Field(
@@ -31,38 +31,38 @@ class BowEncodingsConfig(Settings):
     full_refresh: bool = Field(default=False, description=FULL_REFRESH)
 
 
-def make_bow_encodings(chain: Chain) -> dg.AssetsDefinition:
+def make_bow_encodings(pipeline: Pipeline) -> dg.AssetsDefinition:
     """Make the asset of the encodings of an extractor's features."""
 
     @chain_asset(
-        chain,
-        chain.encodings,
+        pipeline,
+        pipeline.encodings,
         kinds={"pyspark", "numpy", "parquet"},
         code_version="1",
-        ins={"features": dg.AssetIn(chain.features), "dictionary": dg.AssetIn(chain.dictionary)},
+        ins={"features": dg.AssetIn(pipeline.features), "dictionary": dg.AssetIn(pipeline.dictionary)},
     )
     def bow_encodings(
         context: dg.AssetExecutionContext,
         config: BowEncodingsConfig,
-        data_folder: DataFolder,
+        data_folder: TableStoreResource,
         features: DataFrame,
         dictionary: DataFrame,
-    ) -> RowWise:
+    ) -> PerImageTable:
         """One vector per image: each descriptor coded by its nearest visual word and pooled per word.
 
         Only new and changed images are encoded, unless the dictionary or the settings have changed.
         """
         with failures():
-            _require_one_family(chain, data_folder, context)
+            _require_one_family(pipeline, data_folder, context)
 
-        def compute(todo: Todo | None) -> DataFrame:
-            wanted = features if todo is None else only(features, todo)
+        def compute(pending: PendingRows | None) -> DataFrame:
+            wanted = features if pending is None else select_pending(features, pending)
             return encode_features(
-                wanted, dictionary, config.pooling, config.normalization, chain.extractor.dtype
+                wanted, dictionary, config.pooling, config.normalization, pipeline.extractor.dtype
             )
 
-        return RowWise(
-            wanted=with_source(features, "keypointCount"),
+        return PerImageTable(
+            wanted=with_file_path(features, "keypointCount"),
             compute=compute,
             settings=config.model_dump(exclude={"full_refresh"}),
             computed="encoded",
@@ -73,17 +73,22 @@ def make_bow_encodings(chain: Chain) -> dg.AssetsDefinition:
     return bow_encodings
 
 
-def _require_one_family(chain: Chain, data_folder: DataFolder, context: dg.AssetExecutionContext) -> None:
+def _require_one_family(
+    pipeline: Pipeline, data_folder: TableStoreResource, context: dg.AssetExecutionContext
+) -> None:
     """Raise a `UserError` if the words are of descriptors that cannot be compared with these features'."""
-    read = data_folder.reads(context.run.run_id, chain.encodings)
-    features, dictionary = read[chain.features], read[chain.dictionary]
-    trained_on = data_folder.store.input_of(dictionary, (chain.features,))
+    read = data_folder.reads(context.run.run_id, pipeline.encodings)
+    features, dictionary = read[pipeline.features], read[pipeline.dictionary]
+    trained_on = data_folder.store.input_of(dictionary, (pipeline.features,))
     if trained_on is None:
         context.log.warning(f"what {dictionary.uri} was trained on is gone: whether it fits is not known")
         return
-    theirs, ours = (chain.extractor.from_config(made.config).family() for made in (trained_on, features))
+    theirs, ours = (
+        pipeline.extractor.from_config(made.config).descriptor_space() for made in (trained_on, features)
+    )
     if theirs != ours:
         raise UserError(
             f"The dictionary {dictionary.uri} is of {theirs}, the features {features.uri} are of {ours}, "
-            f"whose descriptors do not go together. Materialize {chain.dictionary} from these features first."
+            "whose descriptors are not comparable. "
+            f"Materialize {pipeline.dictionary} from these features first."
         )

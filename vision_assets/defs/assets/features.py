@@ -8,17 +8,17 @@ import dagster as dg
 from pydantic import Field, create_model
 
 from vision_assets.defs.chain_asset import chain_asset
-from vision_assets.defs.config import FULL_REFRESH, Settings
+from vision_assets.defs.config import FULL_REFRESH, AssetConfig
 from vision_assets.defs.failures import failures
-from vision_assets.pipelines import IMAGES, Chain
+from vision_assets.pipelines import IMAGE_ASSET, Pipeline
 from vision_assets.steps.features import extract
-from vision_assets.steps.stored_tables import StoredImages
-from vision_assets.tables.per_image import RowWise
+from vision_assets.steps.stored_tables import ImageStore
+from vision_assets.tables.per_image import PerImageTable
 from vision_assets.vision.features.base import ExtractorOptions
 from vision_assets.vision.options import BOUNDS
 
 
-class _OfAll(Settings):
+class _OfAll(AssetConfig):
     """What all extractors have besides their own options."""
 
     partitions: int | None = Field(
@@ -32,7 +32,7 @@ class _OfAll(Settings):
     )
 
 
-def features_config(extractor: type[ExtractorOptions]) -> type[Settings]:
+def features_config(extractor: type[ExtractorOptions]) -> type[AssetConfig]:
     """Make the configuration of an asset of features: the extractor's options and those of all."""
     described: dict[str, Any] = {}
     types = get_type_hints(extractor)
@@ -49,20 +49,20 @@ def features_config(extractor: type[ExtractorOptions]) -> type[Settings]:
     for name, field in _OfAll.model_fields.items():
         described[name] = (field.annotation, field)
     summary = inspect.getdoc(extractor).partition("\n")[0]  # type: ignore[union-attr]
-    return create_model(f"{extractor.__name__}Config", __base__=Settings, __doc__=summary, **described)
+    return create_model(f"{extractor.__name__}Config", __base__=AssetConfig, __doc__=summary, **described)
 
 
-def make_features(chain: Chain) -> dg.AssetsDefinition:
+def make_features(pipeline: Pipeline) -> dg.AssetsDefinition:
     """Make the asset of an extractor's features."""
-    extractor = chain.extractor
+    extractor = pipeline.extractor
     config_type = features_config(extractor)
 
     @chain_asset(
-        chain,
-        chain.features,
+        pipeline,
+        pipeline.features,
         kinds={"pyspark", "opencv", "parquet"},
         code_version="1",
-        ins={"images": dg.AssetIn(IMAGES)},
+        ins={"images": dg.AssetIn(IMAGE_ASSET)},
         description=f"{extractor.title} keypoints and descriptors, one row per image; one that cannot be "
         "read has an error instead.\n\n"
         "Only new and changed images are extracted, unless the settings have changed.",
@@ -70,16 +70,16 @@ def make_features(chain: Chain) -> dg.AssetsDefinition:
     def features(
         context: dg.AssetExecutionContext,
         config: config_type,  # type: ignore[valid-type]
-        images: StoredImages,
-    ) -> RowWise:
+        images: ImageStore,
+    ) -> PerImageTable:
         options = extractor.from_config(config.model_dump())  # type: ignore[attr-defined]
         with failures():
-            options.detector()  # which is not there everywhere: nothing is begun in vain
+            options.build()  # which is not there everywhere: nothing is begun in vain
             index = images.index()
-        context.add_output_metadata({"extractor": options.family(), **options.versions()})
-        return RowWise(
+        context.add_output_metadata({"extractor": options.descriptor_space(), **options.versions()})
+        return PerImageTable(
             wanted=index.selectExpr("fileName", "digest", "part as source"),
-            compute=lambda todo: extract(images.table(config.partitions, todo), options),  # type: ignore[attr-defined]
+            compute=lambda pending: extract(images.table(config.partitions, pending), options),  # type: ignore[attr-defined]
             # Other versions of the libraries may find other keypoints.
             settings={"extractor": extractor.name, **options.versions(), **asdict(options)},
             computed="extracted",

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from vision_assets import settings
 from vision_assets.defs.columns import definition_metadata
-from vision_assets.defs.config import Settings
+from vision_assets.defs.config import AssetConfig
 from vision_assets.defs.failures import RETRY_POLICY, failures
 from vision_assets.defs.resources import SparkResource
 from vision_assets.errors import UserError, redact
@@ -16,7 +16,7 @@ from vision_assets.tables.table import SEQUENCE_FILE
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 
 
-class ImageSeqfileConfig(Settings):
+class ImageSeqfileConfig(AssetConfig):
     """Where the images come from."""
 
     source: str = Field(

@@ -10,15 +10,15 @@ from pyspark.sql import DataFrame
 from vision_assets.defs.assets.classifier import ImageClassifierConfig
 from vision_assets.defs.chain_asset import chain_asset
 from vision_assets.defs.failures import failures
-from vision_assets.defs.io_managers import LINEAGE_OF, DataFolder
+from vision_assets.defs.io_managers import LINEAGE_OF, TableStoreResource
 from vision_assets.errors import UserError
-from vision_assets.pipelines import IMAGES, Chain
+from vision_assets.pipelines import IMAGE_ASSET, Pipeline
 from vision_assets.steps.classifier import predict
 from vision_assets.steps.pictures.pictures import picture_of_examples
-from vision_assets.steps.pictures.sample import Gallery
+from vision_assets.steps.pictures.sample import ImageSample
 from vision_assets.steps.report import confusion_matrices, report_table
-from vision_assets.steps.splits import TEST, count_sides, split_images, usable_images
-from vision_assets.steps.stored_tables import StoredImages
+from vision_assets.steps.splits import TEST, count_subsets, split_images, usable_images
+from vision_assets.steps.stored_tables import ImageStore
 from vision_assets.vision.classification.linear import Classifier
 from vision_assets.vision.classification.metrics import accuracy, class_figures, most_confused
 from vision_assets.vision.draw import confusion_matrix
@@ -27,48 +27,48 @@ _NAMED_CLASSES = 10
 _NAMED_PAIRS = 20
 
 
-def make_classification_report(chain: Chain) -> dg.AssetsDefinition:
+def make_classification_report(pipeline: Pipeline) -> dg.AssetsDefinition:
     """Make the asset of the report on an extractor's classifier."""
-    of_classifier = {LINEAGE_OF: chain.classifier}
+    of_classifier = {LINEAGE_OF: pipeline.classifier}
 
     @chain_asset(
-        chain,
-        chain.report,
+        pipeline,
+        pipeline.report,
         kinds={"pyspark", "numpy", "parquet"},
         code_version="1",
         ins={
-            "classifier": dg.AssetIn(chain.classifier),
-            "images": dg.AssetIn(IMAGES, metadata=of_classifier),
-            "encodings": dg.AssetIn(chain.encodings, metadata=of_classifier),
-            "features": dg.AssetIn(chain.features, metadata=of_classifier),
+            "classifier": dg.AssetIn(pipeline.classifier),
+            "images": dg.AssetIn(IMAGE_ASSET, metadata=of_classifier),
+            "encodings": dg.AssetIn(pipeline.encodings, metadata=of_classifier),
+            "features": dg.AssetIn(pipeline.features, metadata=of_classifier),
         },
     )
     def classification_report(
         context: dg.AssetExecutionContext,
-        data_folder: DataFolder,
+        data_folder: TableStoreResource,
         classifier: Classifier,
-        images: StoredImages,
+        images: ImageStore,
         encodings: DataFrame,
         features: DataFrame,
     ) -> DataFrame:
         """Precision, recall, F1, support and confusions of each class and split, on images not trained on."""
         labels = classifier.labels
         options = ImageClassifierConfig(**classifier.settings).split_options()
-        sides = split_images(usable_images(features, options), options)
+        subsets = split_images(usable_images(features, options), options)
         with failures():
-            counts = count_sides(sides)
-            predictions = predict(encodings, sides.where(f"side = '{TEST}'"), classifier).persist()
+            counts = count_subsets(subsets)
+            predictions = predict(encodings, subsets.where(f"subset = '{TEST}'"), classifier).persist()
             try:
                 confusions = confusion_matrices(predictions, classifier.splits, len(labels))
-                _require_test_images(confusions, chain)
-                pictures = data_folder.drawn(
+                _require_test_images(confusions, pipeline)
+                pictures = data_folder.render_pictures(
                     lambda: {"confusion_matrix": confusion_matrix(confusions.sum(axis=0), labels)}
-                ) | data_folder.drawn(
-                    lambda: {"surest_images": picture_of_examples(Gallery(images), predictions, labels)}
+                ) | data_folder.render_pictures(
+                    lambda: {"surest_images": picture_of_examples(ImageSample(images), predictions, labels)}
                 )
             finally:
                 predictions.unpersist()
-        unknown = sum(n for (_, label, side), n in counts.items() if side == TEST and label not in labels)
+        unknown = sum(n for (_, label, subset), n in counts.items() if subset == TEST and label not in labels)
         if unknown:
             context.log.warning(
                 f"{unknown:,} images to test are of classes without any image to train on; they are left out."
@@ -86,10 +86,10 @@ def make_classification_report(chain: Chain) -> dg.AssetsDefinition:
     return classification_report
 
 
-def _require_test_images(confusions: NDArray[np.int64], chain: Chain) -> None:
+def _require_test_images(confusions: NDArray[np.int64], pipeline: Pipeline) -> None:
     if not confusions.any(axis=(1, 2)).all():
         raise UserError(
-            f"There is no image to test on. Lower `train_per_class` of {chain.classifier}, or with "
+            f"There is no image to test on. Lower `train_per_class` of {pipeline.classifier}, or with "
             "`split: folder` put images of the same classes into the folder `test`."
         )
 

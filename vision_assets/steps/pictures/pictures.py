@@ -14,7 +14,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from vision_assets.spark.arrow import list_values
 from vision_assets.steps.dictionary import load_centers
 from vision_assets.steps.features import label_of
-from vision_assets.steps.pictures.sample import Gallery, some_rows, spread, spread_over_labels
+from vision_assets.steps.pictures.sample import ImageSample, evenly_over_labels, evenly_spaced, some_rows
 from vision_assets.steps.report import surest_predictions
 from vision_assets.vision.draw import (
     Example,
@@ -32,7 +32,7 @@ from vision_assets.vision.draw import (
 from vision_assets.vision.features.base import ExtractorOptions, scale_keypoints
 from vision_assets.vision.features.codecs import descriptor_matrix, keypoint_matrix
 from vision_assets.vision.io.decoding import decode_gray, decode_preview
-from vision_assets.vision.vocabulary.assignment import Centers, nearest_centers, squared_distances
+from vision_assets.vision.vocabulary.assignment import Vocabulary, assign, squared_distances
 
 Extractor = type[ExtractorOptions]
 
@@ -47,30 +47,30 @@ _ENCODED_IMAGES = 5
 _EXAMPLE_CLASSES = 8
 
 
-def pictures_of_images(gallery: Gallery) -> dict[str, Picture]:
+def pictures_of_images(gallery: ImageSample) -> dict[str, Picture]:
     """Draw a contact sheet over the classes.
 
     Parameters
     ----------
-    gallery : Gallery
+    gallery : ImageSample
 
     Returns
     -------
     dict
         Name to picture.
     """
-    names = spread_over_labels(gallery.names, _SHEET)
+    names = evenly_over_labels(gallery.names, _SHEET)
     previews = load_previews(gallery, names)
     shown = [(label_of(name) or name, previews[name]) for name in names if name in previews]
     return {"contact_sheet": contact_sheet(shown)}
 
 
-def pictures_of_features(gallery: Gallery, features: DataFrame) -> dict[str, Picture]:
+def pictures_of_features(gallery: ImageSample, features: DataFrame) -> dict[str, Picture]:
     """Draw the keypoints of some images, and how many the images have.
 
     Parameters
     ----------
-    gallery : Gallery
+    gallery : ImageSample
     features : DataFrame
         Of the schema of `vision_assets.tables.table.features_table`.
 
@@ -79,10 +79,10 @@ def pictures_of_features(gallery: Gallery, features: DataFrame) -> dict[str, Pic
     dict
         Name to picture.
     """
-    names = spread_over_labels(gallery.names, _SHEET)
+    names = evenly_over_labels(gallery.names, _SHEET)
     columns = ("fileName", "width", "keypointCount", "keypoints")
     found = features.where(F.col("fileName").isin(*names) & (F.col("keypointCount") > 0)).select(*columns)
-    rows = spread(found.orderBy("fileName").collect(), _KEYPOINT_IMAGES)
+    rows = evenly_spaced(found.orderBy("fileName").collect(), _KEYPOINT_IMAGES)
     previews = load_previews(gallery, [row.fileName for row in rows])
     counts = some_rows(features).where("error is null").select("keypointCount").toArrow()
     return {
@@ -119,13 +119,13 @@ class _Patch(NamedTuple):
 
 
 def pictures_of_dictionary(
-    gallery: Gallery, features: DataFrame, dictionary: DataFrame, extractor: Extractor
+    gallery: ImageSample, features: DataFrame, dictionary: DataFrame, extractor: Extractor
 ) -> dict[str, Picture]:
     """Draw the largest and the most specific words by what lies nearest to their centres.
 
     Parameters
     ----------
-    gallery : Gallery
+    gallery : ImageSample
     features, dictionary : DataFrame
         Of the schemas in `vision_assets.tables.table`.
     extractor : type of ExtractorOptions
@@ -160,10 +160,10 @@ def pictures_of_dictionary(
 
 
 def _patches_of_words(
-    gallery: Gallery, features: DataFrame, centers: Centers, chosen: NDArray[np.int64], patch: float
+    gallery: ImageSample, features: DataFrame, centers: Vocabulary, chosen: NDArray[np.int64], patch: float
 ) -> list[list[NDArray[np.uint8]]]:
     """Find the patches of each chosen word that are nearest to its centre, of an image one at most."""
-    names = spread(gallery.names, _WORD_IMAGES)
+    names = evenly_spaced(gallery.names, _WORD_IMAGES)
     described = features.where(F.col("fileName").isin(*names)).where("keypointCount > 0")
     shared = features.sparkSession.sparkContext.broadcast(centers)
     nearest = described.select("fileName", "keypointCount", "keypoints", "descriptors").mapInArrow(
@@ -179,14 +179,14 @@ def _patches_of_words(
 
 
 def _nearest_of_images(
-    shared: "Broadcast[Centers]", chosen: NDArray[np.int64], batches: Iterator[pa.RecordBatch]
+    shared: "Broadcast[Vocabulary]", chosen: NDArray[np.int64], batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """Find, of each image and chosen word, the word's descriptor nearest to its centre."""
     centers = shared.value
     for batch in batches:
         for row in batch.to_pylist():
             descriptors = descriptor_matrix(row["descriptors"], centers.matrix.shape[1], centers.dtype)
-            words = nearest_centers(descriptors, centers)
+            words = assign(descriptors, centers)
             members = np.flatnonzero(np.isin(words, chosen))
             distances = np.sqrt(squared_distances(descriptors[members], centers, words[members]))
             order = np.lexsort((distances, words[members]))
@@ -203,7 +203,9 @@ def _nearest_of_images(
             )
 
 
-def _cut_patches(gallery: Gallery, wanted: Sequence[_Patch], width: float) -> dict[_Patch, NDArray[np.uint8]]:
+def _cut_patches(
+    gallery: ImageSample, wanted: Sequence[_Patch], width: float
+) -> dict[_Patch, NDArray[np.uint8]]:
     by_image: dict[str, list[_Patch]] = {}
     for patch in wanted:
         by_image.setdefault(patch.file_name, []).append(patch)
@@ -223,7 +225,7 @@ def _patches_of_image(
 
 
 def pictures_of_encodings(
-    gallery: Gallery,
+    gallery: ImageSample,
     features: DataFrame,
     dictionary: DataFrame,
     encodings: DataFrame,
@@ -233,7 +235,7 @@ def pictures_of_encodings(
 
     Parameters
     ----------
-    gallery : Gallery
+    gallery : ImageSample
     features, dictionary, encodings : DataFrame
         Of the schemas in `vision_assets.tables.table`.
     extractor : type of ExtractorOptions
@@ -244,11 +246,11 @@ def pictures_of_encodings(
     dict
         Name to picture.
     """
-    names = spread_over_labels(gallery.names, _SHEET)
+    names = evenly_over_labels(gallery.names, _SHEET)
     described = features.where(F.col("fileName").isin(*names)).where("keypointCount > 0")
     columns = ("fileName", "keypoints", "descriptors", "bow")
     found = described.join(encodings.select("fileName", "bow"), "fileName").select(*columns)
-    rows = spread(found.orderBy("fileName").collect(), _ENCODED_IMAGES)
+    rows = evenly_spaced(found.orderBy("fileName").collect(), _ENCODED_IMAGES)
     centers = load_centers(dictionary, extractor.dtype)
     strongest = {row.fileName: _strongest(row, centers) for row in rows}
     previews = load_previews(gallery, list(strongest))
@@ -280,12 +282,12 @@ class _StrongWord(NamedTuple):
     patches: list[_Patch]
 
 
-def _strongest(row: Row, centers: Centers) -> list[_StrongWord]:
+def _strongest(row: Row, centers: Vocabulary) -> list[_StrongWord]:
     """Return the words of the highest values, the highest first."""
     bow = np.array(row.bow)
     keypoints = keypoint_matrix(bytes(row.keypoints))
     descriptors = descriptor_matrix(bytes(row.descriptors), centers.matrix.shape[1], centers.dtype)
-    words = nearest_centers(descriptors, centers)
+    words = assign(descriptors, centers)
     distances = squared_distances(descriptors, centers, words)
     strongest = [word for word in np.argsort(-bow, kind="stable")[:_WORDS].tolist() if bow[word] > 0]
     found = []
@@ -309,12 +311,12 @@ def _count_words(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.record_batch({"words": words.astype(np.int32)})
 
 
-def picture_of_examples(gallery: Gallery, predictions: DataFrame, labels: Sequence[str]) -> Picture:
+def picture_of_examples(gallery: ImageSample, predictions: DataFrame, labels: Sequence[str]) -> Picture:
     """Draw the surest right and the surest wrong images of some classes.
 
     Parameters
     ----------
-    gallery : Gallery
+    gallery : ImageSample
     predictions : DataFrame
         From `vision_assets.steps.classifier.predict`.
     labels : sequence of str
@@ -330,8 +332,8 @@ def picture_of_examples(gallery: Gallery, predictions: DataFrame, labels: Sequen
     # Classes that have both say more.
     both = [target for target, rows in by_class.items() if len(rows) == 2]
     others = [target for target, rows in by_class.items() if len(rows) < 2]
-    shown = spread(sorted(both), _EXAMPLE_CLASSES)
-    shown += spread(sorted(others), _EXAMPLE_CLASSES - len(shown))
+    shown = evenly_spaced(sorted(both), _EXAMPLE_CLASSES)
+    shown += evenly_spaced(sorted(others), _EXAMPLE_CLASSES - len(shown))
     previews = load_previews(gallery, [row.fileName for target in shown for row in by_class[target].values()])
 
     def example(target: int, *, right: bool) -> Example | None:
@@ -349,7 +351,7 @@ def picture_of_examples(gallery: Gallery, predictions: DataFrame, labels: Sequen
     )
 
 
-def load_previews(gallery: Gallery, names: Sequence[str]) -> dict[str, Image]:
+def load_previews(gallery: ImageSample, names: Sequence[str]) -> dict[str, Image]:
     """Return small versions of some images of a gallery; those that cannot be decoded are left out."""
     return gallery.compute(names, _preview_of_image)
 

@@ -10,10 +10,10 @@ from urllib.parse import unquote
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812
 
-from vision_assets.spark.crash_guard import Crash, guarded
+from vision_assets.spark.crash_guard import Crash, run_guarded
 from vision_assets.spark.sequence_file import escape_glob, part_files, read_table, size_of
 from vision_assets.steps.features import label_of
-from vision_assets.steps.stored_tables import StoredImages
+from vision_assets.steps.stored_tables import ImageStore
 from vision_assets.vision.features.base import use_one_thread
 from vision_assets.vision.io.decoding import ImageError
 
@@ -24,21 +24,21 @@ _NAMES: dict[str, list[str]] = {}
 _T = TypeVar("_T")
 
 
-class Gallery:
+class ImageSample:
     """Images of at most 16 evenly spaced pieces, of about 8 MB each, of a stored SequenceFile.
 
     Parameters
     ----------
-    images : StoredImages
+    images : ImageStore
     """
 
-    def __init__(self, images: StoredImages) -> None:
+    def __init__(self, images: ImageStore) -> None:
         self._images = images
 
     @cached_property
     def _table(self) -> DataFrame:
         spark = self._images.spark
-        files = spread(part_files(spark, self._images.uri), _FILES)
+        files = evenly_spaced(part_files(spark, self._images.uri), _FILES)
         size = sum(size_of(spark, file) for file in files)
         return read_table(spark, files, max(1, size // _PIECE_BYTES))
 
@@ -73,7 +73,7 @@ class Gallery:
     def _run(self, table: DataFrame, function: Callable[[Iterable[Row]], Iterable[_T]]) -> list[_T]:
         """Call a function with the rows of each piece."""
         rows = table.rdd
-        pieces = spread(range(rows.getNumPartitions()), _PIECES)
+        pieces = evenly_spaced(range(rows.getNumPartitions()), _PIECES)
         return list(rows.context.runJob(rows, function, pieces))
 
 
@@ -90,18 +90,18 @@ def _results(function: Callable[[str, bytes], _T], rows: Iterable[Row]) -> Itera
     # A process forked for an image would wait for OpenCV's threads, which it does not have.
     use_one_thread()
     images = list(rows)
-    for row, result in zip(images, guarded(result_of, images), strict=True):
+    for row, result in zip(images, run_guarded(result_of, images), strict=True):
         if result is not None and not isinstance(result, Crash):
             yield row.fileName, result
 
 
-def spread(values: Sequence[_T], count: int) -> list[_T]:
+def evenly_spaced(values: Sequence[_T], count: int) -> list[_T]:
     """Choose evenly spaced values, all of them if there are no more."""
     wanted = min(count, len(values))
     return [values[(2 * index + 1) * len(values) // (2 * wanted)] for index in range(wanted)]
 
 
-def spread_over_labels(names: Iterable[str], count: int) -> list[str]:
+def evenly_over_labels(names: Iterable[str], count: int) -> list[str]:
     """Choose file names of as many labels as possible, in the order of the labels.
 
     Parameters
@@ -116,7 +116,7 @@ def spread_over_labels(names: Iterable[str], count: int) -> list[str]:
     by_label: dict[str, list[str]] = {}
     for name in names:
         by_label.setdefault(label_of(name) or "", []).append(name)
-    labels = spread(sorted(by_label), count)
+    labels = evenly_spaced(sorted(by_label), count)
     # The first image of each label, then the second of each, ...
     turns = chain.from_iterable(zip_longest(*(by_label[label] for label in labels)))
     chosen = [name for name in turns if name is not None][:count]
@@ -125,5 +125,5 @@ def spread_over_labels(names: Iterable[str], count: int) -> list[str]:
 
 def some_rows(table: DataFrame) -> DataFrame:
     """Return the rows in at most 16 evenly spaced files of a stored table."""
-    files = [escape_glob(unquote(file)) for file in spread(sorted(table.inputFiles()), _FILES)]
+    files = [escape_glob(unquote(file)) for file in evenly_spaced(sorted(table.inputFiles()), _FILES)]
     return table.sparkSession.read.schema(table.schema).parquet(*files)

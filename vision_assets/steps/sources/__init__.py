@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 
 from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
-from vision_assets.spark.diagnosis import known_cause
+from vision_assets.spark.diagnosis import known_diagnosis
 from vision_assets.spark.image_files import (
     ImageFiles,
     Pair,
@@ -103,7 +103,7 @@ def open_hadoop(spark: SparkSession, source: str, patterns: Patterns) -> ImageFi
     try:
         return _open_hadoop(spark, source, patterns)
     except (Py4JJavaError, PySparkException) as error:
-        known = known_cause(error)
+        known = known_diagnosis(error)
         if known and known.may_pass:
             raise
         java = error.java_exception if isinstance(error, Py4JJavaError) else error

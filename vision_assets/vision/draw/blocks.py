@@ -146,7 +146,7 @@ def padded(
     return larger
 
 
-def beside(blocks: Sequence[Block], *, gap: int = 0, align: float = 0.0) -> Block:
+def hstack(blocks: Sequence[Block], *, gap: int = 0, align: float = 0.0) -> Block:
     """Put blocks side by side.
 
     Parameters
@@ -173,7 +173,7 @@ def beside(blocks: Sequence[Block], *, gap: int = 0, align: float = 0.0) -> Bloc
     return canvas
 
 
-def stacked(blocks: Sequence[Block], *, gap: int = 0, align: float = 0.0) -> Block:
+def vstack(blocks: Sequence[Block], *, gap: int = 0, align: float = 0.0) -> Block:
     """Put blocks one below the other.
 
     Parameters

@@ -15,11 +15,11 @@ from vision_assets.vision.draw.blocks import (
     TEXT_SIZE,
     WHITE,
     Block,
-    beside,
     framed,
+    hstack,
     padded,
-    stacked,
     text_line,
+    vstack,
 )
 from vision_assets.vision.draw.picture import Picture, png_picture
 from vision_assets.vision.draw.text import fitted, get_font
@@ -74,7 +74,7 @@ def confusion_matrix(matrix: NDArray[np.integer], labels: Sequence[str]) -> Pict
             ]
         else:
             parts.append(_heading("no class is confused with another"))
-    return png_picture(framed(stacked(parts, gap=14)), title, _colours(np.linspace(1e-9, 1, 256) ** 2))
+    return png_picture(framed(vstack(parts, gap=14)), title, _colours(np.linspace(1e-9, 1, 256) ** 2))
 
 
 def _shares(matrix: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -262,10 +262,10 @@ def _legend(unknown: bool) -> Block:
         place = 20 + width * math.sqrt(percent / 100)
         draw.line([(place, 0), (place, 3)], fill=FAINT)
         draw.text((place, 4), f"{percent}%", fill=INK, font=get_font(TEXT_SIZE), anchor="mt")
-    bar = stacked([_outlined(PillowImage.fromarray(ramp)), scale], align=0.5)
+    bar = vstack([_outlined(PillowImage.fromarray(ramp)), scale], align=0.5)
     none = _outlined(PillowImage.new("RGB", (height, height), WHITE))
-    boxes = [beside([none, text_line("none", 100)], gap=4)]
+    boxes = [hstack([none, text_line("none", 100)], gap=4)]
     if unknown:
         hatched = _outlined(PillowImage.fromarray(_hatching(height, height)))
-        boxes.append(beside([hatched, text_line("class without images", 200)], gap=4))
-    return beside([text_line("share of the true class's images", 300), *boxes[:1], bar, *boxes[1:]], gap=12)
+        boxes.append(hstack([hatched, text_line("class without images", 200)], gap=4))
+    return hstack([text_line("share of the true class's images", 300), *boxes[:1], bar, *boxes[1:]], gap=12)

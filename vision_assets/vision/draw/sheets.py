@@ -15,14 +15,14 @@ from vision_assets.vision.draw.blocks import (
     PALE,
     VERMILLION,
     Block,
-    beside,
     fit_size,
     framed,
+    hstack,
     padded,
     photo,
     resized,
-    stacked,
     text_line,
+    vstack,
 )
 from vision_assets.vision.draw.picture import Image, Picture, jpeg_picture
 
@@ -91,7 +91,7 @@ def contact_sheet(images: Sequence[tuple[str, Image]]) -> Picture:
     shown = images[:_MOST_IMAGES]
     columns, side = _columns(len(shown), 6, 270)
     cells = [
-        stacked([photo(image, side, side), _caption(caption, side)], gap=2, align=0.5)
+        vstack([photo(image, side, side), _caption(caption, side)], gap=2, align=0.5)
         for caption, image in shown
     ]
     return _sheet(_grid(cells, columns, side), f"{len(shown)} images")
@@ -113,7 +113,7 @@ def keypoint_sheet(images: Sequence[tuple[str, Image, NDArray[np.float32]]]) -> 
     shown = images[:_MOST_KEYPOINT_IMAGES]
     columns, side = _columns(len(shown), 3, 400)
     cells = [
-        stacked(
+        vstack(
             [
                 _with_keypoints(image, keypoints, side),
                 _caption(caption, side),
@@ -140,7 +140,7 @@ def word_sheet(groups: Sequence[tuple[str, Sequence[WordPatches]]]) -> Picture:
     Picture
     """
     parts = [
-        stacked(
+        vstack(
             [
                 text_line(title, _WIDTH, size=_HEADING, bold=True),
                 *([_word_row(word) for word in words] or [_nothing("none")]),
@@ -168,10 +168,10 @@ def strongest_words_sheet(images: Sequence[tuple[str, Image, Sequence[WordPatche
     shown = images[:_MOST_ROWS]
     width = 160
     rows = [
-        beside(
+        hstack(
             [
                 padded(
-                    stacked([photo(image, width, 120), _caption(caption, width)], gap=2, align=0.5),
+                    vstack([photo(image, width, 120), _caption(caption, width)], gap=2, align=0.5),
                     width,
                     across=0.5,
                 ),
@@ -199,25 +199,25 @@ def surest_sheet(rows: Sequence[tuple[str, Example | None, Example | None]]) -> 
     shown = rows[:_MOST_CLASSES]
     columns = min(2, max(1, len(shown)))
     width = 196
-    head = beside(
+    head = hstack(
         [
             padded(text_line("surest right", width, size=_HEADING, bold=True, colour=BLUE), width + _GAP),
             padded(text_line("surest wrong", width, size=_HEADING, bold=True, colour=VERMILLION), width),
         ]
     )
     cells = [
-        stacked(
+        vstack(
             [
                 _rule(head.width),
                 text_line(label, head.width, bold=True),
-                beside([_example(right, width), _example(wrong, width)], gap=_GAP),
+                hstack([_example(right, width), _example(wrong, width)], gap=_GAP),
             ],
             gap=3,
         )
         for label, right, wrong in shown
     ]
-    lines = [beside(cells[first : first + columns], gap=24) for first in range(0, len(cells), columns)]
-    heads = [beside([head] * columns, gap=24)] if lines else []
+    lines = [hstack(cells[first : first + columns], gap=24) for first in range(0, len(cells), columns)]
+    heads = [hstack([head] * columns, gap=24)] if lines else []
     return _sheet([*heads, *lines], f"surest right and wrong images of {len(shown)} classes")
 
 
@@ -232,12 +232,12 @@ def _grid(cells: Sequence[Block], columns: int, width: int) -> list[Block]:
     """Lay out cells in lines, along their bottoms so that captions are on one line."""
     wide = [padded(cell, width, across=0.5) for cell in cells]
     return [
-        beside(wide[first : first + columns], gap=_GAP, align=1) for first in range(0, len(wide), columns)
+        hstack(wide[first : first + columns], gap=_GAP, align=1) for first in range(0, len(wide), columns)
     ]
 
 
 def _sheet(lines: Sequence[Block], title: str, gap: int = 12) -> Picture:
-    return jpeg_picture(framed(stacked(lines or [_nothing("no images")], gap=gap)), title)
+    return jpeg_picture(framed(vstack(lines or [_nothing("no images")], gap=gap)), title)
 
 
 def _caption(text: str, width: int) -> Block:
@@ -280,7 +280,7 @@ def _with_keypoints(image: Image, keypoints: NDArray[np.float32], side: int) -> 
 
 
 def _word_label(word: WordPatches, width: int, align: float = 0.0) -> Block:
-    return stacked(
+    return vstack(
         [text_line(f"word {word.word_id:,}", width), text_line(word.note, width, colour=FAINT)], align=align
     )
 
@@ -288,7 +288,7 @@ def _word_label(word: WordPatches, width: int, align: float = 0.0) -> Block:
 def _word_row(word: WordPatches) -> Block:
     patches = [photo(patch, _PATCH, _PATCH) for patch in word.patches[:_PATCHES_OF_A_WORD]]
     label = padded(_word_label(word, 158), 162)
-    return beside([label, *(patches or [_nothing("no patches")])], gap=4, align=0.5)
+    return hstack([label, *(patches or [_nothing("no patches")])], gap=4, align=0.5)
 
 
 def _word_cell(word: WordPatches) -> Block:
@@ -296,12 +296,12 @@ def _word_cell(word: WordPatches) -> Block:
     if count > 1:
         side = (_SQUARE - 2) // 2
         patches = [photo(patch, side, side) for patch in word.patches[:4]]
-        square = stacked([beside(patches[row : row + 2], gap=2) for row in range(0, len(patches), 2)], gap=2)
+        square = vstack([hstack(patches[row : row + 2], gap=2) for row in range(0, len(patches), 2)], gap=2)
     elif count == 1:
         square = photo(word.patches[0], _SQUARE, _SQUARE)
     else:
         square = _nothing("no patches")
-    return stacked([padded(square, _SQUARE, _SQUARE), _word_label(word, _SQUARE)], gap=2)
+    return vstack([padded(square, _SQUARE, _SQUARE), _word_label(word, _SQUARE)], gap=2)
 
 
 def _example(example: Example | None, width: int) -> Block:
@@ -309,6 +309,6 @@ def _example(example: Example | None, width: int) -> Block:
     if example is None:
         none = text_line("none", width, colour=FAINT, background=PALE)
         box = padded(none, width, height, across=0.5, down=0.5, colour=PALE)
-        return stacked([box, _caption("", width)], gap=2)
+        return vstack([box, _caption("", width)], gap=2)
     image = padded(photo(example.image, width, height), width, height, across=0.5, down=1)
-    return stacked([image, _caption(example.caption, width)], gap=2, align=0.5)
+    return vstack([image, _caption(example.caption, width)], gap=2, align=0.5)

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_assets.vision.vocabulary.assignment import Centers, nearest_centers, squared_distances
+from vision_assets.vision.vocabulary.assignment import Vocabulary, assign, squared_distances
 from vision_assets.vision.vocabulary.fixed_point import Descriptors
 
 Pooling = Literal["sum", "max", "count"]
@@ -15,7 +15,7 @@ Normalization = Literal["none", "l1", "l2", "hellinger"]
 def encode(
     descriptors: Descriptors,
     counts: NDArray[np.integer],
-    centers: Centers,
+    centers: Vocabulary,
     pooling: Pooling,
     normalization: Normalization,
 ) -> NDArray[np.float32]:
@@ -30,7 +30,7 @@ def encode(
         The descriptors of all images, one image after the other.
     counts : ndarray of shape (M,), dtype int
         Number of descriptors of each image; their sum is N.
-    centers : Centers
+    centers : Vocabulary
         k centres of length d.
     pooling : {"sum", "max", "count"}
     normalization : {"none", "l1", "l2", "hellinger"}
@@ -52,7 +52,7 @@ def encode(
     if counts.sum() != len(descriptors):
         raise ValueError(f"counts add up to {counts.sum()}, but there are {len(descriptors)} descriptors")
     k = len(centers)
-    words = nearest_centers(descriptors, centers)
+    words = assign(descriptors, centers)
     cells = np.repeat(np.arange(len(counts)) * k, counts) + words
     pooled = np.zeros(len(counts) * k, np.float64)
     if pooling == "count":

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from vision_assets.errors import UserError
 from vision_assets.vision.io.decoding import ImageError, decode_gray, opencv_reason
 from vision_assets.vision.options import Options, option
-from vision_assets.vision.vocabulary.fixed_point import BYTES, Descriptors, to_fractions
+from vision_assets.vision.vocabulary.fixed_point import UINT8, Descriptors, quantize
 
-Found = tuple[NDArray[np.float32], NDArray[Any]]
+Features = tuple[NDArray[np.float32], NDArray[Any]]
 """Keypoints of shape (N, 5), x, y, size, angle, response, and as many descriptors."""
 
 _CELL_BYTES = 2**30
@@ -81,14 +81,14 @@ class ExtractorOptions(Options, ABC):
         return cls(**{name: value for name, value in config.items() if name in names})
 
     @abstractmethod
-    def detector(self) -> Callable[[NDArray[np.uint8]], Found]:
+    def build(self) -> Callable[[NDArray[np.uint8]], Features]:
         """Return a function of a grey image; it is not picklable, so each worker makes one and keeps it."""
 
     def versions(self) -> Mapping[str, str]:
         """Return the libraries whose other versions may find other features."""
         return {"opencv": cv2.__version__}
 
-    def family(self) -> str:
+    def descriptor_space(self) -> str:
         """Return what has to be equal for descriptors to be compared."""
         return self.title
 
@@ -104,7 +104,7 @@ class ImageFeatures(NamedTuple):
         x and y of the centre and size (diameter), in pixels of the image before shrinking, (0, 0) being the
         middle of its upper left pixel; angle in degrees, clockwise from the x axis; response.
     descriptors : ndarray of shape (N, d), dtype uint8 or float32
-        One row per keypoint, in the extractor's order; fractions as `descriptors.to_fractions` makes them.
+        One row per keypoint, in the extractor's order; fractions as `descriptors.quantize` makes them.
     """
 
     width: int
@@ -124,7 +124,7 @@ class ImageExtractor:
 
     def __init__(self, options: ExtractorOptions) -> None:
         self.options = options
-        self._detect = options.detector()
+        self._detect = options.build()
 
     def extract(self, data: bytes) -> ImageFeatures:
         """Decode an image file and extract its features.
@@ -198,9 +198,9 @@ class ImageExtractor:
         options = self.options
         if descriptors.shape != (len(keypoints), options.length):
             wrong = f"{len(keypoints):,} rows of {options.length}, but found an array of {descriptors.shape}"
-        elif options.dtype == BYTES:
+        elif options.dtype == UINT8:
             # OpenCV's `compute` gives bytes as float32.
-            if descriptors.dtype == BYTES:
+            if descriptors.dtype == UINT8:
                 return descriptors
             whole = np.clip(np.nan_to_num(descriptors), 0, 255).astype(np.uint8)
             if np.array_equal(whole, descriptors):
@@ -210,7 +210,7 @@ class ImageExtractor:
             numbers = np.nan_to_num(descriptors, nan=0.0)
             longest = math.sqrt(np.einsum("ij,ij->i", numbers, numbers).max(initial=0))
             if longest <= _LONGEST_ROW:
-                return to_fractions(descriptors)
+                return quantize(descriptors)
             wrong = f"rows of about the length 1, but found one of {longest:.3g}"
         raise UserError(f"{type(options).__name__} describes {wrong}. Mend length or dtype of the extractor.")
 
@@ -224,7 +224,7 @@ def use_one_thread() -> None:
     cv2.ocl.setUseOpenCL(False)
 
 
-def by_opencv(feature: cv2.Feature2D) -> Callable[[NDArray[np.uint8]], Found]:
+def by_opencv(feature: cv2.Feature2D) -> Callable[[NDArray[np.uint8]], Features]:
     """Return a detector that is one of OpenCV's.
 
     Raises
@@ -239,7 +239,7 @@ def by_opencv(feature: cv2.Feature2D) -> Callable[[NDArray[np.uint8]], Found]:
         )
     none = np.empty((0, feature.descriptorSize()), _DTYPES[feature.descriptorType()])
 
-    def detect(gray: NDArray[np.uint8]) -> Found:
+    def detect(gray: NDArray[np.uint8]) -> Features:
         found, descriptors = feature.detectAndCompute(gray, None)
         # OpenCV's stubs do not know that there may be no descriptors.
         return keypoint_array(found), none if descriptors is None else descriptors
@@ -247,7 +247,7 @@ def by_opencv(feature: cv2.Feature2D) -> Callable[[NDArray[np.uint8]], Found]:
     return detect
 
 
-def strongest(found: Found, count: int) -> Found:
+def strongest(found: Features, count: int) -> Features:
     """Return the features of the highest response in their order, all of them for the count 0."""
     keypoints, descriptors = found
     if not count or len(keypoints) <= count:

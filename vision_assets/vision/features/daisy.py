@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_assets.vision.features import base as extraction
-from vision_assets.vision.features.base import ExtractorOptions, Found
+from vision_assets.vision.features.base import ExtractorOptions, Features
 from vision_assets.vision.options import option
-from vision_assets.vision.vocabulary.fixed_point import FRACTIONS
+from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT
 
 _MOST = 2**20  # points in an image, whose descriptors are 0.8 GB
 
@@ -36,7 +36,7 @@ class DaisyOptions(ExtractorOptions):
     name: ClassVar = "daisy"
     title: ClassVar = "DAISY"
     length: ClassVar = 200  # (3 rings x 8 places + the middle) x 8 directions of gradients
-    dtype: ClassVar = FRACTIONS
+    dtype: ClassVar = FIXED_POINT
     patch: ClassVar = 1.0
 
     step: int = option(8, "Pixels from one point of the grid to the next.", ge=1, le=1000)
@@ -44,13 +44,13 @@ class DaisyOptions(ExtractorOptions):
     max_side: int | None = extraction.max_side()
     max_pixels: int = extraction.max_pixels()
 
-    def detector(self) -> Callable[[NDArray[np.uint8]], Found]:
+    def build(self) -> Callable[[NDArray[np.uint8]], Features]:
         """Return OpenCV's, which scales each descriptor to the length 1."""
         daisy = cv2.xfeatures2d.DAISY.create(
             radius=self.radius, q_radius=3, q_theta=8, q_hist=8, norm=cv2.xfeatures2d.DAISY_NRM_FULL
         )
 
-        def detect(gray: NDArray[np.uint8]) -> Found:
+        def detect(gray: NDArray[np.uint8]) -> Features:
             keypoints = self._grid(*gray.shape)
             if len(keypoints) > _MOST:
                 raise ValueError(

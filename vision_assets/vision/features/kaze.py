@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_assets.vision.features import base as extraction
-from vision_assets.vision.features.base import ExtractorOptions, Found, by_opencv, strongest
+from vision_assets.vision.features.base import ExtractorOptions, Features, by_opencv, strongest
 from vision_assets.vision.options import option
-from vision_assets.vision.vocabulary.fixed_point import FRACTIONS
+from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT
 
 # OpenCV 4 has it elsewhere.
 KAZE: Any = getattr(cv2.xfeatures2d, "KAZE", None) or getattr(cv2, "KAZE")  # noqa: B009 - unknown to the stubs of 5
@@ -40,7 +40,7 @@ class KazeOptions(ExtractorOptions):
     name: ClassVar = "kaze"
     title: ClassVar = "KAZE"
     length: ClassVar = 64
-    dtype: ClassVar = FRACTIONS
+    dtype: ClassVar = FIXED_POINT
     # OpenCV's KAZE_Descriptor_Invoker samples 24 x 24 points that are half the keypoint's size apart.
     patch: ClassVar = 24 / 2
 
@@ -54,7 +54,7 @@ class KazeOptions(ExtractorOptions):
     max_side: int | None = extraction.max_side()
     max_pixels: int = extraction.max_pixels()
 
-    def detector(self) -> Callable[[NDArray[np.uint8]], Found]:
+    def build(self) -> Callable[[NDArray[np.uint8]], Features]:
         """Return OpenCV's, which scales each descriptor to the length 1."""
         detect = by_opencv(
             KAZE.create(

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_assets.vision.features import base as extraction
-from vision_assets.vision.features.base import ExtractorOptions, Found, by_opencv
+from vision_assets.vision.features.base import ExtractorOptions, Features, by_opencv
 from vision_assets.vision.options import option
-from vision_assets.vision.vocabulary.fixed_point import BYTES
+from vision_assets.vision.vocabulary.fixed_point import UINT8
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class SiftOptions(ExtractorOptions):
     name: ClassVar = "sift"
     title: ClassVar = "SIFT"
     length: ClassVar = 128
-    dtype: ClassVar = BYTES
+    dtype: ClassVar = UINT8
     # OpenCV's calcSIFTDescriptor (sift.simd.hpp) pools gradients in 4 x 4 bins (SIFT_DESCR_WIDTH), each 3
     # (SIFT_DESCR_SCL_FCTR) times half the keypoint's size wide.
     patch: ClassVar = 4 * 3 / 2
@@ -68,7 +68,7 @@ class SiftOptions(ExtractorOptions):
     max_side: int | None = extraction.max_side()
     max_pixels: int = extraction.max_pixels()
 
-    def detector(self) -> Callable[[NDArray[np.uint8]], Found]:
+    def build(self) -> Callable[[NDArray[np.uint8]], Features]:
         """Return OpenCV's."""
         # With any argument left out OpenCV may take the overload without descriptorType.
         sift = cv2.SIFT.create(

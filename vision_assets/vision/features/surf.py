@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from vision_assets.errors import UserError
 from vision_assets.vision.features import base as extraction
-from vision_assets.vision.features.base import ExtractorOptions, Found, by_opencv, strongest
+from vision_assets.vision.features.base import ExtractorOptions, Features, by_opencv, strongest
 from vision_assets.vision.options import option
-from vision_assets.vision.vocabulary.fixed_point import FRACTIONS
+from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT
 
 _ALL = 2**31 - 1
 _SIZE_PER_SCALE = 9 / 1.2  # a filter of 9 pixels is of the scale 1.2
@@ -48,7 +48,7 @@ class SurfOptions(ExtractorOptions):
     name: ClassVar = "surf"
     title: ClassVar = "SURF"
     length: ClassVar = 64
-    dtype: ClassVar = FRACTIONS
+    dtype: ClassVar = FIXED_POINT
     # A descriptor looks at 20 x 20 of the scale.
     patch: ClassVar = 20 / _SIZE_PER_SCALE
 
@@ -69,7 +69,7 @@ class SurfOptions(ExtractorOptions):
     max_side: int | None = extraction.max_side()
     max_pixels: int = extraction.max_pixels()
 
-    def detector(self) -> Callable[[NDArray[np.uint8]], Found]:
+    def build(self) -> Callable[[NDArray[np.uint8]], Features]:
         """Return the engine's; each descriptor has the length 1.
 
         Raises
@@ -85,11 +85,11 @@ class SurfOptions(ExtractorOptions):
         ours = {"mahotas": version("mahotas")} if self.engine == "mahotas" else {}
         return {**super().versions(), **ours}
 
-    def family(self) -> str:
+    def descriptor_space(self) -> str:
         """Return the engine with the name."""
         return f"SURF of {self.engine}"
 
-    def _mahotas(self) -> Callable[[NDArray[np.uint8]], Found]:
+    def _mahotas(self) -> Callable[[NDArray[np.uint8]], Features]:
         try:
             from mahotas.features import surf  # noqa: PLC0415 - an optional dependency
         except ImportError as error:
@@ -99,7 +99,7 @@ class SurfOptions(ExtractorOptions):
             ) from error
         threshold = _MAHOTAS_THRESHOLD if self.threshold is None else self.threshold
 
-        def detect(gray: NDArray[np.uint8]) -> Found:
+        def detect(gray: NDArray[np.uint8]) -> Features:
             found = surf.surf(
                 gray,
                 nr_octaves=self.n_octaves,
@@ -115,7 +115,7 @@ class SurfOptions(ExtractorOptions):
 
         return detect
 
-    def _opencv(self) -> Callable[[NDArray[np.uint8]], Found]:
+    def _opencv(self) -> Callable[[NDArray[np.uint8]], Features]:
         threshold = _OPENCV_THRESHOLD if self.threshold is None else self.threshold
         try:
             surf = cv2.xfeatures2d.SURF.create(threshold, self.n_octaves, self.n_octave_layers, False, False)

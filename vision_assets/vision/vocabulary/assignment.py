@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from vision_assets.vision.vocabulary.fixed_point import BYTES, Descriptors, center_scale
+from vision_assets.vision.vocabulary.fixed_point import UINT8, Descriptors, center_scale
 
 _ROWS = 1024  # per product: scores of a tile stay near the processor's cache
 _COLUMNS = 4096  # bounds the tile for large dictionaries
@@ -14,7 +14,7 @@ _EXACT_SCORES = 2**21  # float64 scores held at once while ties are decided
 _HALF_ULP = 2.0**-24  # of float32: the largest relative error of one operation
 
 
-def round_centers(centers: NDArray[np.number], dtype: DTypeLike = BYTES) -> NDArray[np.float64]:
+def round_centers(centers: NDArray[np.number], dtype: DTypeLike = UINT8) -> NDArray[np.float64]:
     """Round centres, so that products with descriptors are exact.
 
     Parameters
@@ -34,7 +34,7 @@ def round_centers(centers: NDArray[np.number], dtype: DTypeLike = BYTES) -> NDAr
 
 
 @dataclass(frozen=True)
-class Centers:
+class Vocabulary:
     """Centres of visual words, prepared for the search of the nearest.
 
     Parameters
@@ -46,7 +46,7 @@ class Centers:
     """
 
     matrix: NDArray[np.float64]
-    dtype: np.dtype = BYTES
+    dtype: np.dtype = UINT8
 
     def __len__(self) -> int:
         return len(self.matrix)
@@ -77,7 +77,7 @@ class Centers:
         return np.vstack([-self.matrix.T, self.half_square_norms], dtype=np.float32, casting="same_kind")
 
 
-def nearest_centers(descriptors: Descriptors, centers: Centers) -> NDArray[np.int64]:
+def assign(descriptors: Descriptors, centers: Vocabulary) -> NDArray[np.int64]:
     """Find the nearest centre of each descriptor by Euclidean distance.
 
     The answer depends on the descriptor and the centres alone, not on the batch that the descriptor
@@ -87,7 +87,7 @@ def nearest_centers(descriptors: Descriptors, centers: Centers) -> NDArray[np.in
     Parameters
     ----------
     descriptors : ndarray of shape (N, d), dtype uint8 or float32
-    centers : Centers
+    centers : Vocabulary
         k centres of length d.
 
     Returns
@@ -120,7 +120,7 @@ def nearest_centers(descriptors: Descriptors, centers: Centers) -> NDArray[np.in
     return words
 
 
-def _nearest_of_tile(descriptors: Descriptors, centers: Centers) -> NDArray[np.int64]:
+def _nearest_of_tile(descriptors: Descriptors, centers: Vocabulary) -> NDArray[np.int64]:
     x = np.ones((len(descriptors), descriptors.shape[1] + 1), np.float32)
     x[:, :-1] = descriptors
     best, second, words = _two_lowest_scores(x, centers)
@@ -138,7 +138,7 @@ def _nearest_of_tile(descriptors: Descriptors, centers: Centers) -> NDArray[np.i
 
 
 def _two_lowest_scores(
-    x: NDArray[np.float32], centers: Centers
+    x: NDArray[np.float32], centers: Vocabulary
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
     """Lowest score, second lowest score and index of the lowest, for each row of x, a descriptor and 1."""
     rows = np.arange(len(x))
@@ -158,14 +158,14 @@ def _two_lowest_scores(
 
 
 def squared_distances(
-    descriptors: Descriptors, centers: Centers, words: NDArray[np.int64]
+    descriptors: Descriptors, centers: Vocabulary, words: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Squared Euclidean distance of each descriptor to the centre of its word.
 
     Parameters
     ----------
     descriptors : ndarray of shape (N, d), dtype uint8 or float32
-    centers : Centers
+    centers : Vocabulary
         k centres of length d.
     words : ndarray of shape (N,), dtype int64
         Index of a centre per descriptor.

@@ -6,22 +6,22 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 Descriptors = NDArray[Any]
-"""One per row, uint8 or float32: bytes, or fractions as `to_fractions` makes them."""
+"""One per row, uint8 or float32: bytes, or fractions as `quantize` makes them."""
 
-BYTES = np.dtype(np.uint8)
-FRACTIONS = np.dtype(np.float32)
+UINT8 = np.dtype(np.uint8)
+FIXED_POINT = np.dtype(np.float32)
 
-FRACTION = 2**15
-"""Fractions are multiples of 1 / FRACTION in -1..1."""
+FIXED_POINT_ONE = 2**15
+"""Fractions are multiples of 1 / FIXED_POINT_ONE in -1..1."""
 
 _SHORT = 2**24 // 255**2  # bytes of which the sum of squares is exact in float32
 
-_UNITS = {BYTES: 1, FRACTIONS: FRACTION}
-_CENTER_BITS = {BYTES: 16, FRACTIONS: 8}  # what a centre has more than a descriptor
+_UNITS = {UINT8: 1, FIXED_POINT: FIXED_POINT_ONE}
+_CENTER_BITS = {UINT8: 16, FIXED_POINT: 8}  # what a centre has more than a descriptor
 
 
-def to_fractions(values: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Round values to multiples of ``1 / FRACTION``.
+def quantize(values: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Round values to multiples of ``1 / FIXED_POINT_ONE``.
 
     Products of such values and their sums are exact in float64, so what is computed from them does not
     depend on how they are divided among tasks.
@@ -39,10 +39,10 @@ def to_fractions(values: NDArray[np.floating]) -> NDArray[np.float32]:
     """
     # Adding zero turns -0.0 into 0.0.
     finite = np.nan_to_num(np.clip(values, -1, 1), nan=0.0)
-    return (np.rint(finite * FRACTION) / FRACTION + 0.0).astype(np.float32)
+    return (np.rint(finite * FIXED_POINT_ONE) / FIXED_POINT_ONE + 0.0).astype(np.float32)
 
 
-def unit_of(dtype: DTypeLike) -> int:
+def fixed_point_scale(dtype: DTypeLike) -> int:
     """Return what descriptors of a dtype are to be multiplied by to be whole numbers."""
     return _UNITS[np.dtype(dtype)]
 
@@ -53,10 +53,10 @@ def center_scale(dtype: DTypeLike) -> int:
     They have at most 24 significant bits then, which float32 holds without loss, and their products with
     descriptors are exact in float64.
     """
-    return unit_of(dtype) << _CENTER_BITS[np.dtype(dtype)]
+    return fixed_point_scale(dtype) << _CENTER_BITS[np.dtype(dtype)]
 
 
-def whole_numbers(descriptors: Descriptors) -> NDArray[np.floating]:
+def as_integers(descriptors: Descriptors) -> NDArray[np.floating]:
     """Return descriptors as whole numbers in a dtype that adds up 2¹⁶ of them, and their squares, exactly.
 
     Parameters
@@ -67,8 +67,8 @@ def whole_numbers(descriptors: Descriptors) -> NDArray[np.floating]:
     -------
     ndarray of shape (N, d), dtype float32 or float64
     """
-    if descriptors.dtype == BYTES and descriptors.shape[1] <= _SHORT:
+    if descriptors.dtype == UINT8 and descriptors.shape[1] <= _SHORT:
         return descriptors.astype(np.float32)
     whole = descriptors.astype(np.float64)
-    whole *= unit_of(descriptors.dtype)
+    whole *= fixed_point_scale(descriptors.dtype)
     return whole

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from vision_assets.vision.vocabulary.assignment import (
-    Centers,
-    nearest_centers,
+    Vocabulary,
+    assign,
     round_centers,
     squared_distances,
 )
-from vision_assets.vision.vocabulary.fixed_point import Descriptors, unit_of, whole_numbers
+from vision_assets.vision.vocabulary.fixed_point import Descriptors, as_integers, fixed_point_scale
 from vision_assets.vision.vocabulary.sampling import lowest_distinct
 
 _LOW_BITS = 20  # of a sum: keeps both halves of a product with a centre within int64
-_SUMMED_ROWS = 2**16  # no more, so that sums of `whole_numbers` are exact
+_SUMMED_ROWS = 2**16  # no more, so that sums of `as_integers` are exact
 _SEEDING_CANDIDATES_PER_WORD = 16
 
 
@@ -57,7 +57,7 @@ class WordStatistics:
         """
         for start in range(0, len(words), _SUMMED_ROWS):
             rows = slice(start, start + _SUMMED_ROWS)
-            self._add_tile(whole_numbers(descriptors[rows]), words[rows])
+            self._add_tile(as_integers(descriptors[rows]), words[rows])
 
     def _add_tile(self, x: NDArray[np.floating], words: NDArray[np.int64]) -> None:
         present, position = np.unique(words, return_inverse=True)
@@ -77,14 +77,14 @@ class WordStatistics:
         return self
 
 
-def word_inertia(centers: Centers, statistics: WordStatistics) -> NDArray[np.float64]:
+def word_inertia(centers: Vocabulary, statistics: WordStatistics) -> NDArray[np.float64]:
     """Sum of squared distances of each word's descriptors to its centre.
 
     Computed as ``Σ‖x‖² - 2 c·Σx + n‖c‖²`` in whole numbers, then rounded once.
 
     Parameters
     ----------
-    centers : Centers
+    centers : Vocabulary
         k centres of length d.
     statistics : WordStatistics
 
@@ -97,7 +97,7 @@ def word_inertia(centers: Centers, statistics: WordStatistics) -> NDArray[np.flo
     dots_high = np.einsum("ij,ij->i", centers.scaled, high).tolist()
     dots_low = np.einsum("ij,ij->i", centers.scaled, low).tolist()
     square = centers.scale**2
-    ratio = centers.scale // unit_of(centers.dtype)
+    ratio = centers.scale // fixed_point_scale(centers.dtype)
     return np.array(
         [
             (squares * ratio**2 - 2 * ratio * ((dot_high << _LOW_BITS) + dot_low) + count * norm) / square
@@ -114,12 +114,12 @@ def word_inertia(centers: Centers, statistics: WordStatistics) -> NDArray[np.flo
     )
 
 
-def update_centers(centers: Centers, statistics: WordStatistics) -> NDArray[np.float64]:
+def update_centers(centers: Vocabulary, statistics: WordStatistics) -> NDArray[np.float64]:
     """Move each centre to the mean of its descriptors; the centre of an empty word stays.
 
     Parameters
     ----------
-    centers : Centers
+    centers : Vocabulary
         k centres of length d.
     statistics : WordStatistics
 
@@ -130,7 +130,7 @@ def update_centers(centers: Centers, statistics: WordStatistics) -> NDArray[np.f
     """
     occupied = statistics.counts > 0
     values = centers.matrix.copy()
-    means = statistics.sums[occupied] / statistics.counts[occupied, None] / unit_of(centers.dtype)
+    means = statistics.sums[occupied] / statistics.counts[occupied, None] / fixed_point_scale(centers.dtype)
     values[occupied] = round_centers(means, centers.dtype)
     return values
 
@@ -138,22 +138,22 @@ def update_centers(centers: Centers, statistics: WordStatistics) -> NDArray[np.f
 class DescriptorSet(Protocol):
     """The training descriptors, wherever they lie; all that Lloyd's algorithm asks of them."""
 
-    def statistics(self, centers: Centers) -> WordStatistics:
+    def statistics(self, centers: Vocabulary) -> WordStatistics:
         """Assign every descriptor to its nearest centre and return the words' statistics."""
 
-    def farthest(self, centers: Centers, count: int) -> Descriptors:
+    def farthest(self, centers: Vocabulary, count: int) -> Descriptors:
         """Return distinct descriptors farthest from their nearest centre: shape (count, d)."""
 
 
 @dataclass(frozen=True)
-class Iteration:
+class KMeansState:
     """State after one pass over the descriptors.
 
     Parameters
     ----------
     index : int
         Number of updates that the centres have had.
-    centers : Centers
+    centers : Vocabulary
     statistics : WordStatistics
         Of the words that these centres make.
     inertia : ndarray of shape (k,), dtype float64
@@ -163,7 +163,7 @@ class Iteration:
     """
 
     index: int
-    centers: Centers
+    centers: Vocabulary
     statistics: WordStatistics
     inertia: NDArray[np.float64]
     moved: float
@@ -171,12 +171,12 @@ class Iteration:
 
 def lloyd(
     descriptors: DescriptorSet,
-    initial: Centers | Iteration,
+    initial: Vocabulary | KMeansState,
     *,
     max_iter: int,
     tol: float,
-    report: Callable[[Iteration], None] = lambda _: None,
-) -> Iteration:
+    report: Callable[[KMeansState], None] = lambda _: None,
+) -> KMeansState:
     """Run Lloyd's algorithm until no centre moves by more than `tol` or `max_iter` updates are done.
 
     The total inertia never rises. No word is left empty: the centre of one that is goes to the descriptor
@@ -186,7 +186,7 @@ def lloyd(
     ----------
     descriptors : DescriptorSet
         With at least k distinct descriptors.
-    initial : Centers or Iteration
+    initial : Vocabulary or KMeansState
         Centres to begin with, or the iteration to go on from.
     max_iter : int
         Largest number of updates.
@@ -197,10 +197,10 @@ def lloyd(
 
     Returns
     -------
-    Iteration
+    KMeansState
         The last one; its statistics and inertia are those of its centres.
     """
-    if isinstance(initial, Iteration):
+    if isinstance(initial, KMeansState):
         state = initial
     else:
         state = _pass(descriptors, initial, index=0, moved=np.inf)
@@ -215,18 +215,18 @@ def lloyd(
         if len(empty):
             values[empty] = descriptors.farthest(state.centers, len(empty))
         moved = float(np.sqrt(np.square(values - state.centers.matrix).sum(axis=1)).max())
-        centers = Centers(values, state.centers.dtype)
+        centers = Vocabulary(values, state.centers.dtype)
         state = _pass(descriptors, centers, index=state.index + 1, moved=moved)
         report(state)
     return state
 
 
-def _pass(descriptors: DescriptorSet, centers: Centers, *, index: int, moved: float) -> Iteration:
+def _pass(descriptors: DescriptorSet, centers: Vocabulary, *, index: int, moved: float) -> KMeansState:
     statistics = descriptors.statistics(centers)
-    return Iteration(index, centers, statistics, word_inertia(centers, statistics), moved)
+    return KMeansState(index, centers, statistics, word_inertia(centers, statistics), moved)
 
 
-def iteration_to_npz(state: Iteration) -> bytes:
+def state_to_npz(state: KMeansState) -> bytes:
     """Write an iteration as an ``.npz`` file, to go on from it later."""
     buffer = io.BytesIO()
     np.savez(
@@ -242,8 +242,8 @@ def iteration_to_npz(state: Iteration) -> bytes:
     return buffer.getvalue()
 
 
-def iteration_from_npz(data: bytes) -> Iteration:
-    """Read what `iteration_to_npz` has written, to the bit.
+def state_from_npz(data: bytes) -> KMeansState:
+    """Read what `state_to_npz` has written, to the bit.
 
     Raises
     ------
@@ -252,21 +252,21 @@ def iteration_from_npz(data: bytes) -> Iteration:
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            centers = Centers(file["centers"], np.dtype(str(file["dtype"])))
+            centers = Vocabulary(file["centers"], np.dtype(str(file["dtype"])))
             statistics = WordStatistics(file["counts"], file["sums"], file["squareSums"])
             index, moved = int(file["index"]), float(file["moved"])
     except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"no iteration of k-means: {error}") from error
-    return Iteration(index, centers, statistics, word_inertia(centers, statistics), moved)
+    return KMeansState(index, centers, statistics, word_inertia(centers, statistics), moved)
 
 
-def assign_statistics(descriptors: Descriptors, centers: Centers) -> WordStatistics:
+def assign_statistics(descriptors: Descriptors, centers: Vocabulary) -> WordStatistics:
     """Assign the descriptors of one matrix and return the words' statistics.
 
     Parameters
     ----------
     descriptors : ndarray of shape (N, d), dtype uint8 or float32
-    centers : Centers
+    centers : Vocabulary
         k centres of length d.
 
     Returns
@@ -274,19 +274,19 @@ def assign_statistics(descriptors: Descriptors, centers: Centers) -> WordStatist
     WordStatistics
     """
     statistics = WordStatistics.empty(*centers.matrix.shape)
-    statistics.add(descriptors, nearest_centers(descriptors, centers))
+    statistics.add(descriptors, assign(descriptors, centers))
     return statistics
 
 
 def farthest_descriptors(
-    descriptors: Descriptors, centers: Centers, count: int, seed: int
+    descriptors: Descriptors, centers: Vocabulary, count: int, seed: int
 ) -> tuple[Descriptors, NDArray[np.float64]]:
     """Find the distinct descriptors farthest from their nearest centre.
 
     Parameters
     ----------
     descriptors : ndarray of shape (N, d), dtype uint8 or float32
-    centers : Centers
+    centers : Vocabulary
         k centres of length d.
     count : int
     seed : int
@@ -299,7 +299,7 @@ def farthest_descriptors(
     keys : ndarray of shape (min(count, distinct),), dtype float64
         Negative squared distances, to merge the answers of parts by `lowest_distinct`.
     """
-    distances = squared_distances(descriptors, centers, nearest_centers(descriptors, centers))
+    distances = squared_distances(descriptors, centers, assign(descriptors, centers))
     return lowest_distinct(descriptors, -distances, seed, count)
 
 
@@ -330,7 +330,7 @@ def initial_centers(candidates: Descriptors, k: int, init_mode: str, seed: int) 
         return candidates[:k]
     generator = np.random.Generator(np.random.PCG64(seed))
     # Dot products are whole numbers too, below 2²⁴ of float32 and 2⁵³ of float64: exact in any order.
-    x = whole_numbers(candidates)
+    x = as_integers(candidates)
     norms = np.einsum("ij,ij->i", x, x).astype(np.int64)
     chosen = [0]
     nearest = np.full(len(x), np.iinfo(np.int64).max)

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
-from vision_assets.spark.diagnosis import find_cause
+from vision_assets.spark.diagnosis import diagnose
 from vision_assets.spark.image_files import ImageFiles, Patterns
 from vision_assets.steps.sources import open_source
 from vision_assets.steps.sources.hadoop import hadoop_glob, list_status
@@ -276,7 +276,7 @@ def test_a_hidden_file_that_vanishes_is_named(
     (folder / "gone too" / "_2.jpg").unlink()
     with pytest.raises(Py4JJavaError) as error:
         sequence_file.write(spark, images, str(tmp_path / "out"))
-    cause = find_cause(error.value)
+    cause = diagnose(error.value)
     assert cause.may_pass
     assert "gone too/_2.jpg does not exist" in cause.text
 

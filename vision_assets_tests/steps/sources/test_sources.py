@@ -67,7 +67,9 @@ def make_zip(path: Path, files: Files, method: int = zipfile.ZIP_DEFLATED) -> Pa
     return path
 
 
-def stored(spark: SparkSession, images: ImageFiles, folder: Path) -> tuple[Files, sequence_file.Written]:
+def stored(
+    spark: SparkSession, images: ImageFiles, folder: Path
+) -> tuple[Files, sequence_file.SequenceFileReport]:
     uri = str(folder / "seq")
     written = sequence_file.write(spark, images, uri)
     pairs = sequence_file.read(spark, uri).collect()

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import euclidean
 
 from vision_assets.vision.encoding.bag_of_words import encode
-from vision_assets.vision.vocabulary.assignment import Centers, round_centers
+from vision_assets.vision.vocabulary.assignment import Vocabulary, round_centers
 
 
 def naive(descriptors: NDArray, centers: NDArray, pooling: str) -> NDArray:
@@ -33,7 +33,7 @@ def counts_of(*values: int) -> NDArray[np.int32]:
 def test_random_descriptors_equal_the_naive_loop(rng: np.random.Generator, pooling: str) -> None:
     descriptors = rng.integers(0, 256, (90, 128), dtype=np.uint8)
     centers = round_centers(rng.random((20, 128)) * 255)
-    bow = encode(descriptors, counts_of(30, 0, 60), Centers(centers), pooling, "none")  # type: ignore[arg-type]
+    bow = encode(descriptors, counts_of(30, 0, 60), Vocabulary(centers), pooling, "none")  # type: ignore[arg-type]
     expected = [
         naive(part, centers, pooling) for part in (descriptors[:30], descriptors[:0], descriptors[30:])
     ]
@@ -56,14 +56,14 @@ def test_degenerate_descriptors_equal_the_naive_loop(
     descriptors: NDArray[np.uint8], centers: NDArray[np.uint8], pooling: str
 ) -> None:
     values = round_centers(centers)
-    bow = encode(descriptors, counts_of(len(descriptors)), Centers(values), pooling, "none")  # type: ignore[arg-type]
+    bow = encode(descriptors, counts_of(len(descriptors)), Vocabulary(values), pooling, "none")  # type: ignore[arg-type]
     np.testing.assert_allclose(bow[0], naive(descriptors, values, pooling), rtol=1e-4)
 
 
 @pytest.mark.parametrize("pooling", ["sum", "max", "count"])
 def test_a_row_does_not_depend_on_its_batch(rng: np.random.Generator, pooling: str) -> None:
     descriptors = rng.integers(0, 256, (600, 128), dtype=np.uint8)
-    centers = Centers(round_centers(rng.random((50, 128)) * 255))
+    centers = Vocabulary(round_centers(rng.random((50, 128)) * 255))
     together = encode(descriptors, counts_of(1, 599), centers, pooling, "l2")  # type: ignore[arg-type]
     alone = encode(descriptors[:1], counts_of(1), centers, pooling, "l2")  # type: ignore[arg-type]
     np.testing.assert_array_equal(together[:1], alone)
@@ -81,7 +81,7 @@ def test_normalised_vectors_have_norm_one_and_zero_stays_zero(
     rng: np.random.Generator, normalization: str, norm: object
 ) -> None:
     descriptors = rng.integers(0, 256, (40, 8), dtype=np.uint8)
-    centers = Centers(round_centers(rng.random((6, 8)) * 255))
+    centers = Vocabulary(round_centers(rng.random((6, 8)) * 255))
     bow = encode(descriptors, counts_of(40, 0), centers, "sum", normalization)  # type: ignore[arg-type]
     assert norm(bow[0].astype(float)) == pytest.approx(1, abs=1e-6)  # type: ignore[operator]
     assert not bow[1].any()
@@ -89,12 +89,12 @@ def test_normalised_vectors_have_norm_one_and_zero_stays_zero(
 
 def test_hellinger_is_the_square_root_of_the_shares() -> None:
     descriptors = np.array([[0], [0], [0], [200]], np.uint8)
-    bow = encode(descriptors, counts_of(4), Centers(np.array([[0.0], [200.0]])), "count", "hellinger")
+    bow = encode(descriptors, counts_of(4), Vocabulary(np.array([[0.0], [200.0]])), "count", "hellinger")
     np.testing.assert_allclose(bow, [[np.sqrt(0.75), 0.5]], rtol=1e-6)
 
 
 def test_unknown_pooling_and_normalisation_are_named() -> None:
-    arguments = (np.zeros((1, 2), np.uint8), counts_of(1), Centers(np.zeros((1, 2))))
+    arguments = (np.zeros((1, 2), np.uint8), counts_of(1), Vocabulary(np.zeros((1, 2))))
     with pytest.raises(ValueError, match="unknown pooling 'mean'; choose one of sum, max, count"):
         encode(*arguments, "mean", "none")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="unknown normalization 'l3'; choose one of none, l1, l2, hellinger"):
@@ -103,4 +103,4 @@ def test_unknown_pooling_and_normalisation_are_named() -> None:
 
 def test_counts_that_do_not_add_up_are_refused() -> None:
     with pytest.raises(ValueError, match="counts add up to 3, but there are 1 descriptors"):
-        encode(np.zeros((1, 2), np.uint8), counts_of(3), Centers(np.zeros((1, 2))), "sum", "none")
+        encode(np.zeros((1, 2), np.uint8), counts_of(3), Vocabulary(np.zeros((1, 2))), "sum", "none")

@@ -13,7 +13,7 @@ from vision_assets.vision.draw import cut_patch
 from vision_assets.vision.features import EXTRACTORS
 from vision_assets.vision.features.base import (
     ExtractorOptions,
-    Found,
+    Features,
     ImageExtractor,
     ImageFeatures,
     by_opencv,
@@ -22,7 +22,7 @@ from vision_assets.vision.features.daisy import DaisyOptions
 from vision_assets.vision.features.kaze import KAZE, KazeOptions
 from vision_assets.vision.features.surf import SurfOptions
 from vision_assets.vision.io.decoding import ImageError
-from vision_assets.vision.vocabulary.fixed_point import FRACTION, to_fractions
+from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT_ONE, quantize
 from vision_assets_tests.vision import images
 
 FREE = ("sift", "surf", "kaze")
@@ -51,7 +51,7 @@ def test_features_are_as_described(name: str, gray: NDArray[np.uint8]) -> None:
     assert (found.keypoints[:, :2] <= (259, 199)).all()
     assert ((found.keypoints[:, 3] >= 0) & (found.keypoints[:, 3] <= 360)).all()
     if described.dtype == np.float32:
-        np.testing.assert_array_equal(found.descriptors * FRACTION % 1, 0)
+        np.testing.assert_array_equal(found.descriptors * FIXED_POINT_ONE % 1, 0)
         lengths = np.linalg.norm(found.descriptors, axis=1)
         np.testing.assert_allclose(lengths[lengths > 0], 1, atol=1e-3)
 
@@ -146,14 +146,14 @@ def test_surf_is_that_of_mahotas(gray: NDArray[np.uint8]) -> None:
     found = extract("surf", gray)
     assert len(found.keypoints) == len(expected)
     np.testing.assert_array_equal(found.keypoints[:, 1], expected[:, 0].astype(np.float32))
-    np.testing.assert_array_equal(found.descriptors, to_fractions(expected[:, 6:]))
+    np.testing.assert_array_equal(found.descriptors, quantize(expected[:, 6:]))
 
 
 def test_kaze_is_that_of_opencv(gray: NDArray[np.uint8]) -> None:
     keypoints, descriptors = KAZE.create().detectAndCompute(gray, None)
     found = extract("kaze", gray)
     assert len(found.keypoints) == len(keypoints)
-    np.testing.assert_array_equal(found.descriptors, to_fractions(descriptors))
+    np.testing.assert_array_equal(found.descriptors, quantize(descriptors))
 
 
 def test_daisy_is_on_a_grid_within_the_image(gray: NDArray[np.uint8]) -> None:
@@ -172,7 +172,7 @@ def test_more_scales_of_surf_and_other_options_are_passed_on(gray: NDArray[np.ui
 def test_what_is_missing_for_surf_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mahotas.features", None)
     with pytest.raises(UserError, match=r"SURF needs the library mahotas.*pip install"):
-        SurfOptions().detector()
+        SurfOptions().build()
 
 
 def opencv_has_surf() -> bool:
@@ -190,7 +190,7 @@ def test_surf_of_opencv_is_opencvs(gray: NDArray[np.uint8]) -> None:
     found = extract("surf", gray, engine="opencv")
     assert len(found.keypoints) == len(keypoints) > 50
     assert found.keypoints[:, 0].tolist() == [keypoint.pt[0] for keypoint in keypoints]
-    np.testing.assert_array_equal(found.descriptors, to_fractions(np.asarray(descriptors, np.float32)))
+    np.testing.assert_array_equal(found.descriptors, quantize(np.asarray(descriptors, np.float32)))
     np.testing.assert_allclose(np.linalg.norm(found.descriptors, axis=1), 1, atol=1e-3)
     assert len(extract("surf", gray, engine="opencv", threshold=2000.0).keypoints) < len(keypoints)
 
@@ -200,14 +200,14 @@ def test_an_opencv_without_surf_is_named() -> None:
     """The wheels of OpenCV have the function, but not the algorithm."""
     assert hasattr(cv2.xfeatures2d, "SURF_create")
     with pytest.raises(UserError, match="built without its non-free algorithms"):
-        SurfOptions(engine="opencv").detector()
+        SurfOptions(engine="opencv").build()
 
 
 def test_the_engines_of_surf_are_two_families() -> None:
-    assert SurfOptions().family() != SurfOptions(engine="opencv").family()
+    assert SurfOptions().descriptor_space() != SurfOptions(engine="opencv").descriptor_space()
     assert "mahotas" in SurfOptions().versions()
     assert "mahotas" not in SurfOptions(engine="opencv").versions()
-    assert KazeOptions(threshold=0.1).family() == KazeOptions().family()
+    assert KazeOptions(threshold=0.1).descriptor_space() == KazeOptions().descriptor_space()
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_bytes_may_come_as_float32_but_fractions_are_no_bytes() -> None:
     "error", [MemoryError(), ValueError("as told"), RuntimeError("as told"), TypeError("as told")]
 )
 def test_what_an_extractor_raises_is_an_error_of_the_image(error: Exception) -> None:
-    def fail(gray: NDArray[np.uint8]) -> Found:
+    def fail(gray: NDArray[np.uint8]) -> Features:
         raise error
 
     extractor = ImageExtractor(SurfOptions())

@@ -5,23 +5,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from vision_assets.vision.vocabulary.fixed_point import FRACTION, center_scale, to_fractions, whole_numbers
+from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT_ONE, as_integers, center_scale, quantize
 
 
 @given(hnp.arrays(np.float64, st.integers(0, 30), elements=st.floats(-2, 2)))
 def test_fractions_are_near_and_whole_in_their_unit(values: NDArray[np.float64]) -> None:
-    fractions = to_fractions(values)
+    fractions = quantize(values)
     assert fractions.dtype == np.float32
-    np.testing.assert_array_equal(fractions * FRACTION, np.rint(fractions.astype(np.float64) * FRACTION))
-    assert (np.abs(fractions - np.clip(values, -1, 1)) <= 0.5 / FRACTION).all()
+    np.testing.assert_array_equal(
+        fractions * FIXED_POINT_ONE, np.rint(fractions.astype(np.float64) * FIXED_POINT_ONE)
+    )
+    assert (np.abs(fractions - np.clip(values, -1, 1)) <= 0.5 / FIXED_POINT_ONE).all()
 
 
 def test_what_is_no_number_is_zero() -> None:
-    assert to_fractions(np.array([np.nan, np.inf, 3.0])).tolist() == [0.0, 1.0, 1.0]
+    assert quantize(np.array([np.nan, np.inf, 3.0])).tolist() == [0.0, 1.0, 1.0]
 
 
 def test_equal_fractions_have_equal_bytes() -> None:
-    assert to_fractions(np.array([-1e-9])).tobytes() == to_fractions(np.array([0.0])).tobytes()
+    assert quantize(np.array([-1e-9])).tobytes() == quantize(np.array([0.0])).tobytes()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -41,7 +43,7 @@ def test_centers_fit_float32_without_loss(rng: np.random.Generator, dtype: type)
     ids=["bytes", "long bytes", "fractions"],
 )
 def test_sums_and_squares_of_whole_numbers_are_exact(descriptors: NDArray) -> None:
-    x = whole_numbers(descriptors)
+    x = as_integers(descriptors)
     value = int(x[0, 0])
     assert set(x.sum(axis=0).tolist()) == {value * 2**16}
     squares = np.einsum("ij,ij->i", x, x)

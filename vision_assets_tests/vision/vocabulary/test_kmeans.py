@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from numpy.typing import DTypeLike, NDArray
 from scipy.spatial.distance import cdist
 
-from vision_assets.vision.vocabulary.assignment import Centers, round_centers
-from vision_assets.vision.vocabulary.fixed_point import Descriptors, to_fractions
+from vision_assets.vision.vocabulary.assignment import Vocabulary, round_centers
+from vision_assets.vision.vocabulary.fixed_point import Descriptors, quantize
 from vision_assets.vision.vocabulary.kmeans import (
-    Iteration,
+    KMeansState,
     WordStatistics,
     assign_statistics,
     initial_centers,
-    iteration_from_npz,
-    iteration_to_npz,
     lloyd,
     seeding_candidates,
+    state_from_npz,
+    state_to_npz,
     word_inertia,
 )
 from vision_assets.vision.vocabulary.sampling import descriptor_hashes, lowest_distinct
@@ -38,12 +38,12 @@ def naive_lloyd(x: Descriptors, centers: NDArray[np.float64], iterations: int) -
     return states
 
 
-def centers_from(values: NDArray, dtype: DTypeLike = np.uint8) -> Centers:
-    return Centers(round_centers(values, dtype), np.dtype(dtype))
+def centers_from(values: NDArray, dtype: DTypeLike = np.uint8) -> Vocabulary:
+    return Vocabulary(round_centers(values, dtype), np.dtype(dtype))
 
 
-def run(x: Descriptors, initial: NDArray, dtype: DTypeLike = np.uint8, **options: float) -> list[Iteration]:
-    states: list[Iteration] = []
+def run(x: Descriptors, initial: NDArray, dtype: DTypeLike = np.uint8, **options: float) -> list[KMeansState]:
+    states: list[KMeansState] = []
     settings = {"max_iter": 10, "tol": 0.0} | options
     lloyd(DescriptorMatrix(x), centers_from(initial, dtype), report=states.append, **settings)  # type: ignore[arg-type]
     return states
@@ -115,7 +115,7 @@ def test_no_iteration_leaves_the_initial_centers(blobs: NDArray[np.uint8]) -> No
 def fractions() -> NDArray[np.float32]:
     rng = np.random.default_rng(7)
     values = rng.normal(size=(30, 64))[rng.integers(0, 30, 3000)] + rng.normal(size=(3000, 64)) / 3
-    return to_fractions(values / np.linalg.norm(values, axis=1, keepdims=True))
+    return quantize(values / np.linalg.norm(values, axis=1, keepdims=True))
 
 
 def test_fractions_have_the_words_of_a_plain_float64_lloyd(fractions: NDArray[np.float32]) -> None:
@@ -131,7 +131,7 @@ def test_fractions_have_the_words_of_a_plain_float64_lloyd(fractions: NDArray[np
 def test_fractions_give_the_same_bits_in_any_order_and_parts(
     fractions: NDArray[np.float32], init_mode: str
 ) -> None:
-    def train(x: NDArray[np.float32]) -> Iteration:
+    def train(x: NDArray[np.float32]) -> KMeansState:
         wanted = seeding_candidates(25, init_mode)
         candidates, _ = lowest_distinct(x, descriptor_hashes(x, 3), 3, wanted)
         chosen = initial_centers(candidates, 25, init_mode, 3)
@@ -150,14 +150,14 @@ def test_fractions_give_the_same_bits_in_any_order_and_parts(
 
 def test_an_iteration_on_fractions_is_kept_to_the_bit(fractions: NDArray[np.float32]) -> None:
     state = run(fractions, fractions[:9], max_iter=2, dtype=np.float32)[-1]
-    kept = iteration_from_npz(iteration_to_npz(state))
+    kept = state_from_npz(state_to_npz(state))
     assert kept.centers.dtype == np.float32
     np.testing.assert_array_equal(kept.centers.matrix, state.centers.matrix)
     np.testing.assert_array_equal(kept.inertia, state.inertia)
 
 
 def test_statistics_of_parts_add_up(blobs: NDArray[np.uint8]) -> None:
-    centers = Centers(round_centers(blobs[:17]))
+    centers = Vocabulary(round_centers(blobs[:17]))
     whole = assign_statistics(blobs, centers)
     parts = WordStatistics.empty(17, 32)
     for start in range(0, len(blobs), 700):
@@ -169,13 +169,13 @@ def test_statistics_of_parts_add_up(blobs: NDArray[np.uint8]) -> None:
 
 def test_more_rows_than_float32_can_sum_are_still_summed_exactly() -> None:
     descriptors = np.full((200_001, 2), 255, np.uint8)
-    statistics = assign_statistics(descriptors, Centers(np.array([[255.0, 255.0]])))
+    statistics = assign_statistics(descriptors, Vocabulary(np.array([[255.0, 255.0]])))
     assert statistics.sums.tolist() == [[255 * 200_001] * 2]
     assert statistics.square_sums.tolist() == [2 * 255**2 * 200_001]
 
 
 def test_inertia_of_billions_of_descriptors_is_rounded_once() -> None:
-    centers = Centers(round_centers(np.array([[200.123, 3.7], [0.0, 255.0]])))
+    centers = Vocabulary(round_centers(np.array([[200.123, 3.7], [0.0, 255.0]])))
     statistics = WordStatistics(
         np.array([10**11, 1]),
         np.array([[200 * 10**11 + 7, 4 * 10**11], [0, 255]]),
