@@ -83,8 +83,8 @@ def split_images(images: DataFrame, options: SplitOptions) -> DataFrame:
     -------
     DataFrame
         Columns ``split``, ``fileName``, ``label``, ``subset``: ``train``, ``test``, ``duplicate`` (an image
-        of which a copy is trained on) or ``unused`` (beyond what is asked for; the only image of a class; in neither of
-        the two folders).
+        of which a copy is trained on) or ``unused`` (beyond what is asked for; the only image of a class; in
+        neither of the two folders).
     """
     chosen = _by_folder(images) if options.split == "folder" else _by_chance(images, options)
     trained_on = F.max(F.col("train")).over(Window.partitionBy("split", "digest"))

@@ -561,7 +561,7 @@ def test_of_a_damaged_marker_the_signs_of_life_tell(
     assert commit(store, alive) == store.current(FEATURES)
 
 
-@pytest.mark.parametrize("beat", [None, b"", b"\x00\xff", b"yesterday", b"2020-01-01"])
+@pytest.mark.parametrize("heartbeat", [None, b"", b"\x00\xff", b"yesterday", b"2020-01-01"])
 def test_who_shows_no_sign_that_can_be_read_gets_time_for_another(
     store: SnapshotStore, tmp_path: Path, heartbeat: bytes | None
 ) -> None:
