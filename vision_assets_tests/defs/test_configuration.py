@@ -1,4 +1,4 @@
-"""docs/configuration.md says every setting, as the code has it."""
+"""docs/configuration.md lists every setting, as declared in the code."""
 
 import json
 from pathlib import Path
@@ -55,22 +55,25 @@ resources:
 HEAD = f"""\
 # Configuration
 
-What belongs to a run. In Dagster's Launchpad each field is described and completed; in a file it goes to
-`dagster job execute … -c file.yaml` or `make run CONFIG=file.yaml`. Everything has a default, so a file
-says only what differs. The other assets of an [extractor](extractors.md) other than SIFT have the settings of
-SIFT's under their own names: `surf_kmeans_dictionary`. `classification_report` has no settings: it uses the
-classifier's.
+This page lists every setting of a run. Each has a default, so a file contains only what differs. Pass the
+file to `dagster job execute … -c file.yaml` or `make run CONFIG=file.yaml`. Dagster's Launchpad describes
+and completes the same fields.
+
+The assets of [extractors](extractors.md) other than SIFT have the settings of SIFT's assets, under their own
+names: `surf_kmeans_dictionary`. Only their features, such as `surf_features`, have settings of their own.
+`classification_report` has no settings: it uses the classifier's.
 
 ```yaml
 {EXAMPLE}```
 
-`resources` is for a run that needs another Spark or data folder than the [environment](../README.md#settings)
-says. The memory of a local session is that of its driver.
+Use `resources` for a run that needs a different Spark or data folder than the
+[environment](../README.md#settings) sets. A local session has the memory of its driver,
+`spark.driver.memory`.
 """
 
 
 def page() -> str:
-    """Write the page anew."""
+    """Return the text of the page."""
     parts = [HEAD]
     for asset, config in CONFIGS.items():
         parts.append(f"\n## {asset}\n\n| field | default | values | meaning |\n|---|---|---|---|\n")
@@ -82,26 +85,30 @@ def page() -> str:
 
 def values(field: dict[str, Any]) -> str:
     options = field.get("anyOf", [field])
-    return " or ".join(one_kind(option) for option in options)
+    return ", or ".join(one_kind(option) for option in options)
 
 
 def one_kind(option: dict[str, Any]) -> str:
     if "enum" in option:
         return ", ".join(f"`{value}`" for value in option["enum"])
     if option["type"] == "array":
-        return "list of texts"
-    limits = [
-        (option.get("minimum"), "{:,} or more"),
-        (option.get("exclusiveMinimum"), "more than {:,}"),
-        (option.get("maximum"), "at most {:,}"),
-    ]
-    range_of = ", ".join(text.format(limit) for limit, text in limits if limit is not None)
-    kinds = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true, false"}
-    return {"null": "null"}.get(option["type"]) or f"{kinds[option['type']]} {range_of}".strip()
+        return "list of strings"
+    least, most, above = (option.get(key) for key in ("minimum", "maximum", "exclusiveMinimum"))
+    if least is not None:
+        bounds = f"{least:,} or more" if most is None else f"{least:,} to {most:,}"
+    else:
+        limits = [(above, "more than {:,}"), (most, "at most {:,}")]
+        bounds = ", ".join(text.format(limit) for limit, text in limits if limit is not None)
+    kind = {"boolean": "true, false"}.get(option["type"], option["type"])
+    return f"{kind}, {bounds}" if bounds else kind
 
 
 def test_the_page_is_up_to_date() -> None:
+<<<<<<< HEAD:vision_assets_tests/defs/test_configuration.py
     """After a change write it anew: `python -m vision_assets_tests.defs.test_configuration`."""
+=======
+    """After a change, rewrite the page: `python -m vision_assets_tests.defs.test_configuration`."""
+>>>>>>> docs1:vision_assets_tests/test_configuration.py
     assert PAGE.read_text() == page()
 
 
