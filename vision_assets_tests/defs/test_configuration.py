@@ -104,11 +104,7 @@ def one_kind(option: dict[str, Any]) -> str:
 
 
 def test_the_page_is_up_to_date() -> None:
-<<<<<<< HEAD:vision_assets_tests/defs/test_configuration.py
-    """After a change write it anew: `python -m vision_assets_tests.defs.test_configuration`."""
-=======
     """After a change, rewrite the page: `python -m vision_assets_tests.defs.test_configuration`."""
->>>>>>> docs1:vision_assets_tests/test_configuration.py
     assert PAGE.read_text() == page()
 
 
