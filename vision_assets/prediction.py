@@ -4,14 +4,10 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeAlias
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from vision_assets import settings
 from vision_assets.errors import UserError
@@ -19,16 +15,10 @@ from vision_assets.pipelines import DEFAULT_EXTRACTOR, Pipeline, pipeline_of
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, open_store
 from vision_assets.spark.arrow import centers_of
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_from_npz
-from vision_assets.vision.encoding.bag_of_words import Normalization, Pooling, encode
-from vision_assets.vision.features.base import ImageExtractor
+from vision_assets.vision.encoding.bag_of_words import BagOfWords
+from vision_assets.vision.encoding.image_encoder import ImageEncoder
 from vision_assets.vision.io.decoding import ImageError
-from vision_assets.vision.vocabulary.assignment import Vocabulary
-from vision_assets.vision.vocabulary.fixed_point import Descriptors
-
-_TO_GRAY = {(): None, (1,): None, (3,): cv2.COLOR_BGR2GRAY, (4,): cv2.COLOR_BGRA2GRAY}
-"""Shape of a pixel to OpenCV's way of making it grey."""
-
-Image: TypeAlias = str | os.PathLike[str] | bytes | bytearray | NDArray[np.uint8]
+from vision_assets.vision.io.loading import Image
 
 
 @dataclass(frozen=True)
@@ -105,51 +95,25 @@ def predict(
 
 @dataclass(frozen=True)
 class _Model:
-    extractor: ImageExtractor
-    centers: Vocabulary
-    pooling: Pooling
-    normalization: Normalization
+    encoder: ImageEncoder
     classifier: Classifier
 
     def predict(self, image: Image, top: int) -> Prediction:
         try:
-            descriptors = self._descriptors(image)
+            features = self.encoder.extract(image)
         except ImageError as error:
             return Prediction(error=str(error))
         except OSError as error:
             return Prediction(error=f"the file cannot be read: {error.strerror}")
         except ValueError as error:  # a path with a null character
             return Prediction(error=f"the file cannot be read: {error}")
-        bow = encode(
-            descriptors, np.array([len(descriptors)]), self.centers, self.pooling, self.normalization
-        )
-        probabilities = self.classifier.probabilities(bow)[0]
+        probabilities = self.classifier.probabilities(self.encoder.encode_features(features)[None])[0]
         best = np.argsort(-probabilities, kind="stable")[:top]
         return Prediction(
             tuple(self.classifier.labels[index] for index in best),
             tuple(probabilities[best].tolist()),
-            len(descriptors),
+            len(features.descriptors),
         )
-
-    def _descriptors(self, image: Image) -> Descriptors:
-        if isinstance(image, np.ndarray):
-            return self.extractor.extract_gray(_gray(image)).descriptors
-        if not isinstance(image, str | os.PathLike | bytes | bytearray):
-            raise ImageError(f"{type(image).__name__} is no image: a path, bytes or an array is needed")
-        data = bytes(image) if isinstance(image, bytes | bytearray) else Path(image).read_bytes()
-        return self.extractor.extract(data).descriptors
-
-
-def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if image.dtype != np.uint8 or not image.size or image.ndim < 2 or image.shape[2:] not in _TO_GRAY:
-        raise ImageError(
-            f"an array of shape {image.shape} and dtype {image.dtype} is no image: (height, width) or "
-            "(height, width, 1, 3 or 4) and uint8 are needed"
-        )
-    code = _TO_GRAY[image.shape[2:]]
-    if code is None:
-        return np.ascontiguousarray(image.reshape(image.shape[:2]))
-    return cv2.cvtColor(image, code)  # type: ignore[return-value]
 
 
 def _load(store: SnapshotStore, pipeline: Pipeline) -> _Model:
@@ -179,14 +143,11 @@ def _load_from(
             f"What the classifier {snapshot.uri} was made from is gone: {', '.join(sorted(missing))}. "
             f"Materialize {pipeline.classifier} again."
         )
-    encoding = made_from[pipeline.encodings].config
-    return _Model(
-        ImageExtractor(pipeline.extractor.from_config(made_from[pipeline.features].config)),
-        centers_of(_read_table(store, made_from[pipeline.dictionary]), pipeline.extractor.dtype),
-        encoding["pooling"],
-        encoding["normalization"],
-        _read_classifier(store, snapshot),
-    )
+    extractor = pipeline.extractor.from_config(made_from[pipeline.features].config)
+    extractor.build()  # a missing library is an error before the first image
+    vocabulary = centers_of(_read_table(store, made_from[pipeline.dictionary]), pipeline.extractor.dtype)
+    encoding = BagOfWords.from_config(made_from[pipeline.encodings].config)
+    return _Model(ImageEncoder(extractor, vocabulary, encoding), _read_classifier(store, snapshot))
 
 
 def _read_table(store: SnapshotStore, snapshot: Snapshot) -> pa.Table:

@@ -21,8 +21,8 @@ from vision_assets.prediction import Prediction
 from vision_assets.snapshots.store import Snapshot, SnapshotStore
 from vision_assets.steps import classifier as classification
 from vision_assets.steps.stored_tables import read_classifier
-from vision_assets.vision.encoding.bag_of_words import encode
-from vision_assets.vision.features.base import ImageExtractor
+from vision_assets.vision.encoding.bag_of_words import BagOfWords
+from vision_assets.vision.encoding.image_encoder import ImageEncoder
 from vision_assets.vision.features.sift import SiftOptions
 from vision_assets.vision.io.decoding import decode_gray
 from vision_assets.vision.vocabulary.assignment import Vocabulary
@@ -154,12 +154,11 @@ def test_probabilities_from_the_stored_files_alone(
     """Nothing but OpenCV and NumPy on the pipeline's own files, as a user would write it."""
     pipeline, expected = classified
     words = pd.read_parquet(pipeline.current("kmeans_dictionary").uri).sort_values("wordId")
-    centers = Vocabulary(np.stack(words["center"].to_list()).astype(float))
-    extractor = ImageExtractor(SiftOptions())
+    vocabulary = Vocabulary(np.stack(words["center"].to_list()).astype(float))
+    encoder = ImageEncoder(SiftOptions(), vocabulary, BagOfWords())
     with np.load(f"{pipeline.current('image_classifier').uri}/classifier.npz") as stored:
         for name, found in expected.items():
-            descriptors = extractor.extract((image_folder / name).read_bytes()).descriptors
-            (bow,) = encode(descriptors, np.array([len(descriptors)]), centers, "sum", "none").astype(float)
+            bow = encoder.encode(image_folder / name).astype(float)
             scores = stored["weights"][0].astype(float) @ np.sqrt(bow / bow.sum()) + stored["intercepts"][0]
             shares = np.exp(scores) / np.exp(scores).sum()
             assert stored["labels"][shares.argmax()] == found.labels[0]

@@ -255,8 +255,8 @@ def dictionary_table(spark: SparkSession, final: KMeansState) -> DataFrame:
     """
     words = pd.DataFrame(
         {
-            "wordId": np.arange(len(final.centers), dtype=np.int32),
-            "center": list(final.centers.matrix.astype(np.float32)),
+            "wordId": np.arange(len(final.vocabulary), dtype=np.int32),
+            "center": list(final.vocabulary.centers.astype(np.float32)),
             "descriptorCount": final.statistics.counts,
             "inertia": final.inertia,
         }
@@ -340,7 +340,7 @@ class SampledDescriptors:
         try:
             parts = self._blocks.mapPartitions(partial(_statistics_of_partition, shared))
             return parts.treeReduce(
-                WordStatistics.merge, reduce_depth(parts.getNumPartitions(), centers.matrix.size * 8)
+                WordStatistics.merge, reduce_depth(parts.getNumPartitions(), centers.centers.size * 8)
             )
         finally:
             shared.destroy()

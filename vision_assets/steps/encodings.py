@@ -12,8 +12,9 @@ from vision_assets.errors import UserError
 from vision_assets.spark.arrow import binary_values, list_column
 from vision_assets.steps.dictionary import load_centers
 from vision_assets.tables.table import BOW_ENCODINGS
-from vision_assets.vision.encoding.bag_of_words import Normalization, Pooling, encode
-from vision_assets.vision.vocabulary.assignment import Vocabulary
+from vision_assets.vision.encoding.bag_of_words import BagOfWords, Normalization, Pooling
+from vision_assets.vision.encoding.base import FeatureBatch
+from vision_assets.vision.vocabulary.assignment import Vocabulary, assign
 from vision_assets.vision.vocabulary.fixed_point import UINT8
 
 _POOLED_VALUES = 2**22  # float64 values of a batch of images: 32 MB
@@ -65,7 +66,7 @@ def _require_fit(features: DataFrame, dictionary: DataFrame, centers: Vocabulary
         .selectExpr(f"octet_length(descriptors) div keypointCount div {centers.dtype.itemsize} as length")
         .head()
     )
-    length = centers.matrix.shape[1]
+    length = centers.centers.shape[1]
     if first is not None and first.length != length:
         raise UserError(
             f"The dictionary {_location(dictionary)} has centres of length {length}, but the features "
@@ -95,9 +96,10 @@ def _encode_batch(
 ) -> pa.RecordBatch:
     counts = images.column("keypointCount").to_numpy()
     descriptors = binary_values(images.column("descriptors"), centers.dtype).reshape(
-        -1, centers.matrix.shape[1]
+        -1, centers.centers.shape[1]
     )
-    bow = encode(descriptors, counts, centers, pooling, normalization)
+    words = assign(descriptors, centers)
+    bow = BagOfWords(pooling, normalization).encode(FeatureBatch(descriptors, counts), words, centers)
     return pa.RecordBatch.from_arrays(
         [
             images.column("fileName"),

@@ -86,7 +86,7 @@ def test_it_is_lloyds_algorithm_on_the_sample(
     initial = Vocabulary(round_centers(initial_centers(candidates, 30, "random", 4)))
     expected = lloyd(DescriptorMatrix(sample, 4), initial, max_iter=6, tol=1e-4)
     assert training.trained == len(sample)
-    np.testing.assert_array_equal(training.final.centers.matrix, expected.centers.matrix)
+    np.testing.assert_array_equal(training.final.vocabulary.centers, expected.vocabulary.centers)
     np.testing.assert_array_equal(training.final.statistics.counts, expected.statistics.counts)
     np.testing.assert_array_equal(training.final.inertia, expected.inertia)
 
@@ -109,7 +109,7 @@ def test_a_training_that_goes_on_gives_the_same_bits(table: Features, either: di
         assert rest.seconds[: step + 1] == whole.seconds[: step + 1]
         assert (rest.trained, rest.total) == (whole.trained, whole.total)
         assert (rest.final.index, rest.final.moved) == (whole.final.index, whole.final.moved)
-        np.testing.assert_array_equal(rest.final.centers.matrix, whole.final.centers.matrix)
+        np.testing.assert_array_equal(rest.final.vocabulary.centers, whole.final.vocabulary.centers)
         np.testing.assert_array_equal(rest.final.statistics.counts, whole.final.statistics.counts)
         np.testing.assert_array_equal(rest.final.inertia, whole.final.inertia)
     assert sum(line.startswith("iteration") for line in lines) == 6 + 3 + 0
@@ -132,7 +132,7 @@ def test_partitions_and_batches_do_not_change_a_bit(
         for partitions, block_rows in ((1, 4096), (3, 7), (16, 4096), (3, 1))
     ]
     for result in results[1:]:
-        np.testing.assert_array_equal(result.final.centers.matrix, results[0].final.centers.matrix)
+        np.testing.assert_array_equal(result.final.vocabulary.centers, results[0].final.vocabulary.centers)
         np.testing.assert_array_equal(result.final.inertia, results[0].final.inertia)
         assert result.inertia == results[0].inertia
 
@@ -168,7 +168,7 @@ def test_another_seed_gives_another_dictionary(
     table: Features, matrices: dict[str, NDArray[np.uint8]]
 ) -> None:
     first, second = (train(table(matrices), KMeansOptions(k=10, max_iter=1, seed=seed)) for seed in (0, 1))
-    assert not np.array_equal(first.final.centers.matrix, second.final.centers.matrix)
+    assert not np.array_equal(first.final.vocabulary.centers, second.final.vocabulary.centers)
 
 
 def test_fewer_distinct_descriptors_than_words_is_an_error(table: Features) -> None:
@@ -199,7 +199,7 @@ def test_the_table_holds_the_dictionary(
     stored = dictionary_table(spark, final)
     assert stored.schema == KMEANS_DICTIONARY.schema
     assert all(summarize(KMEANS_DICTIONARY, stored).check_results.values())
-    np.testing.assert_array_equal(load_centers(stored.repartition(4)).matrix, final.centers.matrix)
+    np.testing.assert_array_equal(load_centers(stored.repartition(4)).centers, final.vocabulary.centers)
     rows = stored.orderBy("wordId").collect()
     assert [row.descriptorCount for row in rows] == final.statistics.counts.tolist()
     assert math.fsum(row.inertia for row in rows) == math.fsum(final.inertia)

@@ -7,8 +7,9 @@ from vision_assets.errors import UserError
 from vision_assets.steps import encodings
 from vision_assets.steps.encodings import encode_features
 from vision_assets.tables.table import BOW_ENCODINGS
-from vision_assets.vision.encoding.bag_of_words import encode
-from vision_assets.vision.vocabulary.assignment import Vocabulary, round_centers
+from vision_assets.vision.encoding.bag_of_words import BagOfWords, Pooling
+from vision_assets.vision.encoding.base import FeatureBatch
+from vision_assets.vision.vocabulary.assignment import Vocabulary, assign, round_centers
 from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT, Descriptors, quantize
 
 
@@ -23,6 +24,11 @@ def dictionary(spark: SparkSession, centers: NDArray[np.float64]) -> DataFrame:
     return spark.createDataFrame(rows[::-1], "wordId int, center array<float>")
 
 
+def encode(matrix: Descriptors, vocabulary: Vocabulary, encoding: BagOfWords) -> NDArray[np.float32]:
+    batch = FeatureBatch(matrix, np.array([len(matrix)]))
+    return encoding.encode(batch, assign(matrix, vocabulary), vocabulary)[0]
+
+
 @pytest.fixture
 def matrices(rng: np.random.Generator) -> dict[str, NDArray[np.uint8]]:
     return {f"{i}.jpg": rng.integers(0, 256, (i % 7 * 9, 128), dtype=np.uint8) for i in range(30)}
@@ -33,20 +39,20 @@ def matrices(rng: np.random.Generator) -> dict[str, NDArray[np.uint8]]:
 def test_the_table_holds_each_images_encoding(
     spark: SparkSession,
     matrices: dict[str, NDArray[np.uint8]],
-    pooling: str,
+    pooling: Pooling,
     pooled_values: int,
     rng: np.random.Generator,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(encodings, "_POOLED_VALUES", pooled_values)
     centers = round_centers(rng.random((11, 128)) * 255)
-    table = encode_features(features(spark, matrices), dictionary(spark, centers), pooling, "l2")  # type: ignore[arg-type]
+    table = encode_features(features(spark, matrices), dictionary(spark, centers), pooling, "l2")
     assert table.schema == BOW_ENCODINGS.schema
     rows = {row.fileName: row for row in table.collect()}
     assert rows.keys() == matrices.keys()
     for name, matrix in matrices.items():
-        expected = encode(matrix, np.array([len(matrix)]), Vocabulary(centers), pooling, "l2")  # type: ignore[arg-type]
-        np.testing.assert_array_equal(np.array(rows[name].bow, np.float32), expected[0])
+        expected = encode(matrix, Vocabulary(centers), BagOfWords(pooling, "l2"))
+        np.testing.assert_array_equal(np.array(rows[name].bow, np.float32), expected)
         assert rows[name].descriptorCount == len(matrix)
 
 
@@ -55,13 +61,13 @@ def test_fractions_are_encoded_as_they_are(
 ) -> None:
     fractions = {name: quantize(matrix / 2048) for name, matrix in matrices.items()}
     centers = Vocabulary(round_centers(rng.random((11, 128)) / 8, FIXED_POINT), FIXED_POINT)
-    words = dictionary(spark, centers.matrix)
+    words = dictionary(spark, centers.centers)
     for partitions in (1, 5):
         table = encode_features(features(spark, fractions, partitions), words, "sum", "none", FIXED_POINT)
         for row in table.collect():
             matrix = fractions[row.fileName]
-            expected = encode(matrix, np.array([len(matrix)]), centers, "sum", "none")
-            np.testing.assert_array_equal(np.array(row.bow, np.float32), expected[0])
+            expected = encode(matrix, centers, BagOfWords())
+            np.testing.assert_array_equal(np.array(row.bow, np.float32), expected)
 
 
 def test_partitions_do_not_change_a_bit(

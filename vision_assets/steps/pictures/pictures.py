@@ -185,7 +185,7 @@ def _nearest_of_images(
     centers = shared.value
     for batch in batches:
         for row in batch.to_pylist():
-            descriptors = descriptor_matrix(row["descriptors"], centers.matrix.shape[1], centers.dtype)
+            descriptors = descriptor_matrix(row["descriptors"], centers.centers.shape[1], centers.dtype)
             words = assign(descriptors, centers)
             members = np.flatnonzero(np.isin(words, chosen))
             distances = np.sqrt(squared_distances(descriptors[members], centers, words[members]))
@@ -286,7 +286,7 @@ def _strongest(row: Row, centers: Vocabulary) -> list[_StrongWord]:
     """Return the words of the highest values, the highest first."""
     bow = np.array(row.bow)
     keypoints = keypoint_matrix(bytes(row.keypoints))
-    descriptors = descriptor_matrix(bytes(row.descriptors), centers.matrix.shape[1], centers.dtype)
+    descriptors = descriptor_matrix(bytes(row.descriptors), centers.centers.shape[1], centers.dtype)
     words = assign(descriptors, centers)
     distances = squared_distances(descriptors, centers, words)
     strongest = [word for word in np.argsort(-bow, kind="stable")[:_WORDS].tolist() if bow[word] > 0]

@@ -10,11 +10,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_assets.vision.encoding.kernel_maps import FeatureMap, apply_feature_map
+from vision_assets.vision.options import Options, option
 
 CLASSIFIER_FILE = "classifier.npz"
 """Name of the file in the folder of a snapshot."""
 
 _MANTISSA_BITS = 53  # of float64
+
+
+@dataclass(frozen=True)
+class TrainingOptions(Options):
+    """How a linear classifier is trained; `reg_param` and `max_iter` are those of Spark's MLlib.
+
+    Parameters
+    ----------
+    feature_map : {"none", "l2", "hellinger", "chi2"}
+        Applied to each encoding first, see `vision_assets.vision.encoding.kernel_maps.apply_feature_map`.
+    reg_param : float
+        Weight of the squared norm of the weights, added to the mean log loss.
+    max_iter : int
+        Maximum number of iterations of L-BFGS.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    feature_map: FeatureMap = option(
+        "hellinger",
+        "Applied to each encoding first: `none`, `l2` (scales it to length 1), `hellinger` (square root of "
+        "the shares) or `chi2` (explicit map of the chi-square kernel, three values per word).",
+    )
+    reg_param: float = option(
+        1e-4, "Strength of the regularisation; a larger value fits the training images less closely.", ge=0
+    )
+    max_iter: int = option(50, "Maximum number of training iterations.", ge=1, le=10_000)
 
 
 @dataclass(frozen=True)

@@ -1,69 +1,109 @@
-"""Coding and pooling: from the descriptors of an image to one vector, its bag of visual words."""
+"""The bag of visual words: descriptors of an image are pooled per word to one vector."""
 
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_assets.vision.vocabulary.assignment import Vocabulary, assign, squared_distances
-from vision_assets.vision.vocabulary.fixed_point import Descriptors
+from vision_assets.vision.encoding.base import Encoding, FeatureBatch
+from vision_assets.vision.options import option
+from vision_assets.vision.vocabulary.assignment import Vocabulary, squared_distances
 
 Pooling = Literal["sum", "max", "count"]
 Normalization = Literal["none", "l1", "l2", "hellinger"]
 
 
-def encode(
-    descriptors: Descriptors,
-    counts: NDArray[np.integer],
-    centers: Vocabulary,
-    pooling: Pooling,
-    normalization: Normalization,
-) -> NDArray[np.float32]:
-    """Encode a batch of images.
-
-    Each descriptor goes to its nearest centre; what is pooled per word is the Euclidean distance to it
-    (`sum`, `max`) or one (`count`, the histogram).
+@dataclass(frozen=True)
+class BagOfWords(Encoding):
+    """Bag of visual words: one value per word, pooled over the descriptors of the word.
 
     Parameters
     ----------
-    descriptors : ndarray of shape (N, d), dtype uint8 or float32
-        The descriptors of all images, one image after the other.
-    counts : ndarray of shape (M,), dtype int
-        Number of descriptors of each image; their sum is N.
-    centers : Vocabulary
-        k centres of length d.
     pooling : {"sum", "max", "count"}
+        What is pooled per word: the sum or maximum of the Euclidean distances of descriptors to the centre,
+        or the number of descriptors (the histogram).
     normalization : {"none", "l1", "l2", "hellinger"}
-        Of each vector; `hellinger` is the square root after `l1`. A zero vector stays zero.
-
-    Returns
-    -------
-    ndarray of shape (M, k), dtype float32
-        A row depends on its image's descriptors and the centres alone. An image without descriptors has a
-        row of zeros.
+        See `normalize`.
 
     Raises
     ------
     ValueError
-        If `pooling` or `normalization` is unknown, or the lengths do not fit.
+        If `pooling` or `normalization` is unknown.
+
+    Examples
+    --------
+    Four descriptors of one image and two words:
+
+    >>> import numpy as np
+    >>> from vision_assets.vision.encoding.base import FeatureBatch
+    >>> from vision_assets.vision.vocabulary.assignment import Vocabulary, assign
+    >>> vocabulary = Vocabulary(np.array([[0.0, 0.0], [200.0, 0.0]]))
+    >>> descriptors = np.array([[0, 0], [3, 4], [200, 9], [6, 8]], np.uint8)
+    >>> words = assign(descriptors, vocabulary)
+    >>> batch = FeatureBatch(descriptors, counts=np.array([4]))
+    >>> BagOfWords(pooling="count").encode(batch, words, vocabulary)
+    array([[3., 1.]], dtype=float32)
+    >>> BagOfWords(pooling="sum").encode(batch, words, vocabulary)
+    array([[15.,  9.]], dtype=float32)
     """
-    _require(pooling, get_args(Pooling), "pooling")
-    _require(normalization, get_args(Normalization), "normalization")
-    if counts.sum() != len(descriptors):
-        raise ValueError(f"counts add up to {counts.sum()}, but there are {len(descriptors)} descriptors")
-    k = len(centers)
-    words = assign(descriptors, centers)
-    cells = np.repeat(np.arange(len(counts)) * k, counts) + words
-    pooled = np.zeros(len(counts) * k, np.float64)
-    if pooling == "count":
-        pooled += np.bincount(cells, minlength=len(pooled))
-    else:
-        distances = np.sqrt(squared_distances(descriptors, centers, words))
-        if pooling == "sum":
-            pooled += np.bincount(cells, weights=distances, minlength=len(pooled))
+
+    name: ClassVar = "bow"
+    title: ClassVar = "bag of words"
+    column: ClassVar = "bow"
+
+    pooling: Pooling = option(
+        "sum",
+        "What is pooled per word: the `sum` or `max` of the distances of its descriptors to its centre, or "
+        "their `count`, the ordinary histogram.",
+    )
+    normalization: Normalization = option(
+        "none",
+        "Normalisation of each vector: `l1` (to sum 1), `l2` (to length 1), `hellinger` (square root after "
+        "`l1`) or `none`.",
+    )
+
+    def length(self, words: int) -> int:
+        """Return the number of words."""
+        return words
+
+    def encode(
+        self, batch: FeatureBatch, words: NDArray[np.int64], vocabulary: Vocabulary
+    ) -> NDArray[np.float32]:
+        """Encode a batch of images.
+
+        Parameters
+        ----------
+        batch : FeatureBatch
+            M images with N descriptors in all; positions are not used.
+        words : ndarray of shape (N,), dtype int64
+            The word of each descriptor.
+        vocabulary : Vocabulary
+            k words.
+
+        Returns
+        -------
+        ndarray of shape (M, k), dtype float32
+            A row depends on its image and the vocabulary alone. An image without descriptors has a row of
+            zeros.
+
+        Raises
+        ------
+        ValueError
+            If the counts do not add up to the number of descriptors.
+        """
+        k = len(vocabulary)
+        cells = batch.image_indices() * k + words
+        pooled = np.zeros(len(batch.counts) * k, np.float64)
+        if self.pooling == "count":
+            pooled += np.bincount(cells, minlength=len(pooled))
         else:
-            np.maximum.at(pooled, cells, distances)
-    return normalize(pooled.reshape(len(counts), k), normalization).astype(np.float32)
+            distances = np.sqrt(squared_distances(batch.descriptors, vocabulary, words))
+            if self.pooling == "sum":
+                pooled += np.bincount(cells, weights=distances, minlength=len(pooled))
+            else:
+                np.maximum.at(pooled, cells, distances)
+        return normalize(pooled.reshape(len(batch.counts), k), self.normalization).astype(np.float32)
 
 
 def normalize(vectors: NDArray[np.float64], normalization: Normalization) -> NDArray[np.float64]:
@@ -72,21 +112,24 @@ def normalize(vectors: NDArray[np.float64], normalization: Normalization) -> NDA
     Parameters
     ----------
     vectors : ndarray of shape (M, k), dtype float64
-        Non-negative.
+        Non-negative values.
     normalization : {"none", "l1", "l2", "hellinger"}
+        `l1` scales to the sum 1, `l2` to the length 1; `hellinger` takes the square root after `l1`.
 
     Returns
     -------
     ndarray of shape (M, k), dtype float64
         Zero vectors stay zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> normalize(np.array([[3.0, 4.0], [0.0, 0.0]]), "l2")
+    array([[0.6, 0.8],
+           [0. , 0. ]])
     """
     if normalization == "none":
         return vectors
     norms = np.sqrt(np.square(vectors).sum(axis=1)) if normalization == "l2" else vectors.sum(axis=1)
     scaled = vectors / np.where(norms > 0, norms, 1)[:, None]
     return np.sqrt(scaled) if normalization == "hellinger" else scaled
-
-
-def _require(value: str, known: tuple[str, ...], what: str) -> None:
-    if value not in known:
-        raise ValueError(f"unknown {what} {value!r}; choose one of {', '.join(known)}")

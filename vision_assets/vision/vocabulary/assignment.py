@@ -39,17 +39,17 @@ class Vocabulary:
 
     Parameters
     ----------
-    matrix : ndarray of shape (k, d), dtype float64
+    centers : ndarray of shape (k, d), dtype float64
         Rounded, see `round_centers`.
     dtype : dtype
         Of the descriptors: uint8 or float32.
     """
 
-    matrix: NDArray[np.float64]
+    centers: NDArray[np.float64]
     dtype: np.dtype = UINT8
 
     def __len__(self) -> int:
-        return len(self.matrix)
+        return len(self.centers)
 
     @property
     def scale(self) -> int:
@@ -59,7 +59,7 @@ class Vocabulary:
     @cached_property
     def scaled(self) -> NDArray[np.int64]:
         """The centres times `scale`: shape (k, d), dtype int64."""
-        return np.rint(self.matrix * self.scale).astype(np.int64)
+        return np.rint(self.centers * self.scale).astype(np.int64)
 
     @cached_property
     def scaled_square_norms(self) -> NDArray[np.int64]:
@@ -74,10 +74,10 @@ class Vocabulary:
     @cached_property
     def scoring32(self) -> NDArray[np.float32]:
         """Columns that give the scores of a descriptor with a 1 after it: shape (d + 1, k), dtype float32."""
-        return np.vstack([-self.matrix.T, self.half_square_norms], dtype=np.float32, casting="same_kind")
+        return np.vstack([-self.centers.T, self.half_square_norms], dtype=np.float32, casting="same_kind")
 
 
-def assign(descriptors: Descriptors, centers: Vocabulary) -> NDArray[np.int64]:
+def assign(descriptors: Descriptors, vocabulary: Vocabulary) -> NDArray[np.int64]:
     """Find the nearest centre of each descriptor by Euclidean distance.
 
     The answer depends on the descriptor and the centres alone, not on the batch that the descriptor
@@ -87,7 +87,7 @@ def assign(descriptors: Descriptors, centers: Vocabulary) -> NDArray[np.int64]:
     Parameters
     ----------
     descriptors : ndarray of shape (N, d), dtype uint8 or float32
-    centers : Vocabulary
+    vocabulary : Vocabulary
         k centres of length d.
 
     Returns
@@ -107,47 +107,47 @@ def assign(descriptors: Descriptors, centers: Vocabulary) -> NDArray[np.int64]:
     Accuracy and Stability of Numerical Algorithms, 2nd ed., eq. 3.5). Here ``‖c‖² / 2``, rounded, is one
     more product, with 1.
     """
-    length = centers.matrix.shape[1]
-    if descriptors.dtype != centers.dtype or descriptors.ndim != 2 or descriptors.shape[1] != length:
+    length = vocabulary.centers.shape[1]
+    if descriptors.dtype != vocabulary.dtype or descriptors.ndim != 2 or descriptors.shape[1] != length:
         raise ValueError(
             f"descriptors of shape {descriptors.shape} and dtype {descriptors.dtype} do not fit centres of "
-            f"length {length}; a matrix of {centers.dtype} with as many columns is needed"
+            f"length {length}; a matrix of {vocabulary.dtype} with as many columns is needed"
         )
     words = np.empty(len(descriptors), np.int64)
     for start in range(0, len(descriptors), _ROWS):
         rows = slice(start, start + _ROWS)
-        words[rows] = _nearest_of_tile(descriptors[rows], centers)
+        words[rows] = _nearest_of_tile(descriptors[rows], vocabulary)
     return words
 
 
-def _nearest_of_tile(descriptors: Descriptors, centers: Vocabulary) -> NDArray[np.int64]:
+def _nearest_of_tile(descriptors: Descriptors, vocabulary: Vocabulary) -> NDArray[np.int64]:
     x = np.ones((len(descriptors), descriptors.shape[1] + 1), np.float32)
     x[:, :-1] = descriptors
-    best, second, words = _two_lowest_scores(x, centers)
-    largest = centers.half_square_norms.max()
+    best, second, words = _two_lowest_scores(x, vocabulary)
+    largest = vocabulary.half_square_norms.max()
     norms = np.sqrt(np.einsum("ij,ij->i", x, x))
     # 1.01 covers the second-order terms of the bound and the rounding of the norms themselves.
     bound = 1.01 * _HALF_ULP * (x.shape[1] * (norms * np.sqrt(2 * largest) + largest) + largest)
     undecided = np.flatnonzero(second.astype(np.float64) - best <= 2 * bound)
-    step = max(1, _EXACT_SCORES // len(centers))
+    step = max(1, _EXACT_SCORES // len(vocabulary))
     for start in range(0, len(undecided), step):
         rows = undecided[start : start + step]
-        scores = centers.half_square_norms - descriptors[rows].astype(np.float64) @ centers.matrix.T
+        scores = vocabulary.half_square_norms - descriptors[rows].astype(np.float64) @ vocabulary.centers.T
         words[rows] = scores.argmin(axis=1)
     return words
 
 
 def _two_lowest_scores(
-    x: NDArray[np.float32], centers: Vocabulary
+    x: NDArray[np.float32], vocabulary: Vocabulary
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
     """Lowest score, second lowest score and index of the lowest, for each row of x, a descriptor and 1."""
     rows = np.arange(len(x))
     best = np.full(len(x), np.inf, np.float32)
     second = best.copy()
     words = np.zeros(len(x), np.int64)
-    for start in range(0, len(centers), _COLUMNS):
+    for start in range(0, len(vocabulary), _COLUMNS):
         columns = slice(start, start + _COLUMNS)
-        scores = x @ centers.scoring32[:, columns]
+        scores = x @ vocabulary.scoring32[:, columns]
         index = scores.argmin(axis=1)
         lowest = scores[rows, index]
         scores[rows, index] = np.inf
@@ -158,14 +158,14 @@ def _two_lowest_scores(
 
 
 def squared_distances(
-    descriptors: Descriptors, centers: Vocabulary, words: NDArray[np.int64]
+    descriptors: Descriptors, vocabulary: Vocabulary, words: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Squared Euclidean distance of each descriptor to the centre of its word.
 
     Parameters
     ----------
     descriptors : ndarray of shape (N, d), dtype uint8 or float32
-    centers : Vocabulary
+    vocabulary : Vocabulary
         k centres of length d.
     words : ndarray of shape (N,), dtype int64
         Index of a centre per descriptor.
@@ -179,6 +179,6 @@ def squared_distances(
     distances = np.empty(len(descriptors), np.float64)
     for start in range(0, len(descriptors), _ROWS):
         rows = slice(start, start + _ROWS)
-        difference = descriptors[rows] - centers.matrix[words[rows]]
+        difference = descriptors[rows] - vocabulary.centers[words[rows]]
         np.einsum("ij,ij->i", difference, difference, out=distances[rows])
     return distances

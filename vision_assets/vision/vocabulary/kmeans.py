@@ -4,12 +4,13 @@ import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from vision_assets.vision.options import Options, option
 from vision_assets.vision.vocabulary.assignment import (
     Vocabulary,
     assign,
@@ -22,6 +23,47 @@ from vision_assets.vision.vocabulary.sampling import lowest_distinct
 _LOW_BITS = 20  # of a sum: keeps both halves of a product with a centre within int64
 _SUMMED_ROWS = 2**16  # no more, so that sums of `as_integers` are exact
 _SEEDING_CANDIDATES_PER_WORD = 16
+
+InitMode = Literal["random", "k-means++"]
+
+
+@dataclass(frozen=True)
+class KMeansOptions(Options):
+    """How a vocabulary is trained; the names of the options are those of Spark's MLlib.
+
+    Parameters
+    ----------
+    k : int
+        Number of visual words.
+    max_iter : int
+        Maximum number of updates of the centres.
+    tol : float
+        Stop when no centre moves by more than this distance, in units of the descriptors.
+    init_mode : {"random", "k-means++"}
+        How `initial_centers` chooses the initial centres.
+    seed : int
+        Random seed of the sample and of the initial centres.
+    descriptors_per_word : int, optional
+        Size of the training sample, per word. None trains on all descriptors.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    k: int = option(1000, "Number of visual words.", ge=1, le=1_000_000)
+    max_iter: int = option(10, "Maximum number of updates of the centres.", ge=0, le=10_000)
+    tol: float = option(1e-4, "Stop when no centre moves by more than this distance.", ge=0)
+    init_mode: InitMode = option(
+        "random",
+        "Initial centres: `random` chooses distinct descriptors at random; `k-means++` spreads them out, in "
+        "a time that grows with the square of k: one second for 1,000 words, 40 minutes for 50,000.",
+    )
+    seed: int = option(0, "Random seed of the sample and of the initial centres.", ge=0, le=2**63 - 1)
+    descriptors_per_word: int | None = option(
+        256, "Train on a sample of this many descriptors per word; null trains on all descriptors.", ge=1
+    )
 
 
 @dataclass
@@ -77,14 +119,14 @@ class WordStatistics:
         return self
 
 
-def word_inertia(centers: Vocabulary, statistics: WordStatistics) -> NDArray[np.float64]:
+def word_inertia(vocabulary: Vocabulary, statistics: WordStatistics) -> NDArray[np.float64]:
     """Sum of squared distances of each word's descriptors to its centre.
 
     Computed as ``Σ‖x‖² - 2 c·Σx + n‖c‖²`` in whole numbers, then rounded once.
 
     Parameters
     ----------
-    centers : Vocabulary
+    vocabulary : Vocabulary
         k centres of length d.
     statistics : WordStatistics
 
@@ -94,10 +136,10 @@ def word_inertia(centers: Vocabulary, statistics: WordStatistics) -> NDArray[np.
     """
     high = statistics.sums >> _LOW_BITS
     low = statistics.sums - (high << _LOW_BITS)
-    dots_high = np.einsum("ij,ij->i", centers.scaled, high).tolist()
-    dots_low = np.einsum("ij,ij->i", centers.scaled, low).tolist()
-    square = centers.scale**2
-    ratio = centers.scale // fixed_point_scale(centers.dtype)
+    dots_high = np.einsum("ij,ij->i", vocabulary.scaled, high).tolist()
+    dots_low = np.einsum("ij,ij->i", vocabulary.scaled, low).tolist()
+    square = vocabulary.scale**2
+    ratio = vocabulary.scale // fixed_point_scale(vocabulary.dtype)
     return np.array(
         [
             (squares * ratio**2 - 2 * ratio * ((dot_high << _LOW_BITS) + dot_low) + count * norm) / square
@@ -106,7 +148,7 @@ def word_inertia(centers: Vocabulary, statistics: WordStatistics) -> NDArray[np.
                 dots_high,
                 dots_low,
                 statistics.counts.tolist(),
-                centers.scaled_square_norms.tolist(),
+                vocabulary.scaled_square_norms.tolist(),
                 strict=True,
             )
         ],
@@ -114,12 +156,12 @@ def word_inertia(centers: Vocabulary, statistics: WordStatistics) -> NDArray[np.
     )
 
 
-def update_centers(centers: Vocabulary, statistics: WordStatistics) -> NDArray[np.float64]:
+def update_centers(vocabulary: Vocabulary, statistics: WordStatistics) -> NDArray[np.float64]:
     """Move each centre to the mean of its descriptors; the centre of an empty word stays.
 
     Parameters
     ----------
-    centers : Vocabulary
+    vocabulary : Vocabulary
         k centres of length d.
     statistics : WordStatistics
 
@@ -129,19 +171,21 @@ def update_centers(centers: Vocabulary, statistics: WordStatistics) -> NDArray[n
         Rounded, see `vision_assets.vision.vocabulary.assignment.round_centers`.
     """
     occupied = statistics.counts > 0
-    values = centers.matrix.copy()
-    means = statistics.sums[occupied] / statistics.counts[occupied, None] / fixed_point_scale(centers.dtype)
-    values[occupied] = round_centers(means, centers.dtype)
+    values = vocabulary.centers.copy()
+    means = (
+        statistics.sums[occupied] / statistics.counts[occupied, None] / fixed_point_scale(vocabulary.dtype)
+    )
+    values[occupied] = round_centers(means, vocabulary.dtype)
     return values
 
 
 class DescriptorSet(Protocol):
     """The training descriptors, wherever they lie; all that Lloyd's algorithm asks of them."""
 
-    def statistics(self, centers: Vocabulary) -> WordStatistics:
+    def statistics(self, vocabulary: Vocabulary) -> WordStatistics:
         """Assign every descriptor to its nearest centre and return the words' statistics."""
 
-    def farthest(self, centers: Vocabulary, count: int) -> Descriptors:
+    def farthest(self, vocabulary: Vocabulary, count: int) -> Descriptors:
         """Return distinct descriptors farthest from their nearest centre: shape (count, d)."""
 
 
@@ -153,7 +197,7 @@ class KMeansState:
     ----------
     index : int
         Number of updates that the centres have had.
-    centers : Vocabulary
+    vocabulary : Vocabulary
     statistics : WordStatistics
         Of the words that these centres make.
     inertia : ndarray of shape (k,), dtype float64
@@ -163,7 +207,7 @@ class KMeansState:
     """
 
     index: int
-    centers: Vocabulary
+    vocabulary: Vocabulary
     statistics: WordStatistics
     inertia: NDArray[np.float64]
     moved: float
@@ -207,23 +251,23 @@ def lloyd(
         report(state)
     while (state.index < max_iter and state.moved > tol) or not state.statistics.counts.all():
         values = (
-            update_centers(state.centers, state.statistics)
+            update_centers(state.vocabulary, state.statistics)
             if state.index < max_iter and state.moved > tol
-            else state.centers.matrix.copy()
+            else state.vocabulary.centers.copy()
         )
         empty = np.flatnonzero(state.statistics.counts == 0)
         if len(empty):
-            values[empty] = descriptors.farthest(state.centers, len(empty))
-        moved = float(np.sqrt(np.square(values - state.centers.matrix).sum(axis=1)).max())
-        centers = Vocabulary(values, state.centers.dtype)
-        state = _pass(descriptors, centers, index=state.index + 1, moved=moved)
+            values[empty] = descriptors.farthest(state.vocabulary, len(empty))
+        moved = float(np.sqrt(np.square(values - state.vocabulary.centers).sum(axis=1)).max())
+        vocabulary = Vocabulary(values, state.vocabulary.dtype)
+        state = _pass(descriptors, vocabulary, index=state.index + 1, moved=moved)
         report(state)
     return state
 
 
-def _pass(descriptors: DescriptorSet, centers: Vocabulary, *, index: int, moved: float) -> KMeansState:
-    statistics = descriptors.statistics(centers)
-    return KMeansState(index, centers, statistics, word_inertia(centers, statistics), moved)
+def _pass(descriptors: DescriptorSet, vocabulary: Vocabulary, *, index: int, moved: float) -> KMeansState:
+    statistics = descriptors.statistics(vocabulary)
+    return KMeansState(index, vocabulary, statistics, word_inertia(vocabulary, statistics), moved)
 
 
 def state_to_npz(state: KMeansState) -> bytes:
@@ -232,8 +276,8 @@ def state_to_npz(state: KMeansState) -> bytes:
     np.savez(
         buffer,
         index=state.index,
-        centers=state.centers.matrix,
-        dtype=state.centers.dtype.str,
+        centers=state.vocabulary.centers,
+        dtype=state.vocabulary.dtype.str,
         counts=state.statistics.counts,
         sums=state.statistics.sums,
         squareSums=state.statistics.square_sums,
@@ -252,41 +296,41 @@ def state_from_npz(data: bytes) -> KMeansState:
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            centers = Vocabulary(file["centers"], np.dtype(str(file["dtype"])))
+            vocabulary = Vocabulary(file["centers"], np.dtype(str(file["dtype"])))
             statistics = WordStatistics(file["counts"], file["sums"], file["squareSums"])
             index, moved = int(file["index"]), float(file["moved"])
     except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"no iteration of k-means: {error}") from error
-    return KMeansState(index, centers, statistics, word_inertia(centers, statistics), moved)
+    return KMeansState(index, vocabulary, statistics, word_inertia(vocabulary, statistics), moved)
 
 
-def assign_statistics(descriptors: Descriptors, centers: Vocabulary) -> WordStatistics:
+def assign_statistics(descriptors: Descriptors, vocabulary: Vocabulary) -> WordStatistics:
     """Assign the descriptors of one matrix and return the words' statistics.
 
     Parameters
     ----------
     descriptors : ndarray of shape (N, d), dtype uint8 or float32
-    centers : Vocabulary
+    vocabulary : Vocabulary
         k centres of length d.
 
     Returns
     -------
     WordStatistics
     """
-    statistics = WordStatistics.empty(*centers.matrix.shape)
-    statistics.add(descriptors, assign(descriptors, centers))
+    statistics = WordStatistics.empty(*vocabulary.centers.shape)
+    statistics.add(descriptors, assign(descriptors, vocabulary))
     return statistics
 
 
 def farthest_descriptors(
-    descriptors: Descriptors, centers: Vocabulary, count: int, seed: int
+    descriptors: Descriptors, vocabulary: Vocabulary, count: int, seed: int
 ) -> tuple[Descriptors, NDArray[np.float64]]:
     """Find the distinct descriptors farthest from their nearest centre.
 
     Parameters
     ----------
     descriptors : ndarray of shape (N, d), dtype uint8 or float32
-    centers : Vocabulary
+    vocabulary : Vocabulary
         k centres of length d.
     count : int
     seed : int
@@ -299,7 +343,7 @@ def farthest_descriptors(
     keys : ndarray of shape (min(count, distinct),), dtype float64
         Negative squared distances, to merge the answers of parts by `lowest_distinct`.
     """
-    distances = squared_distances(descriptors, centers, assign(descriptors, centers))
+    distances = squared_distances(descriptors, vocabulary, assign(descriptors, vocabulary))
     return lowest_distinct(descriptors, -distances, seed, count)
 
 

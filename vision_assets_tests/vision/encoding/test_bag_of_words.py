@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.distance import euclidean
 
-from vision_assets.vision.encoding.bag_of_words import encode
-from vision_assets.vision.vocabulary.assignment import Vocabulary, round_centers
+from vision_assets.vision.encoding.bag_of_words import BagOfWords, Normalization, Pooling
+from vision_assets.vision.encoding.base import FeatureBatch
+from vision_assets.vision.vocabulary.assignment import Vocabulary, assign, round_centers
+from vision_assets.vision.vocabulary.fixed_point import Descriptors
 
 
 def naive(descriptors: NDArray, centers: NDArray, pooling: str) -> NDArray:
@@ -25,15 +27,26 @@ def naive(descriptors: NDArray, centers: NDArray, pooling: str) -> NDArray:
     return bow
 
 
+def encode(
+    descriptors: Descriptors,
+    counts: NDArray[np.integer],
+    vocabulary: Vocabulary,
+    pooling: Pooling = "sum",
+    normalization: Normalization = "none",
+) -> NDArray[np.float32]:
+    words = assign(descriptors, vocabulary)
+    return BagOfWords(pooling, normalization).encode(FeatureBatch(descriptors, counts), words, vocabulary)
+
+
 def counts_of(*values: int) -> NDArray[np.int32]:
     return np.array(values, np.int32)
 
 
 @pytest.mark.parametrize("pooling", ["sum", "max", "count"])
-def test_random_descriptors_equal_the_naive_loop(rng: np.random.Generator, pooling: str) -> None:
+def test_random_descriptors_equal_the_naive_loop(rng: np.random.Generator, pooling: Pooling) -> None:
     descriptors = rng.integers(0, 256, (90, 128), dtype=np.uint8)
     centers = round_centers(rng.random((20, 128)) * 255)
-    bow = encode(descriptors, counts_of(30, 0, 60), Vocabulary(centers), pooling, "none")  # type: ignore[arg-type]
+    bow = encode(descriptors, counts_of(30, 0, 60), Vocabulary(centers), pooling, "none")
     expected = [
         naive(part, centers, pooling) for part in (descriptors[:30], descriptors[:0], descriptors[30:])
     ]
@@ -53,19 +66,19 @@ def test_random_descriptors_equal_the_naive_loop(rng: np.random.Generator, pooli
     st.sampled_from(["sum", "max", "count"]),
 )
 def test_degenerate_descriptors_equal_the_naive_loop(
-    descriptors: NDArray[np.uint8], centers: NDArray[np.uint8], pooling: str
+    descriptors: NDArray[np.uint8], centers: NDArray[np.uint8], pooling: Pooling
 ) -> None:
     values = round_centers(centers)
-    bow = encode(descriptors, counts_of(len(descriptors)), Vocabulary(values), pooling, "none")  # type: ignore[arg-type]
+    bow = encode(descriptors, counts_of(len(descriptors)), Vocabulary(values), pooling, "none")
     np.testing.assert_allclose(bow[0], naive(descriptors, values, pooling), rtol=1e-4)
 
 
 @pytest.mark.parametrize("pooling", ["sum", "max", "count"])
-def test_a_row_does_not_depend_on_its_batch(rng: np.random.Generator, pooling: str) -> None:
+def test_a_row_does_not_depend_on_its_batch(rng: np.random.Generator, pooling: Pooling) -> None:
     descriptors = rng.integers(0, 256, (600, 128), dtype=np.uint8)
     centers = Vocabulary(round_centers(rng.random((50, 128)) * 255))
-    together = encode(descriptors, counts_of(1, 599), centers, pooling, "l2")  # type: ignore[arg-type]
-    alone = encode(descriptors[:1], counts_of(1), centers, pooling, "l2")  # type: ignore[arg-type]
+    together = encode(descriptors, counts_of(1, 599), centers, pooling, "l2")
+    alone = encode(descriptors[:1], counts_of(1), centers, pooling, "l2")
     np.testing.assert_array_equal(together[:1], alone)
 
 
@@ -78,11 +91,11 @@ def test_a_row_does_not_depend_on_its_batch(rng: np.random.Generator, pooling: s
     ],
 )
 def test_normalised_vectors_have_norm_one_and_zero_stays_zero(
-    rng: np.random.Generator, normalization: str, norm: object
+    rng: np.random.Generator, normalization: Normalization, norm: object
 ) -> None:
     descriptors = rng.integers(0, 256, (40, 8), dtype=np.uint8)
     centers = Vocabulary(round_centers(rng.random((6, 8)) * 255))
-    bow = encode(descriptors, counts_of(40, 0), centers, "sum", normalization)  # type: ignore[arg-type]
+    bow = encode(descriptors, counts_of(40, 0), centers, "sum", normalization)
     assert norm(bow[0].astype(float)) == pytest.approx(1, abs=1e-6)  # type: ignore[operator]
     assert not bow[1].any()
 
@@ -94,13 +107,17 @@ def test_hellinger_is_the_square_root_of_the_shares() -> None:
 
 
 def test_unknown_pooling_and_normalisation_are_named() -> None:
-    arguments = (np.zeros((1, 2), np.uint8), counts_of(1), Vocabulary(np.zeros((1, 2))))
-    with pytest.raises(ValueError, match="unknown pooling 'mean'; choose one of sum, max, count"):
-        encode(*arguments, "mean", "none")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="unknown normalization 'l3'; choose one of none, l1, l2, hellinger"):
-        encode(*arguments, "sum", "l3")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="pooling must be one of sum, max, count, but is 'mean'"):
+        BagOfWords(pooling="mean")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="normalization must be one of none, l1, l2, hellinger, but is 'l3'"):
+        BagOfWords.from_config({"normalization": "l3"})
 
 
 def test_counts_that_do_not_add_up_are_refused() -> None:
     with pytest.raises(ValueError, match="counts add up to 3, but there are 1 descriptors"):
-        encode(np.zeros((1, 2), np.uint8), counts_of(3), Vocabulary(np.zeros((1, 2))), "sum", "none")
+        encode(np.zeros((1, 2), np.uint8), counts_of(3), Vocabulary(np.zeros((1, 2))))
+
+
+def test_a_vector_has_one_value_per_word() -> None:
+    assert BagOfWords().length(70) == 70
+    assert (BagOfWords.name, BagOfWords.column, BagOfWords.uses_positions) == ("bow", "bow", False)

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 from sklearn.kernel_approximation import AdditiveChi2Sampler
 from sklearn.metrics.pairwise import additive_chi2_kernel
 
-from vision_assets.vision.encoding.bag_of_words import encode
+from vision_assets.vision.encoding.bag_of_words import BagOfWords
+from vision_assets.vision.encoding.base import FeatureBatch
 from vision_assets.vision.encoding.kernel_maps import FeatureMap, apply_feature_map, mapped_length
-from vision_assets.vision.vocabulary.assignment import Vocabulary
+from vision_assets.vision.vocabulary.assignment import Vocabulary, assign
 
 MAPS: tuple[FeatureMap, ...] = ("none", "l2", "hellinger", "chi2")
 
@@ -107,9 +108,11 @@ def test_the_scale_of_an_encoding_has_no_meaning(rng: np.random.Generator, featu
 
 
 def test_hellinger_of_counts_is_what_the_encoding_of_that_name_holds(rng: np.random.Generator) -> None:
-    descriptors, counts = rng.integers(0, 256, (90, 16), dtype=np.uint8), np.array([40, 50])
-    words = Vocabulary(np.round(rng.random((7, 16)) * 255))
-    plain, hellinger = (encode(descriptors, counts, words, "count", n) for n in ("none", "hellinger"))
+    batch = FeatureBatch(rng.integers(0, 256, (90, 16), dtype=np.uint8), np.array([40, 50]))
+    vocabulary = Vocabulary(np.round(rng.random((7, 16)) * 255))
+    words = assign(batch.descriptors, vocabulary)
+    plain = BagOfWords("count").encode(batch, words, vocabulary)
+    hellinger = BagOfWords("count", "hellinger").encode(batch, words, vocabulary)
     np.testing.assert_array_equal(apply_feature_map(plain, "hellinger").astype(np.float32), hellinger)
 
 

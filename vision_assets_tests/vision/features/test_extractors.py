@@ -282,5 +282,5 @@ def test_more_features_than_a_cell_holds_are_an_error_of_the_image(monkeypatch: 
     ],
 )
 def test_an_option_out_of_range_is_refused(options: type[ExtractorOptions], name: str, value: float) -> None:
-    with pytest.raises(ValueError, match=f"^{name} must be .*, but is {value}$"):
+    with pytest.raises(ValueError, match=f"^{name} must be .*, but is {value!r}$"):
         options(**{name: value})

@@ -176,7 +176,7 @@ def test_a_failure_inside_sift_is_an_image_error(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_an_option_out_of_range_is_refused(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match=f"^{name} must be .*, but is {value}$"):
+    with pytest.raises(ValueError, match=f"^{name} must be .*, but is {value!r}$"):
         SiftOptions(**{name: value})  # type: ignore[arg-type]
 
 

@@ -51,7 +51,7 @@ def test_near_ties_are_decided_exactly(
     dtype, scale = descriptors.dtype, center_scale(descriptors.dtype)
     steps = rng.integers(-1, 2, (40, 128)) / scale
     centers = Vocabulary(some(rng, 1).astype(np.float64) / 2 + steps, dtype)
-    centers = Vocabulary(round_centers(centers.matrix, dtype), dtype)
+    centers = Vocabulary(round_centers(centers.centers, dtype), dtype)
     whole = (descriptors.astype(np.float64) * scale).astype(np.int64)
     scaled = whole[:, None].astype(object) - centers.scaled[None].astype(object)
     exact = (scaled[:60] ** 2).sum(axis=2)
@@ -91,7 +91,7 @@ def test_squared_distances_equal_scipys(rng: np.random.Generator) -> None:
     descriptors = rng.integers(0, 256, (3000, 128), dtype=np.uint8)
     centers = Vocabulary(round_centers(rng.random((30, 128)) * 255))
     words = assign(descriptors, centers)
-    expected = cdist(descriptors.astype(float), centers.matrix, "sqeuclidean")[np.arange(3000), words]
+    expected = cdist(descriptors.astype(float), centers.centers, "sqeuclidean")[np.arange(3000), words]
     np.testing.assert_allclose(squared_distances(descriptors, centers, words), expected, rtol=1e-12)
 
 

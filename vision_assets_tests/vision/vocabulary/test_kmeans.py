@@ -67,12 +67,12 @@ def cloud() -> NDArray[np.uint8]:
 def test_each_iteration_is_that_of_a_plain_float64_lloyd(cloud: NDArray[np.uint8]) -> None:
     states = run(cloud, cloud[:50])
     for state, expected in zip(states[1:], naive_lloyd(cloud, cloud[:50].astype(float), 10), strict=True):
-        np.testing.assert_allclose(state.centers.matrix, expected, atol=2**-10)
+        np.testing.assert_allclose(state.vocabulary.centers, expected, atol=2**-10)
 
 
 def test_inertia_is_the_sum_of_squared_distances(blobs: NDArray[np.uint8]) -> None:
     for state in run(blobs, blobs[:20]):
-        distances = cdist(blobs.astype(float), state.centers.matrix, "sqeuclidean")
+        distances = cdist(blobs.astype(float), state.vocabulary.centers, "sqeuclidean")
         words = distances.argmin(axis=1)
         expected = np.bincount(words, weights=distances.min(axis=1), minlength=20)
         np.testing.assert_allclose(state.inertia, expected, rtol=1e-10)
@@ -108,7 +108,7 @@ def test_a_tolerance_stops_earlier(cloud: NDArray[np.uint8]) -> None:
 
 def test_no_iteration_leaves_the_initial_centers(blobs: NDArray[np.uint8]) -> None:
     (state,) = run(blobs, blobs[:30], max_iter=0)
-    np.testing.assert_array_equal(state.centers.matrix, blobs[:30])
+    np.testing.assert_array_equal(state.vocabulary.centers, blobs[:30])
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +122,8 @@ def test_fractions_have_the_words_of_a_plain_float64_lloyd(fractions: NDArray[np
     states = run(fractions, fractions[:20], dtype=np.float32)
     expected = naive_lloyd(fractions, fractions[:20].astype(float), 10)
     for state, centers in zip(states[1:], expected, strict=False):
-        np.testing.assert_allclose(state.centers.matrix, centers, atol=1e-6)
-        distances = cdist(fractions.astype(float), state.centers.matrix, "sqeuclidean").min(axis=1)
+        np.testing.assert_allclose(state.vocabulary.centers, centers, atol=1e-6)
+        distances = cdist(fractions.astype(float), state.vocabulary.centers, "sqeuclidean").min(axis=1)
         assert math.fsum(state.inertia) == pytest.approx(distances.sum(), rel=1e-9)
 
 
@@ -139,11 +139,11 @@ def test_fractions_give_the_same_bits_in_any_order_and_parts(
 
     whole = train(fractions)
     shuffled = train(fractions[np.random.default_rng(8).permutation(len(fractions))])
-    np.testing.assert_array_equal(whole.centers.matrix, shuffled.centers.matrix)
+    np.testing.assert_array_equal(whole.vocabulary.centers, shuffled.vocabulary.centers)
     np.testing.assert_array_equal(whole.inertia, shuffled.inertia)
     parts = WordStatistics.empty(25, 64)
     for start in range(0, len(fractions), 700):
-        parts.merge(assign_statistics(fractions[start : start + 700], whole.centers))
+        parts.merge(assign_statistics(fractions[start : start + 700], whole.vocabulary))
     np.testing.assert_array_equal(parts.sums, whole.statistics.sums)
     np.testing.assert_array_equal(parts.square_sums, whole.statistics.square_sums)
 
@@ -151,8 +151,8 @@ def test_fractions_give_the_same_bits_in_any_order_and_parts(
 def test_an_iteration_on_fractions_is_kept_to_the_bit(fractions: NDArray[np.float32]) -> None:
     state = run(fractions, fractions[:9], max_iter=2, dtype=np.float32)[-1]
     kept = state_from_npz(state_to_npz(state))
-    assert kept.centers.dtype == np.float32
-    np.testing.assert_array_equal(kept.centers.matrix, state.centers.matrix)
+    assert kept.vocabulary.dtype == np.float32
+    np.testing.assert_array_equal(kept.vocabulary.centers, state.vocabulary.centers)
     np.testing.assert_array_equal(kept.inertia, state.inertia)
 
 
@@ -186,7 +186,7 @@ def test_inertia_of_billions_of_descriptors_is_rounded_once() -> None:
         - 2 * sum(Fraction(float(c)) * int(s) for c, s in zip(center, sums, strict=True))
         + int(count) * sum(Fraction(float(c)) ** 2 for c in center)
         for center, sums, squares, count in zip(
-            centers.matrix, statistics.sums, statistics.square_sums, statistics.counts, strict=True
+            centers.centers, statistics.sums, statistics.square_sums, statistics.counts, strict=True
         )
     ]
     assert word_inertia(centers, statistics).tolist() == [float(value) for value in exact]
