@@ -16,8 +16,12 @@ from vision_assets.snapshots.store import AssetPath, Snapshot, SnapshotStore, op
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 
 if TYPE_CHECKING:
-    from vision_assets.pipelines import Pipeline
+    from vision_assets.pipelines import Step
     from vision_assets.prediction import Prediction
+
+
+_SKIPPED_WITHOUT_LABELS = ("classifier", "report")
+"""Kinds of steps without a table where images have fewer than two labels."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,68 +122,64 @@ def _snapshots(options: argparse.Namespace) -> None:
 
 
 def _summary(options: argparse.Namespace) -> None:
-    from vision_assets.pipelines import IMAGE_ASSET, pipeline_of  # noqa: PLC0415 - OpenCV only when needed
+    from vision_assets.pipelines import IMAGES, pipeline_of  # noqa: PLC0415 - OpenCV only when needed
+    from vision_assets.steps.catalog import SPECS  # noqa: PLC0415 - PySpark only when needed
 
     store, pipeline = _store(), pipeline_of(options.extractor)
-    names = (IMAGE_ASSET, pipeline.features, pipeline.dictionary, pipeline.encodings)
-    snapshots = {asset: store.require_current((asset,)) for asset in names}
-    snapshots |= _classification(store, snapshots[pipeline.encodings], pipeline)
-    features, words = snapshots[pipeline.features].counts, snapshots[pipeline.dictionary].counts
-    row_noun = {pipeline.dictionary: "words", pipeline.classifier: "rows", pipeline.report: "rows"}
+    snapshots = _shown(store, (IMAGES, *pipeline.steps))
     rows = [
-        (s.asset, f"{s.rows:,} {row_noun.get(s.asset, 'images')}", f"{s.seconds:,.1f} s", _megabytes(s))
-        for s in snapshots.values()
+        (s.asset, f"{s.rows:,} {SPECS[s.asset].table.row_noun}", f"{s.seconds:,.1f} s", _megabytes(s))
+        for s in snapshots
     ]
     _print_table(("asset", "rows", "took", "size"), rows)
-    _print(
-        f"\n{features['images']:,} images, {features['failures']:,} of which could not be read; "
-        f"{features['descriptors']:,} descriptors; {words['words']:,} words, "
-        f"of {words['smallest_word_size']:,} to {words['largest_word_size']:,} descriptors of "
-        f"{words['training_descriptors']:,} trained on."
-    )
-    if pipeline.report in snapshots:
-        report = snapshots[pipeline.report].counts
-        _print(
-            f"Accuracy {report['accuracy']:.1%}, mean of the classes {report['mean_per_class_accuracy']:.1%} "
-            f"(by chance {1 / report['classes']:.1%}): {report['test_images'] / report['splits']:,.0f} "
-            f"test images of {report['classes']:,} classes, mean of {report['splits']:,} split(s)."
-        )
-    _print("\nThe tables lie in:")
-    for snapshot in snapshots.values():
+    _print("")
+    for snapshot in snapshots:
+        if summarize := SPECS[snapshot.asset].summarize:
+            _print(summarize(snapshot.counts))
+    _print("\nThe tables are in:")
+    for snapshot in snapshots:
         _print(f"  {snapshot.uri}")
 
 
-def _classification(store: SnapshotStore, encodings: Snapshot, pipeline: "Pipeline") -> dict[str, Snapshot]:
-    """Return classifier and report, if there are any and they are of these encodings."""
-    report = store.current((pipeline.report,))
-    made_from = store.lineage(report) if report else {}
-    if report is None or pipeline.classifier not in made_from:
-        return {}
-    if made_from.get(pipeline.encodings) != encodings:
-        _print(
-            f"The classifier is of older encodings and not shown; materialize {pipeline.classifier} again.\n"
-        )
-        return {}
-    return {pipeline.classifier: made_from[pipeline.classifier], pipeline.report: report}
+def _shown(store: SnapshotStore, steps: "Sequence[Step]") -> list[Snapshot]:
+    """Return the current snapshots up to the encodings, and those after them if made from these encodings."""
+    shown: dict[str, Snapshot] = {}
+    for step in steps:
+        is_optional = step.kind in _SKIPPED_WITHOUT_LABELS
+        snapshot = store.current((step.asset,)) if is_optional else store.require_current((step.asset,))
+        if snapshot is None:
+            continue
+        inputs = step.inputs.values()
+        if is_optional and not all(asset in shown for asset in inputs):
+            continue
+        if is_optional and any(store.input_of(snapshot, (asset,)) != shown[asset] for asset in inputs):
+            _print(f"{step.asset} was made from an older table and is not shown: materialize it again.\n")
+            continue
+        shown[step.asset] = snapshot
+    return list(shown.values())
 
 
 def _config(options: argparse.Namespace) -> None:
     import yaml  # noqa: PLC0415 - only when needed
 
-    from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINES, pipeline_of  # noqa: PLC0415 - OpenCV only when needed
+    # OpenCV only when needed.
+    from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINES, pipeline_of  # noqa: PLC0415
+    from vision_assets.vision.features import EXTRACTORS  # noqa: PLC0415
 
-    names = dict(zip(PIPELINES[DEFAULT_EXTRACTOR].assets, pipeline_of(options.extractor).assets, strict=True))
+    default, chosen_pipeline = PIPELINES[DEFAULT_EXTRACTOR], pipeline_of(options.extractor)
+    names = dict(zip(default.assets, chosen_pipeline.assets, strict=True))
     try:
         config = yaml.safe_load(options.file.read_text()) or {}
         ops = config.get("ops") or {}
-        features = ((ops.get(PIPELINES[DEFAULT_EXTRACTOR].features) or {}).get("config") or {}).keys()
+        features = ((ops.get(default.asset("features")) or {}).get("config") or {}).keys()
         both = sorted(name for name, other in names.items() if other != name and {name, other} <= ops.keys())
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
         raise UserError(f"{options.file} is no run configuration: {error}") from error
     if both:
         raise UserError(f"{options.file} has {both[0]} and {names[both[0]]}: which one is meant?")
-    extractors = (PIPELINES[DEFAULT_EXTRACTOR].extractor, pipeline_of(options.extractor).extractor)
-    theirs, ours = ({field.name for field in fields(extractor)} for extractor in extractors)
+    theirs, ours = (
+        {field.name for field in fields(EXTRACTORS[pipeline.name])} for pipeline in (default, chosen_pipeline)
+    )
     if unknown := sorted(features & (theirs - ours)):
         raise UserError(f"{options.extractor} has no {', '.join(unknown)}, which {options.file} sets.")
     config["ops"] = {names.get(op, op): chosen for op, chosen in ops.items()}

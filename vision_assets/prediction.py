@@ -11,11 +11,10 @@ import pyarrow.parquet as pq
 
 from vision_assets import settings
 from vision_assets.errors import UserError
-from vision_assets.pipelines import DEFAULT_EXTRACTOR, Pipeline, pipeline_of
+from vision_assets.pipelines import DEFAULT_EXTRACTOR, STEPS, Step, pipeline_of
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, open_store
-from vision_assets.spark.arrow import centers_of
+from vision_assets.steps.assignment import vocabulary_of
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_from_npz
-from vision_assets.vision.encoding.bag_of_words import BagOfWords
 from vision_assets.vision.encoding.image_encoder import ImageEncoder
 from vision_assets.vision.io.decoding import ImageError
 from vision_assets.vision.io.loading import Image
@@ -87,7 +86,9 @@ def predict(
     """
     if top < 1:
         raise UserError(f"top={top}: ask for 1 class or more")
-    model = _load(open_store(str(data_folder or settings.data_folder())), pipeline_of(extractor))
+    model = _load(
+        open_store(str(data_folder or settings.data_folder())), pipeline_of(extractor).step("classifier")
+    )
     if isinstance(images, str | os.PathLike | bytes | bytearray | np.ndarray):
         images = [images]
     return (model.predict(image, top) for image in images)
@@ -116,18 +117,18 @@ class _Model:
         )
 
 
-def _load(store: SnapshotStore, pipeline: Pipeline) -> _Model:
+def _load(store: SnapshotStore, classifier: Step) -> _Model:
     """Load the current classifier; the next one, if a clean-up removes what is being read."""
     while True:
         try:
-            snapshot = store.require_current((pipeline.classifier,))
+            snapshot = store.require_current((classifier.asset,))
         except UserError as error:
             raise UserError(f"{error} It is skipped where images have fewer than two labels.") from error
         made_from = store.lineage(snapshot)
         try:
-            model = _load_from(store, snapshot, made_from, pipeline)
+            model = _load_from(store, snapshot, made_from, classifier)
         except UserError:
-            if store.current((pipeline.classifier,)) == snapshot:
+            if store.current((classifier.asset,)) == snapshot:
                 raise
         else:
             if all(store.has(read) for read in (snapshot, *made_from.values())):
@@ -135,18 +136,21 @@ def _load(store: SnapshotStore, pipeline: Pipeline) -> _Model:
 
 
 def _load_from(
-    store: SnapshotStore, snapshot: Snapshot, made_from: Mapping[str, Snapshot], pipeline: Pipeline
+    store: SnapshotStore, snapshot: Snapshot, made_from: Mapping[str, Snapshot], classifier: Step
 ) -> _Model:
-    missing = {pipeline.encodings, pipeline.dictionary, pipeline.features} - made_from.keys()
+    encodings = STEPS[classifier.inputs["encodings"]]
+    features, dictionary = encodings.inputs["features"], encodings.inputs["dictionary"]
+    missing = {encodings.asset, dictionary, features} - made_from.keys()
     if missing:
         raise UserError(
             f"What the classifier {snapshot.uri} was made from is gone: {', '.join(sorted(missing))}. "
-            f"Materialize {pipeline.classifier} again."
+            f"Materialize {classifier.asset} again."
         )
-    extractor = pipeline.extractor.from_config(made_from[pipeline.features].config)
+    assert classifier.extractor and classifier.encoding  # noqa: PT018, S101 - a classifier has both
+    extractor = classifier.extractor.from_config(made_from[features].config)
     extractor.build()  # a missing library is an error before the first image
-    vocabulary = centers_of(_read_table(store, made_from[pipeline.dictionary]), pipeline.extractor.dtype)
-    encoding = BagOfWords.from_config(made_from[pipeline.encodings].config)
+    vocabulary = vocabulary_of(_read_table(store, made_from[dictionary]), extractor.dtype)
+    encoding = classifier.encoding.from_config(made_from[encodings.asset].config)
     return _Model(ImageEncoder(extractor, vocabulary, encoding), _read_classifier(store, snapshot))
 
 

@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from pyspark.sql import SparkSession
 
 import vision_assets
 from vision_assets import prediction
-from vision_assets.defs.assets.dictionary import KMeansDictionaryConfig
 from vision_assets.errors import UserError
 from vision_assets.snapshots.versions import version_of
 from vision_assets.spark import sequence_file
 from vision_assets.spark.image_files import ImageFiles, Patterns, Skipped
+from vision_assets.vision.vocabulary.kmeans import KMeansOptions
 from vision_assets_tests.pipeline import ITERATIONS, UP_TO_ENCODINGS, WORDS, Runner
 from vision_assets_tests.vision import images
 
@@ -115,7 +116,7 @@ def test_no_manifest_is_unpickled(copy: Runner, tmp_path: Path) -> None:
 def test_no_checkpoint_is_unpickled(copy: Runner, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     current, options = (
         copy.current("kmeans_dictionary"),
-        KMeansDictionaryConfig(k=WORDS, max_iter=ITERATIONS).model_dump(),
+        asdict(KMeansOptions(k=WORDS, max_iter=ITERATIONS)),
     )
     features = {"sift_features": copy.current("sift_features").version}
     name = version_of(current.code_version, options, features)
@@ -125,7 +126,7 @@ def test_no_checkpoint_is_unpickled(copy: Runner, tmp_path: Path, capfd: pytest.
 
     copy.run(None, "kmeans_dictionary")
 
-    assert "so the training starts anew" in capfd.readouterr().err
+    assert "training restarts from the beginning" in capfd.readouterr().err
     assert copy.current("kmeans_dictionary").version == current.version
     assert not (tmp_path / "exploded").exists()
 

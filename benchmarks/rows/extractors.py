@@ -22,13 +22,13 @@ def _measure(bench: Bench) -> Figures:
 
 def _of_one(bench: Bench, chain: Pipeline) -> dict[str, float]:
     def run(images: Path, *, watched: bool = False, **settings: int) -> Materialized:
-        config: Config = {"image_seqfile": {"source": str(images)}, chain.features: settings}
+        config: Config = {"image_seqfile": {"source": str(images)}, chain.asset("features"): settings}
         with bench.scratch("data") as data:
             return bench.commands.materialize(
-                data, "image_seqfile", chain.features, config=config, watched=watched
+                data, "image_seqfile", chain.asset("features"), config=config, watched=watched
             )
 
-    made = run(bench.some_images(bench.sizes.extractor_images)).metadata[chain.features]
+    made = run(bench.some_images(bench.sizes.extractor_images)).metadata[chain.asset("features")]
     photos = run(bench.photos(), watched=True, max_side=bench.sizes.max_side)
     return {name: made[name] for name in ("seconds", "descriptors", "size_mb")} | {
         "worker": photos.peak.worker
@@ -48,7 +48,7 @@ def _report(rounds: Sequence[Figures]) -> Report:
             f"{descriptors / images:,.0f} descriptors and {number(1000 * size / images)} kB each; a worker's "
             f"memory, photos of `max_side` {figures['max_side']:,}: {megabytes(worker)}"
         )
-        return Line(f"`{chain.features}`", seconds(taken), target="none", note=note)
+        return Line(f"`{chain.asset('features')}`", seconds(taken), target="none", note=note)
 
     return Report([line(name, chain) for name, chain in PIPELINES.items()])
 

@@ -1,4 +1,4 @@
-"""When an asset is made anew by itself: once an upstream table has changed since it was made."""
+"""Automation: an asset is updated once an upstream table has changed since it was made."""
 
 import json
 import warnings
@@ -14,33 +14,33 @@ Versions = dict[str, str | None]
 
 
 class OutOfDate(dg.AutomationCondition[dg.AssetKey]):
-    """True if an upstream's data version is another than when the asset was made, or it never was."""
+    """True if an upstream's data version has changed since the asset was made, or it was never made."""
 
     @property
     def name(self) -> str:
-        """What the page shows."""
+        """The label in Dagster's UI."""
         return "an upstream table has changed since"
 
     def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:
-        """Compare what is there with what was read."""
+        """Compare the current data versions with those that were read."""
         tags = _tags(context, context.key)
         read = {key: tags.get(_INPUT_DATA_VERSION + key) for key in _upstream(context)}
         return _result(context, bool(read) and read != _versions(context))
 
 
 class NotTriedYet(dg.AutomationCondition[dg.AssetKey]):
-    """True until the asset is requested with the upstream's data versions as they are.
+    """True until the asset is requested with the current data versions of its upstream assets.
 
-    So one that fails, or has nothing to make, is not requested over and over.
+    An asset that fails, or has nothing to make, is therefore not requested repeatedly.
     """
 
     @property
     def name(self) -> str:
-        """What the page shows."""
+        """The label in Dagster's UI."""
         return "not requested since they changed"
 
     def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:
-        """Compare what is there with what was there at the last request."""
+        """Compare the current data versions with those at the last request."""
         versions = _versions(context)
         seen, tried = json.loads(context.cursor) if context.cursor else (None, None)
         requested = context.get_previous_requested_subset(context.key)
@@ -75,10 +75,10 @@ _OUT_OF_DATE = OutOfDate()
 
 
 def follow_upstream(pipeline: Pipeline) -> dg.AutomationCondition[dg.AssetKey]:
-    """Return when an asset of a chain is made anew.
+    """Return the condition under which an asset of a pipeline is updated.
 
-    A table that was made anew with the same content is followed by nothing. Of other extractors than the
-    plain one nothing is made that nobody has asked for once.
+    A new table with the same content triggers nothing. Assets of other extractors than the default one are
+    updated only after they were materialized once.
     """
     condition = (
         _OUT_OF_DATE
@@ -95,13 +95,14 @@ def follow_upstream(pipeline: Pipeline) -> dg.AutomationCondition[dg.AssetKey]:
 
 
 with warnings.catch_warnings():
-    # Conditions of one's own can be evaluated only where the code is, which is beta.
+    # Custom conditions can only be evaluated where the code is, which is a beta feature.
     warnings.simplefilter("ignore", dg.BetaWarning)
     follow_upstream_sensor = dg.AutomationConditionSensorDefinition(
         "follow_upstream",
         target=dg.AssetSelection.all(),
-        description="Makes each table anew once one that it is made from has other content, step by step "
-        "from the features to the report, with the default configuration. A table whose run has "
-        "failed is requested again when something upstream changes, or by hand.",
+        description="Updates each table when the content of a table that it is made from has changed, step "
+        "by step from the features to the report, with the default configuration. A table whose run has "
+        "failed "
+        "is requested again when something upstream changes, or by hand.",
         use_user_code_server=True,
     )

@@ -13,14 +13,14 @@ from vision_assets.steps.faults import storage_fault
 RETRY_POLICY = dg.RetryPolicy(
     max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
-"""Of all assets and checks: for a lost executor, a storage that does not answer, a JVM that was killed."""
+"""For all assets and checks: a lost executor, a storage that does not answer, a killed JVM may pass."""
 
 
 @contextmanager
 def failures() -> Iterator[None]:
     """Turn what is raised in the block, or in a Spark worker for it, into a `dagster.Failure`.
 
-    Its description names the cause in plain words. What a user has to mend is not tried again.
+    Its description names the cause in plain words. A failure that the user has to fix is not retried.
     """
     try:
         yield
@@ -28,7 +28,7 @@ def failures() -> Iterator[None]:
         raise
     except UserError as error:
         raise _failure(Diagnosis(str(error), may_pass=False)) from None
-    except Exception as error:  # noqa: BLE001 - whatever it is, it has a cause to name
+    except Exception as error:  # noqa: BLE001 - whatever it is, its cause is named
         if known := worker_error(error) or storage_fault(error):
             raise _failure(Diagnosis(str(known), may_pass=False)) from None
         raise _failure(diagnose(error)) from _redacted(error)

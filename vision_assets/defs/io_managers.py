@@ -2,10 +2,9 @@
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import replace
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
@@ -13,185 +12,106 @@ from pydantic import PrivateAttr
 from pyspark.sql import DataFrame
 
 from vision_assets.defs.failures import failures
-from vision_assets.errors import UnusableError, UserError, redact
-from vision_assets.pipelines import PIPELINE_OF_ASSET
-from vision_assets.snapshots.checkpoints import Checkpoint
-from vision_assets.snapshots.files import hadoop_uri, open_files
-from vision_assets.snapshots.manifests import damaged_file
-from vision_assets.snapshots.store import AssetPath, Snapshot, SnapshotStore, Staged
-from vision_assets.snapshots.versions import digest, version_of
-from vision_assets.spark import progress
+from vision_assets.defs.table_store import TableStoreResource
+from vision_assets.redaction import redact
+from vision_assets.snapshots.files import open_files
+from vision_assets.snapshots.store import Snapshot, SnapshotStore, Staged
 from vision_assets.spark.diagnosis import diagnose
-from vision_assets.steps.drawing import pictures_of
+from vision_assets.spark.image_files import ImageFiles
+from vision_assets.steps.catalog import SPECS
 from vision_assets.steps.incremental import (
     ProgressReporter,
     ReusableTable,
     WriteResult,
-    reusable,
     write_images,
     write_observed,
     write_rows,
 )
-from vision_assets.steps.sources import ImageFiles
-from vision_assets.steps.stored_tables import (
-    ImageStore,
-    read_classifier,
-    read_parquet,
-    stored_rows,
-)
-from vision_assets.tables import table as tables
+from vision_assets.steps.spec import NewTable, StepSpec
+from vision_assets.steps.stored_tables import StoredTable
+from vision_assets.steps.storing import Run, store_table
 from vision_assets.tables.per_image import PerImageTable
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_to_npz
-from vision_assets.vision.draw import Picture
-
-LINEAGE_OF = "lineage_of"
-"""Metadata of an asset's input: read the snapshot from which the current one of this other input was made."""
-
-
-class TableStoreResource(dg.ConfigurableResource):
-    """The folder or URI that all tables lie under."""
-
-    pyspark: dg.ResourceDependency[LazyPySparkResource]
-    uri: str
-    keep_snapshots: int
-    pictures: bool
-
-    # What a step has read, for the manifest of what it writes, and what is kept for it: it may read through
-    # one IO manager and write through another.
-    _reads: ClassVar[dict[tuple[str, str], dict[str, Snapshot]]] = {}
-    _leased: ClassVar[dict[tuple[str, str], dict[AssetPath, Snapshot]]] = {}
-
-    @property
-    def store(self) -> SnapshotStore:
-        """The snapshots in this folder."""
-        return SnapshotStore(open_files(self.uri, lambda: self.pyspark.spark_session))
-
-    def reads(self, run_id: str, step: str) -> dict[str, Snapshot]:
-        """Return what a step of a run has read: asset to snapshot."""
-        return self._reads.setdefault((run_id, step), {})
-
-    def leased(self, run_id: str, step: str) -> dict[AssetPath, Snapshot]:
-        """Return the snapshots that are kept from being removed while a step of a run goes on."""
-        return self._leased.setdefault((run_id, step), {})
-
-    def forget(self, run_id: str) -> None:
-        """Forget what the steps of a run have read."""
-        for steps in (self._reads, self._leased):
-            for key in [key for key in steps if key[0] == run_id]:
-                steps.pop(key, None)
-
-    def checkpoint(self, context: dg.AssetExecutionContext, settings: Mapping[str, Any]) -> Checkpoint:
-        """Return how far the computation of an asset with these settings, from what was read, has come."""
-        key = context.asset_key
-        inputs = self.reads(context.run.run_id, key.to_python_identifier())
-        code_version = context.assets_def.specs_by_key[key].code_version or ""
-        return self.store.checkpoint(tuple(key.path), version_of(code_version, settings, _versions(inputs)))
-
-    def render_pictures(self, draw: Callable[[], Mapping[str, Picture]]) -> dict[str, dg.MetadataValue]:
-        """Return pictures as metadata; none if they are switched off, or cannot be drawn.
-
-        Parameters
-        ----------
-        draw : callable
-            Returns name to picture.
-        """
-        try:
-            pictures = draw() if self.pictures else {}
-        except Exception as error:  # noqa: BLE001 - the table is worth storing without pictures of it
-            dg.get_dagster_logger().warning(f"the pictures could not be drawn: {redact(str(error))}")
-            return {}
-        return {f"picture_{name}": dg.MetadataValue.md(pic.markdown()) for name, pic in pictures.items()}
 
 
 class SnapshotIOManager(dg.ConfigurableIOManager):
-    """Writes each materialization as a snapshot of its own and makes it current once it is whole."""
+    """Writes each materialization as a snapshot of its own and makes it current once it is complete."""
 
     pyspark: dg.ResourceDependency[LazyPySparkResource]
     data_folder: dg.ResourceDependency[TableStoreResource]
 
+    # What this run reads, and so must not be removed before the run ends.
     _leases: list[Staged] = PrivateAttr(default_factory=list)
 
     @abstractmethod
     def write(
         self,
-        value: Any,
-        staged: Staged,
-        table: tables.Table,
+        content: Any,
+        spec: StepSpec,
+        pending: Staged,
         made: Sequence[ReusableTable],
         progress: ProgressReporter,
     ) -> WriteResult:
-        """Write a table to the folder of a snapshot; rows may be taken over from what is `made` already."""
+        """Write a table to the folder of a pending snapshot; rows may be reused from those already `made`."""
 
-    @abstractmethod
-    def read(self, uri: str) -> Any:
-        """Return a stored table as an asset takes it."""
-
-    def row_settings(self, value: Any) -> Mapping[str, Any] | None:
-        """Return all that a row depends on besides its image and the inputs; None without a row per image."""
+    def row_settings(self, content: Any) -> Mapping[str, Any] | None:
+        """Return what a row depends on besides its image and the inputs; None without a row per image."""
+        return None
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Return an upstream table: the snapshot that this run made, else the current one.
 
-        With ``LINEAGE_OF`` in the input's metadata it is the one that another upstream table was made from.
+        It is a `StoredTable`, unless the input is annotated as a DataFrame, an ImageStore or a Classifier.
         """
         store = self.data_folder.store
-        run_id, step = _run_and_step(context)
         with failures():
-            asset = tuple(context.asset_key.path)
-            if maker := (context.definition_metadata or {}).get(LINEAGE_OF):
-                snapshot = _made_from(store, asset, self._lease(store, (maker,), run_id, step))
-            else:
-                snapshot = self._lease(store, asset, run_id, step)
-            self.data_folder.reads(run_id, step)[snapshot.asset] = snapshot
-            if damage := store.damage(snapshot):
-                raise damage
-            context.log.info(f"reading {snapshot.uri}")
-            return self.read(hadoop_uri(snapshot.uri))
+            table = StoredTable(self.pyspark.spark_session, store, self._lease(store, context))
+            table.require_complete()
+            context.log.info(f"reading {table.snapshot.uri}")
+            return table.as_type(context.dagster_type.typing_type)
 
-    def _lease(self, store: SnapshotStore, asset: AssetPath, run_id: str, step: str) -> Snapshot:
-        """Choose the snapshot of an asset that a step reads; with it all stays that it was made from."""
-        leased = self.data_folder.leased(run_id, step)
-        if asset not in leased:
-            chosen = store.lease(lambda: store.of_run(asset, run_id) or store.require_current(asset), run_id)
-            assert chosen  # noqa: S101 - there is one, or an error
-            leased[asset], lease = chosen
-            self._leases.append(lease)
-        return leased[asset]
+    def _lease(self, store: SnapshotStore, context: dg.InputContext) -> Snapshot:
+        """Choose the snapshot to read; the lease also keeps what the snapshot was made from."""
+        asset, run_id = tuple(context.asset_key.path), _run_id(context)
+        leased = store.lease(lambda: store.of_run(asset, run_id) or store.require_current(asset), run_id)
+        assert leased  # noqa: S101 - there is one, or an error
+        snapshot, lease = leased
+        self._leases.append(lease)
+        return snapshot
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        """Write a table, verify what must hold of it, and make it current."""
+        """Write a table, verify what must hold for it, and make it current.
+
+        An asset of this project returns a `NewTable`. Other content is stored as made from nothing.
+        """
+        spec = SPECS["/".join(context.asset_key.path)]
+        new = obj if isinstance(obj, NewTable) else NewTable(obj)
         store = self.data_folder.store
-        asset = tuple(context.asset_key.path)
         with failures():
-            inputs = self.data_folder.reads(*_run_and_step(context))
-            settings = self.row_settings(obj)
-            code_version = context.asset_spec.code_version or ""
-            staged = store.begin(
-                asset,
-                context.run_id,
-                {name: read.name for name, read in inputs.items()},
-                "" if settings is None else version_of(code_version, settings, _of_rows(asset, inputs)),
+            table, metadata = store_table(
+                spec,
+                new,
+                self.row_settings(new.content),
+                lambda pending, made, progress: self.write(new.content, spec, pending, made, progress),
+                self.pyspark.spark_session,
+                store,
+                Run(context.run_id, _config(context), _started(context), context.log.info),
             )
-            try:
-                version = version_of(code_version, settings or _config(context), _versions(inputs))
-                snapshot = self._write_and_commit(context, store, staged, obj, version)
-            except BaseException as error:
-                if staged.row_version and not isinstance(error, UnusableError):
-                    store.abandon(staged)
-                else:
-                    store.discard(staged)
-                raise
+        snapshot = table.snapshot
         _set_data_version(context, snapshot)
         context.log.info(
-            f"{snapshot.rows:,} {tables.TABLES[asset].row_noun}, {snapshot.bytes / 1e6:,.1f} MB, "
+            f"{snapshot.rows:,} {spec.table.row_noun}, {snapshot.bytes / 1e6:,.1f} MB, "
             f"{snapshot.seconds:.1f} s: {snapshot.uri}"
         )
+        context.add_output_metadata(metadata)
         context.add_output_metadata(_metadata(snapshot))
-        context.add_output_metadata(
-            self.data_folder.render_pictures(lambda: pictures_of(self.pyspark.spark_session, store, snapshot))
-        )
+        if draw := spec.draw:
+            context.add_output_metadata(self.data_folder.render_pictures(lambda: draw(table)))
+        self._prune(context, store, snapshot)
+
+    def _prune(self, context: dg.OutputContext, store: SnapshotStore, snapshot: Snapshot) -> None:
         try:
-            removed = store.prune(asset, self.data_folder.keep_snapshots)
+            removed = store.prune(snapshot.asset_path, self.data_folder.keep_snapshots)
         except Exception as error:  # noqa: BLE001 - the table is stored, whatever the clean-up meets
             context.log.warning(
                 f"old snapshots of {snapshot.asset} could not be removed: {redact(diagnose(error).text)}"
@@ -201,85 +121,32 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
                 context.log.info(f"removed old snapshots: {', '.join(removed)}")
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """Let go of the snapshots that this run has read, however it ended."""
+        """Release the snapshots that this run has read, however it ended."""
         while self._leases:
-            with suppress(Exception):  # a marker that stays keeps a snapshot longer, no more
+            with suppress(Exception):  # a lease that stays keeps a snapshot longer, nothing more
                 self.data_folder.store.discard(self._leases.pop())
-        if context.run:
-            self.data_folder.forget(context.run.run_id)
-
-    def _write_and_commit(
-        self, context: dg.OutputContext, store: SnapshotStore, staged: Staged, value: Any, version: str
-    ) -> Snapshot:
-        table = tables.TABLES[staged.asset]
-        upstream = store.input_of(staged, table.same_keys_as) if table.same_keys_as else None
-        session = self.pyspark.spark_session
-
-        def reporting(rows: int | None) -> AbstractContextManager[None]:
-            expected = upstream.rows if rows is None and upstream else rows
-            return progress.reporting(session, table.row_noun, expected, context.log.info)
-
-        refresh = not staged.row_version or _config(context).get("full_refresh", False)
-        with ExitStack() as stack:
-            made = [] if refresh else stack.enter_context(reusable(store, staged, context.run_id))
-            written = self.write(value, staged, table, made, reporting)
-        context.add_output_metadata(written.metadata)
-        rows = stored_rows(session, table, hadoop_uri(staged.uri))
-        summary = tables.summarize(table, rows, upstream, _config(context), written.observed)
-        if upstream and not summary.check_results.get(tables.SAME_IMAGES, True):
-            self._require_undamaged(upstream, rows)
-        _require_sound(staged, table, summary, rows)
-        return store.commit(
-            staged,
-            run_id=context.run_id,
-            code_version=context.asset_spec.code_version or "",
-            config=_config(context),
-            counts=summary.counts,
-            check_results=summary.check_results,
-            keys=summary.keys,
-            images=summary.images,
-            version=digest(summary.images if table.holds_images else [version, summary.content]),
-            rows=summary.rows,
-            seconds=round(time.time() - max(_started(context), session.sparkContext.startTime / 1000), 3),
-        )
-
-    def _require_undamaged(self, upstream: Snapshot, rows: DataFrame) -> None:
-        """Raise a `UserError` if bits of stored images have flipped: a SequenceFile has no checksums."""
-        table = tables.TABLES[upstream.asset_path]
-        if not table.holds_images:
-            return
-        index = stored_rows(self.pyspark.spark_session, table, hadoop_uri(upstream.uri))
-        if changed := tables.changed_images(index, rows):
-            names = ", ".join(repr(name) for name, part in changed if part == changed[0][1])
-            raise damaged_file(
-                f"{upstream.uri}/{changed[0][1]}", f"holds other bytes of {names} than were stored", True
-            )
 
 
 class ParquetIOManager(SnapshotIOManager):
-    """Snapshots in Parquet, for assets that are DataFrames or have a row per image."""
+    """Snapshots in Parquet, for assets that are DataFrames or have one row per image."""
 
     def write(
         self,
-        value: DataFrame | PerImageTable,
-        staged: Staged,
-        table: tables.Table,
+        content: DataFrame | PerImageTable,
+        spec: StepSpec,
+        pending: Staged,
         made: Sequence[ReusableTable],
         progress: ProgressReporter,
     ) -> WriteResult:
-        """Write a DataFrame, or the rows that are not stored already."""
-        if isinstance(value, PerImageTable):
-            return write_rows(value, self.data_folder.store, staged, table, made, progress)
+        """Write a DataFrame, or the rows that are not stored yet."""
+        if isinstance(content, PerImageTable):
+            return write_rows(content, self.data_folder.store, pending, spec.table, made, progress)
         with progress(None):
-            return WriteResult({}, write_observed(value, staged, table))
+            return WriteResult({}, write_observed(content, pending, spec.table))
 
-    def row_settings(self, value: DataFrame | PerImageTable) -> Mapping[str, Any] | None:
-        """Return all that a row depends on besides its image and the inputs; None without a row per image."""
-        return value.settings if isinstance(value, PerImageTable) else None
-
-    def read(self, uri: str) -> DataFrame:
-        """Return a DataFrame on a snapshot."""
-        return read_parquet(self.pyspark.spark_session, uri)
+    def row_settings(self, content: DataFrame | PerImageTable) -> Mapping[str, Any] | None:
+        """Return what a row depends on besides its image and the inputs; None without a row per image."""
+        return content.settings if isinstance(content, PerImageTable) else None
 
 
 class SequenceFileIOManager(SnapshotIOManager):
@@ -287,27 +154,23 @@ class SequenceFileIOManager(SnapshotIOManager):
 
     def write(
         self,
-        value: ImageFiles,
-        staged: Staged,
-        table: tables.Table,
+        content: ImageFiles,
+        spec: StepSpec,
+        pending: Staged,
         made: Sequence[ReusableTable],
         progress: ProgressReporter,
     ) -> WriteResult:
         """Write the images of a source and list what was skipped."""
         session, store = self.pyspark.spark_session, self.data_folder.store
-        with value:
-            written, skipped = write_images(session, value, store, staged, made, progress)
+        with content:
+            written, skipped = write_images(session, content, store, pending, made, progress)
         records = [dg.TableRecord({"name": name, "reason": reason}) for name, reason in skipped.examples]
         metadata = written.metadata | {"skipped": skipped.total, **_per_reason(skipped.counts)}
         return WriteResult(metadata | ({"skipped_first": dg.MetadataValue.table(records)} if records else {}))
 
-    def row_settings(self, value: ImageFiles) -> Mapping[str, Any]:
+    def row_settings(self, content: ImageFiles) -> Mapping[str, Any]:
         """Return where the images come from."""
-        return {"source": redact(value.source)}
-
-    def read(self, uri: str) -> ImageStore:
-        """Return the images of a snapshot."""
-        return ImageStore(self.pyspark.spark_session, uri)
+        return {"source": redact(content.source)}
 
 
 class ClassifierIOManager(SnapshotIOManager):
@@ -315,54 +178,20 @@ class ClassifierIOManager(SnapshotIOManager):
 
     def write(
         self,
-        value: Classifier,
-        staged: Staged,
-        table: tables.Table,
+        content: Classifier,
+        spec: StepSpec,
+        pending: Staged,
         made: Sequence[ReusableTable],
         progress: ProgressReporter,
     ) -> WriteResult:
-        """Write a classifier, with the name of the dictionary that its encodings were made with."""
-        dictionary = self.data_folder.store.lineage(staged)[
-            PIPELINE_OF_ASSET[staged.asset[0]].dictionary
-        ].name
-        data = classifier_to_npz(replace(value, dictionary=dictionary))
-        open_files(staged.uri, lambda: self.pyspark.spark_session).create(CLASSIFIER_FILE, data)
+        """Write a classifier."""
+        files = open_files(pending.uri, lambda: self.pyspark.spark_session)
+        files.create(CLASSIFIER_FILE, classifier_to_npz(content))
         return WriteResult({})
-
-    def read(self, uri: str) -> Classifier:
-        """Return the classifier of a snapshot."""
-        return read_classifier(self.pyspark.spark_session, uri)
-
-
-def _made_from(store: SnapshotStore, asset: AssetPath, made: Snapshot) -> Snapshot:
-    snapshot = store.lineage(made).get("/".join(asset))
-    if snapshot is None:
-        raise UserError(
-            f"The {'/'.join(asset)} that {made.asset} was made from is gone. "
-            f"Materialize {made.asset} again first."
-        )
-    return snapshot
-
-
-def _versions(inputs: Mapping[str, Snapshot]) -> dict[str, str]:
-    # Snapshots of earlier releases have no version.
-    return {name: snapshot.version or snapshot.name for name, snapshot in inputs.items()}
-
-
-def _of_rows(asset: AssetPath, inputs: Mapping[str, Snapshot]) -> dict[str, str]:
-    """Return what a row depends on besides its image: of a table of rows what its row depends on."""
-    table = tables.TABLES[asset]
-    versions = _versions(inputs)
-    if table.same_keys_as:
-        rows = "/".join(table.same_keys_as)
-        # The digest of an image says what its row depends on of it.
-        is_digest = tables.TABLES[table.same_keys_as].holds_images
-        versions[rows] = "" if is_digest else inputs[rows].row_version or inputs[rows].name
-    return versions
 
 
 def _set_data_version(context: dg.OutputContext, snapshot: Snapshot) -> None:
-    """Have Dagster compare what the asset holds, not which run made it."""
+    """Make Dagster compare what the asset contains, not which run made it."""
     with suppress(dg.DagsterInvariantViolationError):  # a context that a test has built
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(snapshot.version))
 
@@ -371,26 +200,11 @@ def _per_reason(counts: dict[str, int]) -> dict[str, int]:
     return {f"skipped: {reason}": count for reason, count in sorted(counts.items())}
 
 
-def _require_sound(staged: Staged, table: tables.Table, summary: tables.Summary, rows: DataFrame) -> None:
-    broken = [name for name, passed in summary.check_results.items() if not passed]
-    if not broken:
-        return
-    detail = ""
-    if tables.UNIQUE_KEYS in broken:
-        twice = ", ".join(map(repr, tables.duplicate_keys(table, rows)))
-        detail = f" (more than once: {twice}; rename them in the source)"
-    raise UnusableError(
-        f"{'/'.join(staged.asset)} was not stored, since it breaks {', '.join(broken)}{detail}. "
-        "The snapshot before it stays current."
-    )
-
-
-def _run_and_step(context: dg.InputContext | dg.OutputContext) -> tuple[str, str]:
+def _run_id(context: dg.InputContext) -> str:
     try:
-        step = context.step_context
+        return context.step_context.run_id
     except dg.DagsterInvariantViolationError:  # a context that a test has built
-        return getattr(context, "run_id", ""), ""
-    return step.run_id, step.step.key
+        return ""
 
 
 def _config(context: dg.OutputContext) -> dict[str, Any]:
@@ -403,7 +217,7 @@ def _config(context: dg.OutputContext) -> dict[str, Any]:
 
 
 def _started(context: dg.OutputContext) -> float:
-    """When the step started; most of an asset's work is done by its IO manager, but not all."""
+    """Return when the step started; its IO manager does most of the work of an asset, but not all."""
     try:
         stats = context.step_context.instance.get_run_step_stats(context.run_id, [context.step_key])
         return stats[0].start_time or time.time()

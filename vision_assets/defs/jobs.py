@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def make_job(pipeline: Pipeline) -> "UnresolvedAssetJobDefinition":
-    """Make the job of an extractor: all of its assets, and the images."""
+    """Make the job of a pipeline: all its assets, and the images."""
     return dg.define_asset_job(
         pipeline.job,
         selection=dg.AssetSelection.assets(IMAGE_ASSET, *pipeline.assets),
         description=f"From the images of a `source` (see {IMAGE_ASSET}) to encodings of "
-        f"{pipeline.extractor.title} features, a classifier and its report. The files in run_configs/ of the "
-        "repository are configurations for the Launchpad, too; `vision-assets config` makes them those of "
-        "other extractors.",
+        f"{pipeline.title} features, a classifier and its report. The files in run_configs/ of the "
+        "repository are configurations for the Launchpad, too; `vision-assets config` adapts them to other "
+        "extractors.",
     )
 
 

@@ -8,12 +8,8 @@ from dagster_pyspark import LazyPySparkResource
 from dagster_spark.utils import flatten_dict
 
 from vision_assets import settings
-from vision_assets.defs.io_managers import (
-    ClassifierIOManager,
-    ParquetIOManager,
-    SequenceFileIOManager,
-    TableStoreResource,
-)
+from vision_assets.defs.io_managers import ClassifierIOManager, ParquetIOManager, SequenceFileIOManager
+from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.spark import jvm
 from vision_assets.spark.session import cores_of, lacks_executors, spark_config, start_session
 
@@ -23,11 +19,11 @@ _STARTING = threading.Lock()
 class SparkResource(LazyPySparkResource):
     """A Spark session that starts when it is first used; its properties are added to this project's own.
 
-    After the death of its JVM, of which a retried step knows nothing, the next use starts another.
+    If its JVM has died, the next use starts another one, so that a step can be retried.
     """
 
     def _init_session(self) -> None:
-        # Threads that beat and copy ask for the session, too.
+        # Threads that copy files ask for the session, too.
         with _STARTING:
             self._start_unless_alive()
 

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 import dagster as dg
 
 from vision_assets import settings
-from vision_assets.defs.assets.images import image_seqfile
-from vision_assets.errors import UserError, redact
+from vision_assets.errors import UserError
+from vision_assets.pipelines import IMAGE_ASSET
+from vision_assets.redaction import redact
 from vision_assets.spark.diagnosis import diagnose
 from vision_assets.steps.sources.watch import Look, look_at
 
@@ -16,21 +17,21 @@ _INTERVAL = 60
 
 
 class SourceError(dg.DagsterError):
-    """The source cannot be looked at. Being Dagster's, it is shown as it is, without a frame around it."""
+    """The source cannot be inspected. Dagster shows an error of its own kind without wrapping it."""
 
 
 @dataclass
 class _Cursor:
-    """What the sensor knows from tick to tick.
+    """The state of the sensor between ticks.
 
     Attributes
     ----------
     seen : str
         Fingerprint of the source at the last look.
     since : float
-        When it was first seen so.
+        When that fingerprint was first seen, in seconds since 1970.
     requested : str
-        Fingerprint that the last run was requested for.
+        Fingerprint for which the last run was requested.
     """
 
     seen: str = ""
@@ -39,11 +40,12 @@ class _Cursor:
 
 
 @dg.sensor(
-    target=dg.AssetSelection.assets(image_seqfile),
+    target=dg.AssetSelection.assets(IMAGE_ASSET),
     minimum_interval_seconds=_INTERVAL,
-    description=f"Requests image_seqfile when files of the source ({settings.SOURCE}) are new, changed or "
-    "removed: names, sizes and times of change tell. It waits until nothing has changed from one look to the "
-    "next and no run of image_seqfile is in progress. What comes after is the work of follow_upstream.",
+    description=f"Requests {IMAGE_ASSET} when files of the source ({settings.SOURCE}) are new, changed or "
+    "removed, judged by names, sizes and modification times. It waits until nothing changes from one look "
+    "to the next "
+    f"and no run of {IMAGE_ASSET} is in progress. follow_upstream updates the tables made from it.",
 )
 def source_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Request a run for a source that has changed."""
@@ -64,11 +66,11 @@ def source_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         failed = f" Run {last.run_id} has failed: re-execute it." if last and last.is_failure else ""
         return _skip(f"{where}, nothing has changed.{failed}", cursor)
     if not is_at_rest:
-        return _skip(f"{where}, changed. A run follows when nothing changes till the next look.", cursor)
+        return _skip(f"{where}, changed. A run follows if nothing changes until the next look.", cursor)
     if last and not last.is_finished:
         return _skip(f"{where}, changed. A run follows when run {last.run_id} has ended.", cursor)
     cursor.requested = look.fingerprint
-    # The time, so that a change back and forth is a new request; one that was made twice is one.
+    # With the time, a change back and forth is a new request, and a repeated request is the same one.
     request = dg.RunRequest(run_key=f"{look.fingerprint}@{cursor.since}")
     return dg.SensorResult(run_requests=[request], cursor=json.dumps(asdict(cursor)))
 
@@ -78,7 +80,7 @@ def _look_at(source: str) -> Look:
         return look_at(source)
     except UserError as error:
         raise SourceError(redact(str(error))) from None
-    except Exception as error:  # noqa: BLE001 - whatever it is, it has a cause to name
+    except Exception as error:  # noqa: BLE001 - whatever it is, its cause is named
         raise SourceError(redact(f"cannot look at {source}: {diagnose(error).text}")) from None
 
 
@@ -87,5 +89,5 @@ def _skip(reason: str, cursor: _Cursor) -> dg.SensorResult:
 
 
 def _last_run(instance: dg.DagsterInstance) -> dg.DagsterRun | None:
-    records = instance.get_asset_records([image_seqfile.key])
+    records = instance.get_asset_records([dg.AssetKey(IMAGE_ASSET)])
     return instance.get_run_by_id(records[0].asset_entry.last_run_id or "") if records else None

@@ -9,16 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from pyspark import SparkContext
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.spark import sequence_file
 from vision_assets.spark.session import SILENT_ARCHIVE, class_archive, spark_config, start_session
-from vision_assets.steps import dictionary, encodings, features
+from vision_assets.steps import image_index
+from vision_assets.steps.assignment import load_vocabulary
+from vision_assets.steps.dictionary import KMEANS_DICTIONARY, train, word_rows
+from vision_assets.steps.encodings import BOW_ENCODINGS, encode_features
+from vision_assets.steps.features import extract, features_table
+from vision_assets.steps.image_table import IMAGE_SEQFILE
+from vision_assets.steps.images import ImageStore
 from vision_assets.steps.sources import open_source
-from vision_assets.steps.stored_tables import ImageStore, read_parquet, stored_rows
-from vision_assets.tables import table as tables
+from vision_assets.tables.parquet import read_parquet
+from vision_assets.tables.table import Table
+from vision_assets.tables.verification import observe, summarize
 from vision_assets.vision.data.samples import write_sample_images
+from vision_assets.vision.encoding.bag_of_words import BagOfWords
+from vision_assets.vision.encoding.image_encoder import ImageEncoder
 from vision_assets.vision.features.sift import SiftOptions
+from vision_assets.vision.vocabulary.kmeans import KMeansOptions
 
 
 def make() -> Path:
@@ -44,23 +54,24 @@ def make() -> Path:
 
 
 def _use(spark: SparkSession, folder: Path) -> None:
-    def stored(name: str, rows: Any, table: tables.Table) -> Any:
+    def stored(name: str, rows: DataFrame, table: Table) -> DataFrame:
         uri = str(folder / name)
-        observed_rows, observation = tables.observe(table, rows)
+        observed_rows, observation = observe(table, rows)
         observed_rows.write.parquet(uri)
-        tables.summarize(table, read_parquet(spark, uri), observed=observation.get)
+        summarize(table, read_parquet(spark, uri), observed=observation.get)
         return read_parquet(spark, uri)
 
     source, images = str(folder / "source"), str(folder / "images")
     write_sample_images(Path(source), images_per_class=1)
     with open_source(spark, source) as opened:
         sequence_file.write(spark, opened, images)
-    tables.summarize(tables.IMAGE_SEQFILE, stored_rows(spark, tables.IMAGE_SEQFILE, images))
-    extracted = features.extract(ImageStore(spark, images).table(), SiftOptions())
-    sift_features = stored("features", extracted, tables.SIFT_FEATURES)
-    training = dictionary.train(sift_features, dictionary.KMeansOptions(k=8, max_iter=1))
-    words = stored("dictionary", dictionary.dictionary_table(spark, training.final), tables.KMEANS_DICTIONARY)
-    stored("encodings", encodings.encode_features(sift_features, words, "sum", "none"), tables.BOW_ENCODINGS)
+    summarize(IMAGE_SEQFILE, image_index.read(spark, images))
+    extracted = extract(ImageStore(spark, images).table(), SiftOptions())
+    features = stored("features", extracted, features_table(SiftOptions))
+    training = train(features, KMeansOptions(k=8, max_iter=1))
+    words = stored("dictionary", word_rows(spark, training.final), KMEANS_DICTIONARY)
+    encoder = ImageEncoder(SiftOptions(), load_vocabulary(words), BagOfWords())
+    stored("encodings", encode_features(features, encoder), BOW_ENCODINGS)
 
 
 def _await_end() -> None:

@@ -1,10 +1,9 @@
-"""Classifiers: encodings in, linear models and their predictions out."""
+"""The classifier: linear models of the labels on the encodings, and their predictions."""
 
 import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -15,10 +14,15 @@ from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql.types import ArrayType, DoubleType, FloatType, IntegerType, StringType, StructType
 
+from vision_assets.pipelines import Step
 from vision_assets.spark.arrow import list_column, list_values
-from vision_assets.steps.splits import TRAIN
-from vision_assets.vision.classification.linear import Classifier, round_weights
+from vision_assets.steps.spec import StepSpec
+from vision_assets.steps.splits import TRAIN, SplitOptions
+from vision_assets.tables.columns import column
+from vision_assets.tables.table import Count, Invariant, Table
+from vision_assets.vision.classification.linear import Classifier, TrainingOptions, round_weights
 from vision_assets.vision.encoding.kernel_maps import FeatureMap, apply_feature_map, mapped_length
 
 _FEATURE_VALUES = 2**22  # float64 values of a batch of images: 32 MB
@@ -26,23 +30,47 @@ _PARTITION_BYTES = 2**27
 _AT_ONCE = 4  # splits; each has the features of its images in memory
 
 
-@dataclass(frozen=True)
-class TrainingOptions:
-    """How a linear classifier is trained; the last two names and meanings are those of Spark's MLlib.
+IMAGE_CLASSIFIER = Table(
+    schema=StructType(
+        [
+            column("split", IntegerType(), "0 to splits - 1: one model for each random split"),
+            column("label", StringType(), "the class that these weights belong to"),
+            column("intercept", DoubleType(), "added to the weighted features"),
+            column("weights", ArrayType(FloatType(), containsNull=False), "one per feature"),
+        ]
+    ),
+    key="struct(split, label)",
+    row_noun="rows",
+    counts={
+        "classes": Count("count_if(split = 0)"),
+        "splits": Count("max(split) + 1"),
+        "features": Count("max(size(weights))", merge=max),
+    },
+    invariants={
+        "one_length": Invariant(
+            "min(size(weights)) = max(size(weights))", "All vectors have the same length."
+        ),
+        "finite_weights": Invariant(
+            "bool_and(abs(intercept) < double('infinity')"
+            " and array_max(weights) < float('infinity') and array_min(weights) > -float('infinity'))",
+            "No weight or intercept is infinite or not a number.",
+        ),
+    },
+)
 
-    Parameters
-    ----------
-    feature_map : {"none", "l2", "hellinger", "chi2"}
-        Applied to the encodings first.
-    reg_param : float
-        Weight of the squared length of the weights beside the mean log loss.
-    max_iter : int
-        Largest number of iterations of L-BFGS.
-    """
 
-    feature_map: FeatureMap = "hellinger"
-    reg_param: float = 1e-4
-    max_iter: int = 50
+def declare(step: Step) -> StepSpec:
+    """Declare the asset of a classifier on encodings."""
+    return StepSpec(
+        step,
+        IMAGE_CLASSIFIER,
+        description="Linear models of the labels on the encodings, one for each split. The label is the "
+        "folder.\n\n"
+        "Skipped if there is nothing to classify: fewer than two labels.",
+        options=(SplitOptions, TrainingOptions),
+        storage="classifier",
+        badges=frozenset({"pyspark", "numpy"}),
+    )
 
 
 def train_classifier(

@@ -1,74 +1,130 @@
-"""The dictionary of visual words: features in, the table `kmeans_dictionary` out."""
+"""The dictionary of visual words: a k-means clustering of the descriptors, one row per word."""
 
 import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from numpy.typing import NDArray
-from pyspark import RDD, Broadcast, StorageLevel
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql.types import ArrayType, DoubleType, FloatType, IntegerType, LongType, StructType
 
 from vision_assets.errors import UserError
-from vision_assets.spark.arrow import binary_values, centers_of
-from vision_assets.tables.table import KMEANS_DICTIONARY
-from vision_assets.vision.features.codecs import descriptor_matrix
+from vision_assets.pipelines import IMAGE_ASSET, Step
+from vision_assets.steps.descriptor_sample import BLOCK_ROWS, SampledDescriptors
+from vision_assets.steps.images import sample_of
+from vision_assets.steps.pictures.dictionary import draw_dictionary
+from vision_assets.steps.spec import StepSpec
+from vision_assets.tables.columns import column
+from vision_assets.tables.table import Count, Invariant, Table
 from vision_assets.vision.vocabulary.assignment import Vocabulary, round_centers
-from vision_assets.vision.vocabulary.fixed_point import UINT8, Descriptors
+from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT, UINT8, Descriptors
 from vision_assets.vision.vocabulary.kmeans import (
+    KMeansOptions,
     KMeansState,
-    WordStatistics,
-    assign_statistics,
-    farthest_descriptors,
     initial_centers,
     lloyd,
     seeding_candidates,
     state_from_npz,
     state_to_npz,
 )
-from vision_assets.vision.vocabulary.sampling import descriptor_hashes, lowest_distinct, sample_indices
 
-BLOCK_ROWS = 2**15
-_BLOCKS_PER_TASK = 16
-_LEAST_ROWS = 2**12  # of a task
-_TASKS_PER_CORE = 4  # at least, of a large sample: files of features are not equally large
-_PIECE_ROWS = 2**9  # so small that the shares of the cores differ little
-_CANDIDATE_BYTES = 2**10  # at most about: a descriptor and what it is ranked by
-_DRIVER_BYTES = 2**28  # partial sums beyond this are added up by the workers first
+if TYPE_CHECKING:
+    from vision_assets.steps.stored_tables import StoredTable
+    from vision_assets.vision.draw import Picture
+
+_NUMBERED_WORDS = Invariant(
+    "min(wordId) = 0 and max(wordId) = count(*) - 1", "The words are numbered from 0, without gaps."
+)
+_NO_EMPTY_WORD = Invariant("bool_and(descriptorCount > 0)", "Every word has descriptors.")
 
 
-@dataclass(frozen=True)
-class KMeansOptions:
-    """Options of the training of a dictionary.
+def dictionary_table(dtype: np.dtype) -> Table:
+    """Describe the table of a dictionary.
 
     Parameters
     ----------
-    k : int
-        Number of visual words.
-    max_iter : int
-        Largest number of updates of the centres.
-    tol : float
-        Stop when no centre moves by more than this distance.
-    init_mode : {"random", "k-means++"}
-    seed : int
-    descriptors_per_word : int, optional
-        Size of the sample that is trained on, per word; None trains on all descriptors.
+    dtype : dtype
+        dtype of the descriptors: uint8 or float32.
     """
+    values = (
+        {
+            "values_in_range": Invariant(
+                "bool_and(array_min(center) >= -1 and array_max(center) <= 1"
+                " and inertia >= 0 and inertia < double('infinity'))",
+                "All values are between -1 and 1; none is infinite or not a number.",
+            )
+        }
+        if dtype == FIXED_POINT
+        else {
+            "finite_and_non_negative": Invariant(
+                "bool_and(array_min(center) >= 0 and array_max(center) <= 255"
+                " and inertia >= 0 and inertia < double('infinity'))",
+                "No value is negative, infinite or not a number.",
+            )
+        }
+    )
+    return Table(
+        schema=StructType(
+            [
+                column("wordId", IntegerType(), "0 to k - 1"),
+                column(
+                    "center",
+                    ArrayType(FloatType(), containsNull=False),
+                    "mean of the word's descriptors, as long as one of them",
+                ),
+                column("descriptorCount", LongType(), "training descriptors nearest to this centre"),
+                column("inertia", DoubleType(), "sum of their squared distances to it"),
+            ]
+        ),
+        key="wordId",
+        row_noun="words",
+        counts={
+            "words": Count("count(*)"),
+            "training_descriptors": Count("sum(descriptorCount)"),
+            "smallest_word_size": Count("min(descriptorCount)", merge=min),
+            "largest_word_size": Count("max(descriptorCount)", merge=max),
+        },
+        invariants={"numbered_words": _NUMBERED_WORDS, "no_empty_word": _NO_EMPTY_WORD, **values},
+        rows_setting="k",
+        content="struct(wordId, center, descriptorCount, inertia)",
+    )
 
-    k: int = 1000
-    max_iter: int = 10
-    tol: float = 1e-4
-    init_mode: str = "random"
-    seed: int = 0
-    descriptors_per_word: int | None = 256
+
+KMEANS_DICTIONARY = dictionary_table(UINT8)
+"""The table of words of uint8 descriptors."""
+
+
+def declare(step: Step) -> StepSpec:
+    """Declare the asset of a k-means dictionary."""
+    extractor = step.extractor
+    assert extractor  # noqa: S101 - a dictionary is made from features
+
+    def draw(words: "StoredTable") -> "Mapping[str, Picture]":
+        features = words.upstream(step.inputs["features"])
+        sample = sample_of(features.upstream(IMAGE_ASSET))
+        return draw_dictionary(sample, features.rows, words.rows, extractor)
+
+    return StepSpec(
+        step,
+        dictionary_table(extractor.dtype),
+        description="Visual words: the centres of a k-means clustering of the descriptors, one row per word.",
+        options=(KMeansOptions,),
+        draw=draw,
+        summarize=_summarize,
+    )
+
+
+def _summarize(counts: Mapping[str, float]) -> str:
+    return (
+        f"{counts['words']:,} words, of {counts['smallest_word_size']:,} to {counts['largest_word_size']:,} "
+        f"descriptors each; {counts['training_descriptors']:,} descriptors trained on."
+    )
 
 
 @dataclass(frozen=True)
@@ -240,7 +296,7 @@ def _initial_centers(
     return Vocabulary(round_centers(chosen, chosen.dtype), chosen.dtype)
 
 
-def dictionary_table(spark: SparkSession, final: KMeansState) -> DataFrame:
+def word_rows(spark: SparkSession, final: KMeansState) -> DataFrame:
     """Make the table of a trained dictionary.
 
     Parameters
@@ -251,7 +307,7 @@ def dictionary_table(spark: SparkSession, final: KMeansState) -> DataFrame:
     Returns
     -------
     DataFrame
-        Of the schema of `vision_assets.tables.table.KMEANS_DICTIONARY`, one row per word.
+        Of the schema of `KMEANS_DICTIONARY`, one row per word.
     """
     words = pd.DataFrame(
         {
@@ -262,200 +318,3 @@ def dictionary_table(spark: SparkSession, final: KMeansState) -> DataFrame:
         }
     )
     return spark.createDataFrame(words, KMEANS_DICTIONARY.schema).coalesce(1)
-
-
-def load_centers(dictionary: DataFrame, dtype: np.dtype = UINT8) -> Vocabulary:
-    """Bring the centres of a dictionary to the driver.
-
-    Parameters
-    ----------
-    dictionary : DataFrame
-        Columns ``wordId``, ``center``.
-    dtype : dtype
-        Of the descriptors: uint8 or float32.
-
-    Returns
-    -------
-    Vocabulary
-        In the order of the words.
-    """
-    return centers_of(dictionary.select("wordId", "center").toArrow(), dtype)
-
-
-class SampledDescriptors:
-    """The training descriptors in Spark's cache: a `vision_assets.vision.vocabulary.kmeans.DescriptorSet`.
-
-    Parameters
-    ----------
-    features : DataFrame
-        Columns ``fileName``, ``keypointCount``, ``descriptors``.
-    rate : float
-        Share of the descriptors to take, in 0..1.
-    seed : int
-    block_rows : int
-        Descriptors that a worker handles at once.
-    dtype : dtype
-        Of the descriptors: uint8 or float32.
-    rows : int
-        About how many descriptors the sample has.
-    words : int
-        Number of centres that they will be compared with.
-    """
-
-    def __init__(
-        self,
-        features: DataFrame,
-        rate: float,
-        seed: int,
-        block_rows: int,
-        dtype: np.dtype = UINT8,
-        *,
-        rows: int,
-        words: int,
-    ) -> None:
-        self._seed = seed
-        self._context = features.sparkSession.sparkContext
-        cores = self._context.defaultParallelism
-        # With fewer descriptors than words the partial sums of a task would be more than what it adds up.
-        most = -(-rows // max(words, _LEAST_ROWS))
-        images = features.where("keypointCount > 0").select("fileName", "keypointCount", "descriptors")
-        is_large = rows > cores * _BLOCKS_PER_TASK * BLOCK_ROWS
-        if is_large:
-            images = images.coalesce(min(most, _equal_shares(rows // (_BLOCKS_PER_TASK * BLOCK_ROWS), cores)))
-        # Rows would cross to Python in pickled form, which is many times slower than Arrow's.
-        pieces = images.mapInArrow(partial(_sample_partition, rate, seed, dtype), "length int, block binary")
-        if not is_large:
-            # Each core gets an equal share of a small sample, whatever the files of the features are like.
-            pieces = pieces.repartition(min(cores, most))
-        blocks = pieces.rdd.mapPartitions(partial(_join_pieces, block_rows, dtype))
-        self._blocks: RDD[Descriptors] = blocks.persist(StorageLevel.MEMORY_AND_DISK)
-
-    def count(self) -> int:
-        """Return the number of descriptors."""
-        return int(self._blocks.map(len).sum())
-
-    def statistics(self, centers: Vocabulary) -> WordStatistics:
-        """Assign every descriptor to its nearest centre and return the words' statistics."""
-        shared = self._context.broadcast(centers)
-        try:
-            parts = self._blocks.mapPartitions(partial(_statistics_of_partition, shared))
-            return parts.treeReduce(
-                WordStatistics.merge, reduce_depth(parts.getNumPartitions(), centers.centers.size * 8)
-            )
-        finally:
-            shared.destroy()
-
-    def farthest(self, centers: Vocabulary, count: int) -> Descriptors:
-        """Return the distinct descriptors farthest from their nearest centre."""
-        shared = self._context.broadcast(centers)
-        try:
-            return self._lowest(partial(_farthest_of_block, shared, count, self._seed), count)
-        finally:
-            shared.destroy()
-
-    def distinct(self, count: int) -> Descriptors:
-        """Return distinct descriptors in random order: shape (min(count, distinct), d)."""
-        return self._lowest(partial(_distinct_of_block, count, self._seed), count)
-
-    def _lowest(self, choose: Callable[[Descriptors], tuple[NDArray, NDArray]], count: int) -> NDArray:
-        chosen = self._blocks.map(choose)
-        depth = reduce_depth(chosen.getNumPartitions(), count * _CANDIDATE_BYTES)
-        return chosen.treeReduce(partial(_merge_lowest, self._seed, count), depth)[0]
-
-    def release(self) -> None:
-        """Remove the descriptors from Spark's cache."""
-        self._blocks.unpersist()
-
-
-def _equal_shares(tasks: int, cores: int) -> int:
-    """Return a number of tasks, about as large, that leaves no core idle at the end of a pass."""
-    return cores * max(_TASKS_PER_CORE, -(-tasks // cores))
-
-
-def reduce_depth(parts: int, size: int) -> int:
-    """Return the depth of a tree reduction, so that the driver does not receive too much at once.
-
-    Parameters
-    ----------
-    parts : int
-        Number of partial results.
-    size : int
-        Bytes of each.
-
-    Returns
-    -------
-    int
-        1 if the driver may receive them all.
-    """
-    at_once = max(2, _DRIVER_BYTES // size)
-    return max(1, math.ceil(math.log(parts, at_once))) if parts else 1
-
-
-def _sample_partition(
-    rate: float, seed: int, dtype: np.dtype, batches: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
-    """Descriptors of the sample in pieces of at most `_PIECE_ROWS`."""
-    for batch in batches:
-        sample = _sample(rate, seed, dtype, batch)
-        pieces = [sample[start : start + _PIECE_ROWS] for start in range(0, len(sample), _PIECE_ROWS)]
-        if pieces:
-            lengths = pa.array([sample.shape[1]] * len(pieces), pa.int32())
-            yield pa.record_batch({"length": lengths, "block": [piece.tobytes() for piece in pieces]})
-
-
-def _sample(rate: float, seed: int, dtype: np.dtype, images: pa.RecordBatch) -> Descriptors:
-    counts = images["keypointCount"].to_numpy()
-    descriptors = binary_values(images["descriptors"], dtype).reshape(counts.sum(), -1)
-    if rate >= 1:
-        return descriptors
-    starts = np.cumsum(counts) - counts
-    chosen = [
-        start + sample_indices(seed, name.as_py(), count, rate)
-        for name, count, start in zip(images["fileName"], counts, starts, strict=True)
-    ]
-    return descriptors[np.concatenate(chosen)]
-
-
-def _join_pieces(block_rows: int, dtype: np.dtype, pieces: Iterator[Row]) -> Iterator[Descriptors]:
-    """Join pieces to blocks of `block_rows`, the last one smaller."""
-    waiting: list[Descriptors] = []
-    rows = 0
-    for piece in pieces:
-        waiting.append(descriptor_matrix(piece.block, piece.length, dtype))
-        rows += len(waiting[-1])
-        if rows >= block_rows:
-            whole = np.concatenate(waiting)
-            full = rows - rows % block_rows
-            for start in range(0, full, block_rows):
-                yield whole[start : start + block_rows]
-            waiting, rows = [whole[full:]], rows - full
-    if rows:
-        yield np.concatenate(waiting)
-
-
-def _statistics_of_partition(
-    centers: "Broadcast[Vocabulary]", blocks: Iterable[Descriptors]
-) -> Iterator[WordStatistics]:
-    total: WordStatistics | None = None
-    for block in blocks:
-        part = assign_statistics(block, centers.value)
-        total = part if total is None else total.merge(part)
-    if total is not None:
-        yield total
-
-
-def _farthest_of_block(
-    centers: "Broadcast[Vocabulary]", count: int, seed: int, block: Descriptors
-) -> tuple[Descriptors, NDArray[np.float64]]:
-    return farthest_descriptors(block, centers.value, count, seed)
-
-
-def _distinct_of_block(count: int, seed: int, block: Descriptors) -> tuple[Descriptors, NDArray[np.uint64]]:
-    return lowest_distinct(block, descriptor_hashes(block, seed), seed, count)
-
-
-def _merge_lowest(
-    seed: int, count: int, left: tuple[NDArray, NDArray], right: tuple[NDArray, NDArray]
-) -> tuple[NDArray, NDArray]:
-    both = np.concatenate([left[0], right[0]]), np.concatenate([left[1], right[1]])
-    return lowest_distinct(*both, seed, count)

@@ -8,10 +8,10 @@ from urllib.parse import unquote
 from pyspark.sql import SparkSession
 
 from vision_assets.errors import UserError, no_permission
+from vision_assets.pipelines import STEPS
 from vision_assets.snapshots.files import local_path
 from vision_assets.snapshots.manifests import damaged_file
 from vision_assets.spark.diagnosis import known_diagnosis
-from vision_assets.tables.table import TABLES
 
 _READING = re.compile(
     r"FAILED_READ_FILE[^\n]*?(?P<uri>[a-z][a-z0-9+.-]*:/[^\n]*?/(?P<asset>[^/\n]+)/\d{8}T\d{6}-[^/\n]+/\S+?)\.?\s"
@@ -67,8 +67,7 @@ def _unreadable(uri: str, asset: str, text: str) -> UserError:
     cause = (_CAUSE.findall(text) or ["it is damaged"])[-1]
     if "Permission denied" in cause:
         return no_permission(file)
-    table = TABLES.get((asset,))
-    row_wise = table is not None and table.key == "fileName"
+    row_wise = asset in STEPS and STEPS[asset].kind in {"images", "features", "encodings"}
     return damaged_file(file, f"cannot be read ({cause.replace(uri, 'it')})", row_wise)
 
 

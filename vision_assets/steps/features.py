@@ -1,29 +1,129 @@
-"""Features of images: a table of images in, a table of features out."""
+"""Features of images: keypoints and descriptors, one row per image."""
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import BinaryType, IntegerType, StringType, StructType
 
+from vision_assets.pipelines import IMAGE_ASSET, Step
 from vision_assets.spark.crash_guard import Crash, run_guarded
-from vision_assets.tables.table import features_table
+from vision_assets.steps.images import sample_of
+from vision_assets.steps.pictures.features import draw_features
+from vision_assets.steps.spec import StepSpec
+from vision_assets.tables.columns import DIGEST, FILE_NAME, LABEL, column
+from vision_assets.tables.table import Count, Invariant, Table
 from vision_assets.vision.features.base import ExtractorOptions, ImageExtractor, use_one_thread
 from vision_assets.vision.io.decoding import ImageError
+from vision_assets.vision.io.labels import label_of
+from vision_assets.vision.options import Options, option
+
+if TYPE_CHECKING:
+    from vision_assets.steps.stored_tables import StoredTable
+    from vision_assets.vision.draw import Picture
 
 _File = tuple[pa.StringScalar, pa.BinaryScalar]  # name and content
 
 _BATCH_BYTES = 2**22  # of features that are handed over at once; the features of one image may be more
 
 
+@dataclass(frozen=True)
+class ExtractionOptions(Options):
+    """What every extraction has besides the extractor's own options."""
+
+    partitions: int | None = option(
+        None, "Approximate number of Spark tasks and files; null chooses by size and cores.", ge=1
+    )
+    full_refresh: bool = option(
+        default=False, description="Recompute every row, including those of unchanged images."
+    )
+    max_failed_share: float = option(
+        0.01, "Warn when a larger share of the images fails to decode.", ge=0, le=1
+    )
+
+
+def features_table(extractor: type[ExtractorOptions]) -> Table:
+    """Describe the table of an extractor's features."""
+    dtype, length = extractor.dtype, extractor.length
+    return Table(
+        schema=StructType(
+            [
+                FILE_NAME,
+                LABEL,
+                DIGEST,
+                column("width", IntegerType(), "pixels", nullable=True),
+                column("height", IntegerType(), "pixels", nullable=True),
+                column("keypointCount", IntegerType(), "number of keypoints and descriptors"),
+                column("keypoints", BinaryType(), "float32, keypointCount x 5: x, y, size, angle, response"),
+                column("descriptors", BinaryType(), f"{dtype}, keypointCount x {length}, row-major"),
+                column(
+                    "error", StringType(), "why the image could not be read; null when fine", nullable=True
+                ),
+            ]
+        ),
+        key="fileName",
+        row_noun="images",
+        counts={
+            "images": Count("count(*)"),
+            "descriptors": Count("sum(keypointCount)"),
+            "failures": Count("count(error)"),
+            "images_without_keypoints": Count("count_if(error is null and keypointCount = 0)"),
+        },
+        invariants={
+            "sizes_match": Invariant(
+                "bool_and(keypointCount >= 0 and octet_length(keypoints) = keypointCount * 20"
+                f" and octet_length(descriptors) = keypointCount * {length * dtype.itemsize}"
+                " and octet_length(digest) = 32)",
+                "The binary cells have the sizes that the counts imply.",
+            ),
+            "errors_have_no_descriptors": Invariant(
+                "bool_and(error is null or keypointCount = 0)",
+                "An image that could not be read has no descriptors.",
+            ),
+        },
+        same_keys_as=IMAGE_ASSET,
+        is_per_image=True,
+        content="struct(fileName, keypointCount, error)",
+    )
+
+
+def declare(step: Step) -> StepSpec:
+    """Declare the asset of an extractor's features."""
+    extractor = step.extractor
+    assert extractor  # noqa: S101 - a step of features has one
+
+    def draw(features: "StoredTable") -> "Mapping[str, Picture]":
+        return draw_features(sample_of(features.upstream(step.inputs["images"])), features.rows)
+
+    return StepSpec(
+        step,
+        features_table(extractor),
+        description=f"{extractor.title} keypoints and descriptors, one row per image. An image that cannot "
+        "be read has an error instead.\n\n"
+        "Only new and changed images are extracted, unless the settings have changed.",
+        options=(extractor, ExtractionOptions),
+        badges=frozenset({"pyspark", "opencv", "parquet"}),
+        draw=draw,
+        summarize=_summarize,
+    )
+
+
+def _summarize(counts: Mapping[str, float]) -> str:
+    return (
+        f"{counts['images']:,} images, {counts['failures']:,} of which could not be read; "
+        f"{counts['descriptors']:,} descriptors."
+    )
+
+
 class FeatureRow(NamedTuple):
-    """A row of the features: the columns of `vision_assets.tables.table.features_table` in their order."""
+    """A row of the features: the columns of `features_table` in their order."""
 
     file_name: str
     label: str | None
@@ -42,15 +142,15 @@ def extract(images: DataFrame, options: ExtractorOptions) -> DataFrame:
     Parameters
     ----------
     images : DataFrame
-        Of the schema of `vision_assets.tables.table.IMAGE_SCHEMA`.
+        Of the schema `vision_assets.steps.image_table.IMAGE_SCHEMA`.
     options : ExtractorOptions
         Which extractor, and how to extract.
 
     Returns
     -------
     DataFrame
-        Of the schema of `vision_assets.tables.table.features_table`, not yet computed. An image that cannot
-        be read, or on which the worker crashes again and again, has a row with an error.
+        Of the schema of `features_table`, not yet computed. An image that cannot be read, or on which the
+        worker crashes repeatedly, has a row with an error.
     """
     schema = features_table(type(options)).schema
     return images.mapInArrow(partial(_extract_partition, options, to_arrow_schema(schema)), schema)
@@ -148,8 +248,3 @@ def feature_row(extractor: ImageExtractor, file_name: str, data: bytes) -> Featu
         found.descriptors.astype(found.descriptors.dtype.newbyteorder("<"), copy=False).tobytes(),
         None,
     )
-
-
-def label_of(file_name: str) -> str | None:
-    """Return the name of the folder that a file is in; None without one."""
-    return PurePosixPath(file_name).parent.name or None

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.spark import sequence_file
 from vision_assets.spark.session import PARTITIONS_PER_CORE
-from vision_assets.tables.table import IMAGE_SEQFILE
+from vision_assets.steps.image_table import IMAGE_SEQFILE
 
 INDEX = "_index"
 """Folder beside the part files; readers of SequenceFiles and Parquet pass names with an underscore over."""
@@ -57,7 +57,7 @@ def read(spark: SparkSession, uri: str) -> DataFrame:
     Returns
     -------
     DataFrame
-        Of the schema of `vision_assets.tables.table.IMAGE_SEQFILE`.
+        Of the schema of `vision_assets.steps.image_table.IMAGE_SEQFILE`.
     """
     files = _files(spark, uri, INDEX)
     if not files:

@@ -13,9 +13,10 @@ from vision_assets.spark import sequence_file
 from vision_assets.spark.image_files import ImageFiles, Skipped
 from vision_assets.steps import image_index
 from vision_assets.steps.image_reuse import plan_images
-from vision_assets.steps.stored_tables import read_parquet
+from vision_assets.tables.parquet import read_parquet
 from vision_assets.tables.per_image import PerImageTable, ReusePlan, StoredParts, plan_reuse
-from vision_assets.tables.table import Table, add_up, count, observe
+from vision_assets.tables.table import Table
+from vision_assets.tables.verification import add_up, count, observe
 
 ReusableTable = Snapshot | Staged
 ProgressReporter = Callable[[int | None], AbstractContextManager[None]]
@@ -88,7 +89,7 @@ def write_rows(
             all_rows = write_observed(value.compute(None), staged, table)
         return WriteResult({"reused": 0, value.computed: all_rows["images"], "dropped": 0}, all_rows)
     with plan_reuse(value, [parts for _, parts in stored], table.schema.names) as plan:
-        for (one, _), names in zip(stored, plan.whole, strict=True):
+        for (one, _), names in zip(stored, plan.files, strict=True):
             store.take_over(one, {name: name for name in names}, staged)
         rows = _to_write(value, plan)
         with progress(plan.pending.rows):
@@ -100,16 +101,16 @@ def write_rows(
 
 def _to_write(value: PerImageTable, plan: ReusePlan) -> DataFrame | None:
     computed = value.compute(plan.pending) if plan.pending.rows else None
-    if computed is None or plan.partly is None:
-        return plan.partly if computed is None else computed
-    return computed.union(plan.partly)
+    if computed is None or plan.rows is None:
+        return plan.rows if computed is None else computed
+    return computed.union(plan.rows)
 
 
 def _found_in(
     spark: SparkSession, table: Table, stored: Sequence[tuple[ReusableTable, StoredParts]], plan: ReusePlan
 ) -> Iterator[dict[str, Any]]:
     """Count what was taken over as it is, and verify what nobody has: the rows of runs that did not end."""
-    for (one, parts), names in zip(stored, plan.whole, strict=True):
+    for (one, parts), names in zip(stored, plan.files, strict=True):
         sound = isinstance(one, Snapshot)
         if isinstance(one, Snapshot) and len(names) == len(parts.sizes) == one.files:
             yield one.counts

@@ -7,36 +7,39 @@ from typing import Any, Literal
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812
 
+from vision_assets.vision.options import Options, option
+
 TRAIN, TEST, DUPLICATE, UNUSED = "train", "test", "duplicate", "unused"
 _NO_LIMIT = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class SplitOptions:
-    """How images are split into those to train on and those to test on.
+class SplitOptions(Options):
+    """How images are split into those to train on and those to test on."""
 
-    Parameters
-    ----------
-    split : {"random", "folder"}
-        `folder` takes the folders ``train`` and ``test`` at the top of the source.
-    train_per_class : int
-        Images of each class to train on; a class that has no more of them trains on two thirds. Not for
-        `folder`.
-    test_per_class : int, optional
-        Images of each class to test on, at most; None takes all the rest. Not for `folder`.
-    exclude_labels : tuple of str
-        Classes that take no part.
-    seed : int
-    splits : int
-        How many random splits; one for `folder`.
-    """
-
-    split: Literal["random", "folder"] = "random"
-    train_per_class: int = 30
-    test_per_class: int | None = 50
-    exclude_labels: tuple[str, ...] = ()
-    seed: int = 0
-    splits: int = 3
+    split: Literal["random", "folder"] = option(
+        "random",
+        "`random` splits by the seed; `folder` uses the folders `train` and `test` at the top of the source "
+        "and ignores train_per_class, test_per_class, seed and splits.",
+    )
+    train_per_class: int = option(
+        30,
+        "Training images per class. A class with no more images than that trains on two thirds of them.",
+        ge=1,
+    )
+    test_per_class: int | None = option(
+        50, "Largest number of test images per class; null takes all that remain.", ge=1
+    )
+    exclude_labels: tuple[str, ...] = option(
+        (), "Classes to leave out, such as Caltech's BACKGROUND_Google or 257.clutter."
+    )
+    seed: int = option(0, "Random seed of the splits.", ge=0, le=2**63 - 1)
+    splits: int = option(
+        3,
+        "Number of random splits. The report gives means over them; `predict` uses the model of the first.",
+        ge=1,
+        le=100,
+    )
 
     @property
     def n_splits(self) -> int:

@@ -1,5 +1,6 @@
-"""Tables as the pipeline has stored them: Parquet, a SequenceFile of images, a classifier for NumPy."""
+"""Stored tables: how each kind of storage is read, and a table together with what it was made from."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,80 +8,96 @@ import numpy as np
 import pandas as pd
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.errors import UserError
+from vision_assets.snapshots.store import Snapshot, SnapshotStore
 from vision_assets.spark import sequence_file
 from vision_assets.steps import image_index
-from vision_assets.steps.image_index import default_partitions
-from vision_assets.tables.per_image import PendingRows
-from vision_assets.tables.table import IMAGE_CLASSIFIER, IMAGE_SEQFILE, Table
+from vision_assets.steps.catalog import SPECS
+from vision_assets.steps.classifier import IMAGE_CLASSIFIER
+from vision_assets.steps.images import ImageStore
+from vision_assets.steps.spec import StepSpec, Storage
+from vision_assets.tables.parquet import read_parquet
+from vision_assets.uris import hadoop_uri
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_from_npz
 
 
 @dataclass(frozen=True)
-class ImageStore:
-    """A stored SequenceFile of file names and bytes.
+class StoredTable:
+    """A stored table and, through its lineage, those that it was made from.
 
     Parameters
     ----------
     spark : SparkSession
-    uri : str
-        Its folder.
+    store : SnapshotStore
+    snapshot : Snapshot
     """
 
     spark: SparkSession
-    uri: str
+    store: SnapshotStore
+    snapshot: Snapshot
 
-    def index(self) -> DataFrame:
-        """Read which images there are, as `vision_assets.tables.table.IMAGE_SEQFILE` describes."""
-        return image_index.read(self.spark, self.uri)
+    @property
+    def asset(self) -> str:
+        """Name of the asset."""
+        return self.snapshot.asset
 
-    def table(self, partitions: int | None = None, pending: PendingRows | None = None) -> DataFrame:
-        """Read file names and contents.
+    @property
+    def uri(self) -> str:
+        """Folder of the table as a URI for Spark."""
+        return hadoop_uri(self.snapshot.uri)
+
+    @property
+    def spec(self) -> StepSpec:
+        """The declaration of the asset."""
+        return SPECS[self.asset]
+
+    def require_complete(self) -> None:
+        """Raise a `UserError` if a file of the table is missing or has changed its size."""
+        if damage := self.store.damage(self.snapshot):
+            raise damage
+
+    @property
+    def rows(self) -> DataFrame:
+        """The table as a DataFrame, not yet computed: the index of images, the models of a classifier."""
+        return read_rows(self.spec, self.spark, self.uri)
+
+    @property
+    def images(self) -> ImageStore:
+        """The images of a SequenceFile."""
+        return ImageStore(self.spark, self.uri)
+
+    def classifier(self) -> Classifier:
+        """Read a classifier."""
+        return read_classifier(self.spark, self.uri)
+
+    def as_type(self, kind: Any) -> Any:
+        """Return the content as a DataFrame, an ImageStore or a Classifier; else this object itself."""
+        if kind is DataFrame:
+            return self.rows
+        if kind is ImageStore:
+            return self.images
+        return self.classifier() if kind is Classifier else self
+
+    def upstream(self, asset: str) -> "StoredTable":
+        """Return the table of another asset that this one was made from, directly or not.
 
         Parameters
         ----------
-        partitions : int, optional
-            About how many; None takes partitions of 1 to 32 MB, sixteen per core if there is enough for it.
-        pending : PendingRows, optional
-            Only these images, from these part files; None takes all.
+        asset : str
 
-        Returns
-        -------
-        DataFrame
-            Of the schema of `vision_assets.tables.table.IMAGE_SCHEMA`.
+        Raises
+        ------
+        UserError
+            If its snapshot has been removed.
         """
-        uris = [self.uri] if pending is None else [f"{self.uri}/{part}" for part in pending.sources]
-        size = sum(sequence_file.size_of(self.spark, uri) for uri in uris)
-        images = sequence_file.read_table(
-            self.spark, uris, partitions or default_partitions(self.spark, size)
-        )
-        if pending is None:
-            return images
-        return images.join(F.broadcast(pending.keys), "fileName", "left_semi")
-
-
-def stored_rows(spark: SparkSession, table: Table, uri: str) -> DataFrame:
-    """Read a stored table with the columns that its schema gives it.
-
-    Parameters
-    ----------
-    spark : SparkSession
-    table : Table
-    uri : str
-        Folder of a snapshot.
-
-    Returns
-    -------
-    DataFrame
-        Not yet computed; of images their index.
-    """
-    if table is IMAGE_SEQFILE:
-        return image_index.read(spark, uri)
-    if table is IMAGE_CLASSIFIER:
-        return classifier_rows(spark, read_classifier(spark, uri))
-    return read_parquet(spark, uri)
+        snapshot = self.store.lineage(self.snapshot).get(asset)
+        if snapshot is None:
+            raise UserError(
+                f"The snapshot of {asset} that {self.snapshot.uri} was made from is gone. "
+                f"Materialize {self.asset} again first."
+            )
+        return StoredTable(self.spark, self.store, snapshot)
 
 
 def read_classifier(spark: SparkSession, uri: str) -> Classifier:
@@ -127,7 +144,7 @@ def classifier_rows(spark: SparkSession, classifier: Classifier) -> DataFrame:
     Returns
     -------
     DataFrame
-        Of the schema of `vision_assets.tables.table.IMAGE_CLASSIFIER`, one row per split and class.
+        Of the schema of `vision_assets.steps.classifier.IMAGE_CLASSIFIER`, one row per split and class.
     """
     splits, classes, _ = classifier.weights.shape
     rows = pd.DataFrame(
@@ -141,6 +158,17 @@ def classifier_rows(spark: SparkSession, classifier: Classifier) -> DataFrame:
     return spark.createDataFrame(rows, IMAGE_CLASSIFIER.schema)
 
 
-def read_parquet(spark: SparkSession, *uris: str) -> DataFrame:
-    """Read Parquet files or folders of them, whatever characters stand in their names."""
-    return spark.read.parquet(*map(sequence_file.escape_glob, uris))
+def _classifier_rows(spark: SparkSession, uri: str) -> DataFrame:
+    return classifier_rows(spark, read_classifier(spark, uri))
+
+
+def read_rows(spec: StepSpec, spark: SparkSession, uri: str) -> DataFrame:
+    """Read a stored table of an asset, not yet computed: the index of images, the models of a classifier."""
+    return _ROWS[spec.storage](spark, uri)
+
+
+_ROWS: Mapping[Storage, Callable[[SparkSession, str], DataFrame]] = {
+    "parquet": read_parquet,
+    "sequence_file": image_index.read,
+    "classifier": _classifier_rows,
+}

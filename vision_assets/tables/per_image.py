@@ -1,7 +1,7 @@
-"""Tables with a row per image that depends on nothing but the image and settings: rows are computed once.
+"""Tables with one row per image that depends on the image and on settings alone: each row is computed once.
 
-A new table takes over what earlier ones hold: whole files as they are where every row is still wanted, else
-the rows of them that are. Only the rest is computed. Nothing but the keys is read to tell which is which.
+A new table reuses what earlier ones contain: a file unchanged if all its rows are still wanted, else its rows
+that are. Only the rest is computed. Only keys are read to tell which is which.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,14 +24,15 @@ _FILE_BYTES = 32 << 20
 
 @dataclass(frozen=True)
 class PendingRows:
-    """Rows to be computed.
+    """Rows that have to be computed.
 
     Parameters
     ----------
     keys : DataFrame
         Column ``fileName``.
     sources : sequence of str
-        Where what they are computed from lies: values of the column ``source`` of `PerImageTable.wanted`.
+        Files that contain what the rows are computed from: values of the column ``source`` of
+        `PerImageTable.wanted`.
     rows : int
     """
 
@@ -42,22 +43,22 @@ class PendingRows:
 
 @dataclass(frozen=True)
 class PerImageTable:
-    """A table with a row per image that is to be stored, partly from rows that are stored already.
+    """A table with one row per image that is to be stored, partly from rows that are stored already.
 
     Parameters
     ----------
     wanted : DataFrame
-        Columns ``fileName``, ``digest``, those that `same` names, and ``source``: the images, and where each
-        lies.
+        Columns ``fileName``, ``digest``, those named in `same`, and ``source``: the images, and the file that
+        contains each.
     compute : callable
-        Returns the rows that are to be done, or all of them for None.
+        Returns the pending rows, or all rows for None.
     settings : mapping
-        All that rows depend on besides the images and the asset's other inputs.
+        Everything that rows depend on besides the images and the asset's other inputs.
     computed : str
         What is done to an image, for the metadata: ``extracted``.
     same : mapping
-        Column of `wanted` to column of the table: a row is taken over only if their values are the same, as
-        those of ``digest`` have to be.
+        Column of `wanted` to column of the table. A row is reused only if these values are equal, as those of
+        ``digest`` must be.
     """
 
     wanted: DataFrame
@@ -69,14 +70,14 @@ class PerImageTable:
 
 @dataclass(frozen=True)
 class StoredParts:
-    """Files of a table that was stored earlier, or that a run which died has left.
+    """Files of a table that was stored earlier, or that a dead run has left.
 
     Parameters
     ----------
     uri : str
         Their folder.
     sizes : mapping
-        Name to size in bytes of each that is whole.
+        Name to size in bytes of each complete file.
     """
 
     uri: str
@@ -85,23 +86,23 @@ class StoredParts:
 
 @dataclass(frozen=True)
 class ReusePlan:
-    """What is taken over, and what is to be done.
+    """What is reused, and what has to be computed.
 
     Parameters
     ----------
-    whole : list of list of str
-        For each of the stored tables its files that are taken over as they are.
-    partly : DataFrame, optional
-        Rows of other files that are taken over.
+    files : list of list of str
+        For each of the stored tables, its files that are reused unchanged.
+    rows : DataFrame, optional
+        Rows of other files that are reused.
     pending : PendingRows
     reused : int
-        Rows taken over.
+        Number of rows reused.
     dropped : int
-        Rows of the first stored table whose image is not wanted any more.
+        Rows of the first stored table whose image is no longer wanted.
     """
 
-    whole: list[list[str]]
-    partly: DataFrame | None
+    files: list[list[str]]
+    rows: DataFrame | None
     pending: PendingRows
     reused: int
     dropped: int
@@ -124,45 +125,45 @@ class _Found:
 def plan_reuse(
     rows: PerImageTable, stored: Sequence[StoredParts], columns: Sequence[str]
 ) -> Iterator[ReusePlan]:
-    """Find out which rows are stored already; what the plan refers to is kept in Spark's cache until the end.
+    """Find out which rows are stored already; Spark's cache keeps what the plan refers to until the end.
 
     Parameters
     ----------
     rows : PerImageTable
     stored : sequence of StoredParts
-        At least one, each with a file, of rows of the same version. Of a row in several the first one's is
-        taken.
+        At least one, each with a file, of rows of the same version. If several contain a row, the first one's
+        is reused.
     columns : sequence of str
-        Of the table.
+        Columns of the table.
     """
     spark = rows.wanted.sparkSession
     marked = _mark(rows.wanted, _stored_keys(rows, stored), rows.same).persist()
     try:
         found = _count(marked, len(stored))
-        whole = [
-            worth_keeping([name for name, file in files.items() if file.kept == file.rows], parts.sizes)
-            for files, parts in zip(found.files, stored, strict=True)
+        files = [
+            worth_keeping([name for name, file in each.items() if file.kept == file.rows], parts.sizes)
+            for each, parts in zip(found.files, stored, strict=True)
         ]
         pending = PendingRows(
             marked.where("pending").select("fileName"), sorted(found.pending), sum(found.pending.values())
         )
         kept = sum(file.kept for files in found.files for file in files.values())
         gone = sum(file.gone for file in found.files[0].values())
-        partly = {
+        partly_kept = {
             f"{parts.uri}/{name}": parts.sizes[name]
-            for files, parts, taken in zip(found.files, stored, whole, strict=True)
-            for name, file in files.items()
+            for each, parts, taken in zip(found.files, stored, files, strict=True)
+            for name, file in each.items()
             if file.kept and name not in taken
         }
-        yield ReusePlan(whole, _rows_of(spark, partly, marked, columns), pending, kept, gone)
+        yield ReusePlan(files, _rows_of(spark, partly_kept, marked, columns), pending, kept, gone)
     finally:
         marked.unpersist()
 
 
 def worth_keeping(names: Sequence[str], sizes: Mapping[str, int], many: int = 0) -> list[str]:
-    """Return files to be taken over as they are, without the small ones if they are many.
+    """Return files to be reused unchanged, without the small ones if there are many.
 
-    Else the files would become more with every run that adds a few images.
+    Otherwise the number of files would grow with every run that adds a few images.
 
     Parameters
     ----------
@@ -170,20 +171,20 @@ def worth_keeping(names: Sequence[str], sizes: Mapping[str, int], many: int = 0)
     sizes : mapping
         Name to size in bytes.
     many : int
-        More small ones than this are many, if it is larger than the default.
+        More small files than this are many, if it is larger than the default.
     """
     small = {name for name in names if sizes[name] < _SMALL_FILE}
     return sorted(set(names) - small if len(small) > max(many, _MANY_SMALL_FILES) else names)
 
 
 def select_pending(table: DataFrame, pending: PendingRows) -> DataFrame:
-    """Return the rows of a stored Parquet table that are to be done, from the files alone that have any.
+    """Return the pending rows of a stored Parquet table; only files that contain any are read.
 
     Parameters
     ----------
     table : DataFrame
     pending : PendingRows
-        With sources as `with_file_path` gives them.
+        With sources from `with_file_path`.
     """
     files = [escape_glob(unquote(source)) for source in pending.sources]
     read = table.sparkSession.read.schema(table.schema).parquet(*files)
@@ -191,7 +192,7 @@ def select_pending(table: DataFrame, pending: PendingRows) -> DataFrame:
 
 
 def with_file_path(table: DataFrame, *columns: str) -> DataFrame:
-    """Return ``fileName``, ``digest``, other columns and ``source``, the file, of a stored Parquet table."""
+    """Return ``fileName``, ``digest``, other columns and ``source`` (the file) of a stored Parquet table."""
     return table.select("fileName", "digest", *columns, F.col("_metadata.file_path").alias("source"))
 
 
@@ -217,7 +218,7 @@ def _stored_keys(rows: PerImageTable, stored: Sequence[StoredParts]) -> DataFram
 
 
 def _mark(wanted: DataFrame, stored: DataFrame, same: Mapping[str, str]) -> DataFrame:
-    """Join on the file name; of the rows of one name the first says what becomes of the image."""
+    """Join on the file name; the first row of a name decides what becomes of the image."""
     best_first = Window.partitionBy("fileName").orderBy(F.desc_nulls_last("same"), "rank", "file")
     joined = wanted.join(stored, "fileName", "full").withColumn(
         "same", F.struct("digest", *same).eqNullSafe(F.col("stored"))

@@ -7,7 +7,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from vision_assets.definitions import defs
-from vision_assets.defs.checks import checks
 from vision_assets.defs.resources import make_resources
 from vision_assets_tests.pipeline import Runner
 
@@ -15,7 +14,7 @@ from vision_assets_tests.pipeline import Runner
 def run_checks(pipeline: Runner, asset: str) -> dict[str, dg.AssetCheckEvaluation]:
     """Run the checks of an asset on their own, as the Execute button does."""
     result = dg.materialize(
-        [*(defs.assets or []), *checks],  # type: ignore[list-item]
+        [*(defs.assets or []), *(defs.asset_checks or [])],  # type: ignore[list-item]
         selection=dg.AssetSelection.checks_for_assets(asset),
         resources=make_resources(str(pipeline.data)),
         raise_on_error=False,
@@ -42,7 +41,7 @@ def test_one_check_runs_alone(filled: Runner) -> None:
     """Dagster's Execute button is grey on checks that cannot."""
     key = dg.AssetCheckKey(dg.AssetKey("bow_encodings"), "one_length")
     result = dg.materialize(
-        [*(defs.assets or []), *checks],  # type: ignore[list-item]
+        [*(defs.assets or []), *(defs.asset_checks or [])],  # type: ignore[list-item]
         selection=dg.AssetSelection.checks(key),
         resources=make_resources(str(filled.data)),
     )

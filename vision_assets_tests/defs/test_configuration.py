@@ -8,28 +8,19 @@ import dagster as dg
 import yaml
 
 from vision_assets.definitions import defs
-from vision_assets.defs.assets.classifier import ImageClassifierConfig
-from vision_assets.defs.assets.dictionary import KMeansDictionaryConfig
-from vision_assets.defs.assets.encodings import BowEncodingsConfig
-from vision_assets.defs.assets.features import features_config
-from vision_assets.defs.assets.images import ImageSeqfileConfig
+from vision_assets.defs.config import config_of
 from vision_assets.defs.jobs import jobs
 from vision_assets.pipelines import PIPELINES
-from vision_assets.vision.features.sift import SiftOptions
+from vision_assets.steps.catalog import SPECS
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
-CONFIGS: dict[str, type[dg.Config]] = {
-    "image_seqfile": ImageSeqfileConfig,
-    "sift_features": features_config(SiftOptions),
-    "kmeans_dictionary": KMeansDictionaryConfig,
-    "bow_encodings": BowEncodingsConfig,
-    "image_classifier": ImageClassifierConfig,
-    **{
-        chain.features: features_config(chain.extractor)
-        for name, chain in PIPELINES.items()
-        if name != "sift"
-    },
-}
+_SIFT = PIPELINES["sift"]
+_SHOWN = (
+    *("image_seqfile", _SIFT.asset("features"), _SIFT.asset("dictionary"), _SIFT.asset("encodings")),
+    _SIFT.asset("classifier"),
+    *(pipeline.asset("features") for pipeline in PIPELINES.values() if pipeline is not _SIFT),
+)
+CONFIGS: dict[str, type[dg.Config]] = {asset: config_of(SPECS[asset]) for asset in _SHOWN}
 EXAMPLE = """\
 ops:
   image_seqfile:

@@ -1,5 +1,6 @@
 import json
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,11 @@ import yaml
 
 from vision_assets.cli import main
 from vision_assets.definitions import defs
-from vision_assets.defs.assets.dictionary import KMeansDictionaryConfig
-from vision_assets.defs.assets.features import features_config
+from vision_assets.defs.config import config_of
 from vision_assets.defs.jobs import jobs
 from vision_assets.pipelines import PIPELINE_OF_ASSET, PIPELINES, Pipeline
-from vision_assets.steps.dictionary import KMeansOptions
-from vision_assets.vision.features import EXTRACTORS
+from vision_assets.steps.catalog import SPECS
+from vision_assets.steps.spec import StepSpec
 
 ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).with_name("asset_graph.json")
@@ -105,11 +105,14 @@ def test_every_setting_has_a_description_and_a_default(chain: Pipeline) -> None:
             assert not field.is_required, f"{name}.{field_name} has no default"
 
 
-def test_defaults_of_the_configuration_are_those_of_the_options() -> None:
-    assert KMeansDictionaryConfig().options() == KMeansOptions()
-    for extractor in EXTRACTORS.values():
-        config = features_config(extractor)()
-        assert extractor.from_config(config.model_dump()) == extractor()
+@pytest.mark.parametrize("spec", [s for s in SPECS.values() if s.options], ids=lambda spec: spec.asset)
+def test_options_are_declared_once(spec: StepSpec) -> None:
+    """The fields of the Launchpad are those of the workers' options, with their defaults."""
+    config = config_of(spec)()
+    for options in spec.options:
+        assert config.options(options) == options()
+    names = [each.name for options in spec.options for each in fields(options)]
+    assert list(type(config).model_fields) == names
 
 
 def test_all_three_files_name_the_same_module_and_location() -> None:

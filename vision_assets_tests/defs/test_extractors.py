@@ -15,6 +15,7 @@ from vision_assets.cli import main
 from vision_assets.pipelines import PIPELINES, Pipeline
 from vision_assets.prediction import predict
 from vision_assets.steps.features import extract
+from vision_assets.vision.features import EXTRACTORS
 from vision_assets.vision.features.codecs import descriptor_matrix
 from vision_assets.vision.features.surf import SurfOptions
 from vision_assets_tests.pipeline import Runner
@@ -31,9 +32,9 @@ K = 12
 
 def settings_of(chain: Pipeline, **features: Any) -> dict[str, Any]:
     return {
-        chain.features: features,
-        chain.dictionary: {"k": K, "max_iter": 3},
-        chain.classifier: {"splits": 2, "max_iter": 8, "train_per_class": 4},
+        chain.asset("features"): features,
+        chain.asset("dictionary"): {"k": K, "max_iter": 3},
+        chain.asset("classifier"): {"splits": 2, "max_iter": 8, "train_per_class": 4},
     }
 
 
@@ -69,18 +70,18 @@ def made(
 
 
 def test_every_image_has_one_row(made: Runner, chain: Pipeline) -> None:
-    features = made.table(chain.features).set_index("fileName")
+    features = made.table(chain.asset("features")).set_index("fileName")
     assert len(features) == 14
     assert features.loc["cats/broken.jpg", "error"]
     assert features["error"].isna().sum() == 13
     assert features.loc["dogs/flat.png", "keypointCount"] == 0
     for count, cell in zip(features["keypointCount"], features["descriptors"], strict=True):
-        matrix = descriptor_matrix(cell, chain.extractor.length, chain.extractor.dtype)
+        matrix = descriptor_matrix(cell, EXTRACTORS[chain.name].length, EXTRACTORS[chain.name].dtype)
         assert len(matrix) == count
-    encodings = made.table(chain.encodings)
+    encodings = made.table(chain.asset("encodings"))
     assert encodings["fileName"].tolist() == sorted(features.index)
     assert {len(bow) for bow in encodings["bow"]} == {K}
-    assert made.current(chain.report).counts["classes"] == 2
+    assert made.current(chain.asset("report")).counts["classes"] == 2
 
 
 def test_nothing_of_it_is_sifts(made: Runner, chain: Pipeline) -> None:
@@ -92,7 +93,12 @@ def test_nothing_of_it_is_sifts(made: Runner, chain: Pipeline) -> None:
 def test_partitions_change_no_bit(made: Runner, chain: Pipeline, some_images: Path, tmp_path: Path) -> None:
     other = Runner(tmp_path / "data")
     run(other, some_images, chain, partitions=5)
-    for name in (chain.features, chain.dictionary, chain.encodings, chain.report):
+    for name in (
+        chain.asset("features"),
+        chain.asset("dictionary"),
+        chain.asset("encodings"),
+        chain.asset("report"),
+    ):
         ours, theirs = made.table(name), other.table(name)
         pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
 
@@ -105,10 +111,10 @@ def test_only_new_images_are_extracted(
         (folder / file.parent.name).mkdir(exist_ok=True, parents=True)
         (folder / file.parent.name / file.name).hardlink_to(file)
     data = Runner(tmp_path / "data")
-    run(data, folder, chain, "image_seqfile", chain.features)
+    run(data, folder, chain, "image_seqfile", chain.asset("features"))
     (folder / "cats" / "new.jpg").write_bytes(images.jpeg(images.colored(seed=99)))
-    result = run(data, folder, chain, "image_seqfile", chain.features)
-    found = data.metadata(result, chain.features)
+    result = run(data, folder, chain, "image_seqfile", chain.asset("features"))
+    found = data.metadata(result, chain.asset("features"))
     assert (found["reused"], found["extracted"]) == (14, 1)
 
 
@@ -121,7 +127,7 @@ def test_prediction_equals_the_pipeline(
 ) -> None:
     files = sorted(some_images.rglob("image*.jpg"))
     found = list(predict(files, extractor=chain.name, data_folder=made.data))
-    encodings = made.table(chain.encodings).set_index("fileName")
+    encodings = made.table(chain.asset("encodings")).set_index("fileName")
     assert [one.keypoints for one in found] == [
         encodings.loc[str(file.relative_to(some_images)), "descriptorCount"] for file in files
     ]
@@ -131,7 +137,7 @@ def test_prediction_equals_the_pipeline(
     said = json.loads(capsys.readouterr().out)
     assert (said["label"], said["score"]) == (found[0].labels[0], found[0].scores[0])
     assert main(["summary", "--extractor", chain.name]) == 0
-    assert chain.encodings in capsys.readouterr().out
+    assert chain.asset("encodings") in capsys.readouterr().out
     assert main(["predict", str(files[0])]) == 1
     assert "image_classifier" in capsys.readouterr().err
 
@@ -160,14 +166,22 @@ def test_a_dictionary_refuses_the_features_of_another_engine(
     module = sys.modules["vision_assets.defs.assets.features"]
     by_mahotas = lambda images, options: extract(images, replace(options, engine="mahotas"))  # noqa: E731
     monkeypatch.setattr(module, "extract", by_mahotas)
-    run(data, some_images, chain, "image_seqfile", chain.features, chain.dictionary, engine="opencv")
-    run(data, None, chain, chain.features)
-    result = data.run(None, chain.encodings, fail=True)
+    run(
+        data,
+        some_images,
+        chain,
+        "image_seqfile",
+        chain.asset("features"),
+        chain.asset("dictionary"),
+        engine="opencv",
+    )
+    run(data, None, chain, chain.asset("features"))
+    result = data.run(None, chain.asset("encodings"), fail=True)
     error = data.error(result)
     assert "is of SURF of opencv" in error
     assert "are of SURF of mahotas" in error
     assert "Materialize surf_kmeans_dictionary" in error
-    run(data, None, chain, chain.dictionary, chain.encodings)
+    run(data, None, chain, chain.asset("dictionary"), chain.asset("encodings"))
 
 
 def test_without_mahotas_all_but_surf_works() -> None:

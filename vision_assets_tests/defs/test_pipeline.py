@@ -13,12 +13,11 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from vision_assets.defs.assets.images import image_seqfile
-from vision_assets.defs.io_managers import TableStoreResource
+from vision_assets.definitions import defs
 from vision_assets.defs.resources import make_resources
 from vision_assets.steps.features import extract
-from vision_assets.steps.stored_tables import ImageStore
-from vision_assets.tables.table import IMAGE_ASSET
+from vision_assets.steps.image_table import IMAGE_SCHEMA
+from vision_assets.steps.images import ImageStore
 from vision_assets.vision.features.codecs import descriptor_matrix
 from vision_assets.vision.features.sift import SiftOptions
 from vision_assets_tests.pipeline import UP_TO_ENCODINGS as ASSETS
@@ -147,7 +146,7 @@ def fail_in_the_last_partition(images: Iterator[pa.RecordBatch]) -> Iterator[pa.
 @dg.asset(name="sift_features", io_manager_key="parquet")
 def broken_features(image_seqfile: ImageStore) -> DataFrame:
     """Six partitions, so that some are written before the one that fails."""
-    images = image_seqfile.table().repartition(6).mapInArrow(fail_in_the_last_partition, IMAGE_ASSET)
+    images = image_seqfile.table().repartition(6).mapInArrow(fail_in_the_last_partition, IMAGE_SCHEMA)
     return extract(images, SiftOptions())
 
 
@@ -160,7 +159,10 @@ def miscounted_features(image_seqfile: ImageStore) -> DataFrame:
 
 @pytest.mark.parametrize(
     ("asset", "reason"),
-    [(broken_features, "this task fails"), (miscounted_features, "not stored, since it breaks sizes_match.")],
+    [
+        (broken_features, "this task fails"),
+        (miscounted_features, "not stored because it violates sizes_match."),
+    ],
 )
 def test_a_write_that_fails_harms_nothing(
     pipeline: Runner, image_folder: Path, asset: dg.AssetsDefinition, reason: str
@@ -169,7 +171,7 @@ def test_a_write_that_fails_harms_nothing(
     before = pipeline.current("sift_features")
     rows = pipeline.table("sift_features")
     result = dg.materialize(
-        [image_seqfile, asset],
+        [defs.get_assets_def("image_seqfile"), asset],
         selection=dg.AssetSelection.assets("sift_features"),
         resources=make_resources(str(pipeline.data)),
         raise_on_error=False,
@@ -181,11 +183,6 @@ def test_a_write_that_fails_harms_nothing(
     pd.testing.assert_frame_equal(read_table(Path(before.uri)), rows)
     left = {path.name for path in (pipeline.data / "sift_features").iterdir()}
     assert left == {"_snapshots", before.name}
-
-
-def test_nothing_of_a_run_stays_in_memory(filled: Runner) -> None:
-    runs = {run for run, _ in (*TableStoreResource._reads, *TableStoreResource._leased)}
-    assert filled.current("bow_encodings").run_id not in runs
 
 
 def test_two_runs_of_one_asset_at_once(pipeline: Runner, image_folder: Path) -> None:

@@ -14,9 +14,10 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from vision_assets.spark.crash_guard import Crash, run_isolated
-from vision_assets.steps.features import extract, label_of
-from vision_assets.tables.table import IMAGE_SCHEMA
+from vision_assets.steps.features import extract
+from vision_assets.steps.image_table import IMAGE_SCHEMA
 from vision_assets.vision.features.sift import SiftOptions
+from vision_assets.vision.io.labels import label_of
 from vision_assets_tests.spark.crashing_workers import crashing
 from vision_assets_tests.vision import images
 
@@ -28,7 +29,7 @@ import pickle, sys
 from pathlib import Path
 from vision_assets.steps.features import extract
 from vision_assets.spark.session import spark_config, start_session
-from vision_assets.tables.table import IMAGE_SCHEMA
+from vision_assets.steps.image_table import IMAGE_SCHEMA
 from vision_assets.vision.features.sift import SiftOptions
 
 spark = start_session(spark_config() | {"spark.python.daemon.module": sys.argv[2]})

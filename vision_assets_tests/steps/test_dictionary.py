@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,18 +10,13 @@ from pyspark.ml.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.errors import UserError
-from vision_assets.steps.dictionary import (
-    KMeansCheckpoint,
-    KMeansOptions,
-    dictionary_table,
-    load_centers,
-    reduce_depth,
-    train,
-)
-from vision_assets.tables.table import KMEANS_DICTIONARY, summarize
+from vision_assets.steps.assignment import load_vocabulary
+from vision_assets.steps.descriptor_sample import reduce_depth
+from vision_assets.steps.dictionary import KMEANS_DICTIONARY, KMeansCheckpoint, train, word_rows
+from vision_assets.tables.verification import summarize
 from vision_assets.vision.vocabulary.assignment import Vocabulary, round_centers
 from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT, UINT8, Descriptors, quantize
-from vision_assets.vision.vocabulary.kmeans import initial_centers, lloyd
+from vision_assets.vision.vocabulary.kmeans import KMeansOptions, initial_centers, lloyd
 from vision_assets.vision.vocabulary.sampling import descriptor_hashes, lowest_distinct, sample_indices
 from vision_assets_tests.vision.descriptor_matrix import DescriptorMatrix
 
@@ -124,7 +120,7 @@ def test_saved_progress_that_is_damaged_is_a_value_error(damage: bytes) -> None:
 
 @pytest.mark.parametrize("init_mode", ["random", "k-means++"])
 def test_partitions_and_batches_do_not_change_a_bit(
-    table: Features, either: dict[str, Descriptors], init_mode: str
+    table: Features, either: dict[str, Descriptors], init_mode: Any
 ) -> None:
     options = KMeansOptions(k=25, max_iter=3, init_mode=init_mode, descriptors_per_word=100)
     results = [
@@ -196,10 +192,10 @@ def test_the_table_holds_the_dictionary(
     table: Features, matrices: dict[str, NDArray[np.uint8]], spark: SparkSession
 ) -> None:
     final = train(table(matrices), KMeansOptions(k=15, max_iter=2)).final
-    stored = dictionary_table(spark, final)
+    stored = word_rows(spark, final)
     assert stored.schema == KMEANS_DICTIONARY.schema
     assert all(summarize(KMEANS_DICTIONARY, stored).check_results.values())
-    np.testing.assert_array_equal(load_centers(stored.repartition(4)).centers, final.vocabulary.centers)
+    np.testing.assert_array_equal(load_vocabulary(stored.repartition(4)).centers, final.vocabulary.centers)
     rows = stored.orderBy("wordId").collect()
     assert [row.descriptorCount for row in rows] == final.statistics.counts.tolist()
     assert math.fsum(row.inertia for row in rows) == math.fsum(final.inertia)

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from vision_assets.steps.features import extract, label_of
-from vision_assets.tables.table import IMAGE_SCHEMA, SIFT_FEATURES, summarize
+from vision_assets.steps.features import extract, features_table
+from vision_assets.steps.image_table import IMAGE_SCHEMA
+from vision_assets.tables.verification import summarize
 from vision_assets.vision.features.codecs import descriptor_matrix, keypoint_matrix
 from vision_assets.vision.features.sift import SiftOptions
+from vision_assets.vision.io.labels import label_of
 from vision_assets_tests.vision import images
 
 Extract = Callable[..., dict[str, Row]]
@@ -20,7 +22,7 @@ def extracted(spark: SparkSession) -> Extract:
     def run(files: dict[str, bytes], partitions: int = 2, **options: object) -> dict[str, Row]:
         table = spark.createDataFrame(list(files.items()), IMAGE_SCHEMA).repartition(partitions)
         table = extract(table, SiftOptions(**options))  # type: ignore[arg-type]
-        assert table.schema == SIFT_FEATURES.schema
+        assert table.schema == features_table(SiftOptions).schema
         return {row.fileName: row for row in table.collect()}
 
     return run
@@ -83,7 +85,8 @@ def test_every_image_has_one_row(extracted: Extract, spark: SparkSession) -> Non
     assert "max_pixels" in rows["huge.png"].error
     assert all(
         summarize(
-            SIFT_FEATURES, spark.createDataFrame(list(rows.values()), SIFT_FEATURES.schema)
+            features_table(SiftOptions),
+            spark.createDataFrame(list(rows.values()), features_table(SiftOptions).schema),
         ).check_results.values()
     )
 

@@ -6,10 +6,11 @@ import pandas as pd
 from pyspark.sql import SparkSession
 
 from vision_assets.spark.sequence_file import read
+from vision_assets.steps import image_index
 from vision_assets.steps.image_index import default_partitions
+from vision_assets.steps.image_table import IMAGE_SEQFILE
+from vision_assets.steps.images import ImageStore
 from vision_assets.steps.sources import open_source
-from vision_assets.steps.stored_tables import ImageStore, stored_rows
-from vision_assets.tables.table import IMAGE_SEQFILE
 from vision_assets_tests.pipeline import Runner
 
 
@@ -28,7 +29,7 @@ def test_small_files_are_read_in_a_partition_per_core(spark: SparkSession) -> No
 
 def test_rows_of_images_are_their_index(filled: Runner, image_folder: Path, spark: SparkSession) -> None:
     uri = filled.current("image_seqfile").uri
-    rows = stored_rows(spark, IMAGE_SEQFILE, uri)
+    rows = image_index.read(spark, uri)
     assert rows.schema.simpleString() == IMAGE_SEQFILE.schema.simpleString()
     assert {row.fileName: (row.length, bytes(row.digest)) for row in rows.collect()} == {
         str(f.relative_to(image_folder)): (f.stat().st_size, hashlib.sha256(f.read_bytes()).digest())
@@ -42,10 +43,10 @@ def test_images_that_were_stored_without_an_index_get_one_when_read(
     filled_copy: Runner, spark: SparkSession
 ) -> None:
     uri = filled_copy.current("image_seqfile").uri
-    with_index = stored_rows(spark, IMAGE_SEQFILE, uri).drop("stamp").orderBy("fileName").toPandas()
+    with_index = image_index.read(spark, uri).drop("stamp").orderBy("fileName").toPandas()
     shutil.rmtree(f"{uri}/_index")
     pd.testing.assert_frame_equal(
-        stored_rows(spark, IMAGE_SEQFILE, uri).drop("stamp").orderBy("fileName").toPandas(), with_index
+        image_index.read(spark, uri).drop("stamp").orderBy("fileName").toPandas(), with_index
     )
 
 

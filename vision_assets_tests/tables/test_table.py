@@ -4,17 +4,13 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from vision_assets.tables.table import (
-    BOW_ENCODINGS,
-    IMAGE_SEQFILE,
-    SAME_KEYS,
-    TABLES,
-    UNIQUE_KEYS,
-    add_up,
-    duplicate_keys,
-    observe,
-    summarize,
-)
+from vision_assets.steps.catalog import SPECS
+from vision_assets.steps.encodings import BOW_ENCODINGS
+from vision_assets.steps.image_table import IMAGE_SEQFILE
+from vision_assets.tables.table import SAME_KEYS, UNIQUE_KEYS
+from vision_assets.tables.verification import add_up, duplicate_keys, observe, summarize
+
+TABLES = {asset: spec.table for asset, spec in SPECS.items()}
 
 
 def images_table(spark: SparkSession, *images: tuple[str, int]) -> DataFrame:

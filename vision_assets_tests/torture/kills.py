@@ -43,7 +43,7 @@ ASSETS = (
     "classification_report",
 )
 CONFIG: dict[str, dict[str, Any]] = {
-    **{chain.features: {"partitions": 6} for chain in PIPELINES.values()},
+    **{chain.asset("features"): {"partitions": 6} for chain in PIPELINES.values()},
     "kmeans_dictionary": {"k": 16, "max_iter": 8, "tol": 0.0},
     "image_classifier": {"train_per_class": 3, "splits": 2, "max_iter": 5},
 }

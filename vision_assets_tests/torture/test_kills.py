@@ -43,7 +43,7 @@ def test_a_killed_run_harms_nothing_and_the_next_one_makes_the_same(world: World
 
 
 @pytest.mark.whole
-@pytest.mark.parametrize("features", [chain.features for chain in PIPELINES.values()])
+@pytest.mark.parametrize("features", [chain.asset("features") for chain in PIPELINES.values()])
 def test_what_a_killed_run_has_extracted_is_used(world: World, tmp_path: Path, features: str) -> None:
     """Whatever the extractor."""
     killed, undisturbed = Runner(tmp_path / "killed"), Runner(tmp_path / "undisturbed")

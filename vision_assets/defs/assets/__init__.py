@@ -1,1 +1,1 @@
-"""The assets: configuration in, one call into `spark`, metadata out."""
+"""The assets, one module for each kind of step: configuration in, one call into `steps`, metadata out."""

@@ -1,20 +1,17 @@
-"""A linear classifier on the encodings."""
+"""The assets of classifiers on encodings."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Literal
 
 import dagster as dg
-from pydantic import Field
-from pyspark.sql import DataFrame
 
-from vision_assets.defs.chain_asset import chain_asset
-from vision_assets.defs.config import AssetConfig
+from vision_assets.defs.asset import read_ancestor, step_asset
+from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import failures
-from vision_assets.defs.io_managers import LINEAGE_OF
 from vision_assets.errors import UserError
-from vision_assets.pipelines import Pipeline
-from vision_assets.steps.classifier import TrainingOptions, train_classifier
+from vision_assets.pipelines import STEPS
+from vision_assets.steps.classifier import train_classifier
+from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.splits import (
     DUPLICATE,
     TEST,
@@ -27,116 +24,51 @@ from vision_assets.steps.splits import (
     unknown_labels,
     usable_images,
 )
-from vision_assets.vision.encoding.kernel_maps import FeatureMap
+from vision_assets.steps.stored_tables import StoredTable
+from vision_assets.vision.classification.linear import TrainingOptions
 
 
-class ImageClassifierConfig(AssetConfig):
-    """How images are split and how the classifier is trained."""
-
-    split: Literal["random", "folder"] = Field(
-        default="random",
-        description="`random` chooses by the seed; `folder` takes the folders `train` and `test` at the "
-        "top of the source, whole: train_per_class, test_per_class, seed and splits have no meaning then.",
-    )
-    train_per_class: int = Field(
-        default=30,
-        ge=1,
-        description="Images of each class to train on; a class that has no more "
-        "trains on two thirds of them.",
-    )
-    test_per_class: int | None = Field(
-        default=50, ge=1, description="Images of each class to test on at most; null takes all the rest."
-    )
-    exclude_labels: list[str] = Field(
-        default=[],
-        description="Classes that take no part, such as Caltech's BACKGROUND_Google or 257.clutter.",
-    )
-    seed: int = Field(default=0, ge=0, le=2**63 - 1, description="Random seed of the splits.")
-    splits: int = Field(
-        default=3,
-        ge=1,
-        le=100,
-        description="Number of random splits. The report gives means over them; `predict` uses the first "
-        "one's model.",
-    )
-    feature_map: FeatureMap = Field(
-        default="hellinger",
-        description="Applied to each encoding first: `none`, `l2` (length 1), `hellinger` (square root "
-        "of shares) or `chi2` (explicit map of the chi-square kernel, three values per word).",
-    )
-    reg_param: float = Field(
-        default=1e-4,
-        ge=0,
-        allow_inf_nan=False,
-        description="Regularisation: larger fits the training images less.",
-    )
-    max_iter: int = Field(
-        default=50, ge=1, le=10_000, description="Largest number of iterations of the training."
-    )
-
-    def split_options(self) -> SplitOptions:
-        """Return the options of the split alone."""
-        return SplitOptions(
-            split=self.split,
-            train_per_class=self.train_per_class,
-            test_per_class=self.test_per_class,
-            exclude_labels=tuple(self.exclude_labels),
-            seed=self.seed,
-            splits=self.splits,
-        )
-
-    def training_options(self) -> TrainingOptions:
-        """Return the options of the training alone."""
-        return TrainingOptions(self.feature_map, self.reg_param, self.max_iter)
-
-
-def make_image_classifier(pipeline: Pipeline) -> dg.AssetsDefinition:
+def make_definitions(spec: StepSpec) -> dg.Definitions:
     """Make the asset of the classifier on an extractor's encodings."""
+    config_type = config_of(spec)
+    step = spec.step
+    dictionary_asset = STEPS[step.inputs["encodings"]].inputs["dictionary"]
 
-    @chain_asset(
-        pipeline,
-        pipeline.classifier,
-        io_manager_key="classifier",
-        kinds={"pyspark", "numpy"},
-        code_version="1",
-        ins={
-            "encodings": dg.AssetIn(pipeline.encodings),
-            "features": dg.AssetIn(pipeline.features, metadata={LINEAGE_OF: pipeline.encodings}),
-        },
-        output_required=False,
-    )
-    def image_classifier(
+    @step_asset(spec, output_required=False)
+    def classifier(
         context: dg.AssetExecutionContext,
-        config: ImageClassifierConfig,
-        encodings: DataFrame,
-        features: DataFrame,
+        config: config_type,  # type: ignore[valid-type]
+        encodings: StoredTable,
     ) -> Iterator[dg.Output]:
-        """Linear models of the labels on the encodings, one for each split; the label is the folder.
-
-        It is skipped where there is nothing to classify: fewer than two labels.
-        """
-        options = config.split_options()
+        options = config.options(SplitOptions)  # type: ignore[attr-defined]
         with failures():
-            parts = count_parts(features, options)
-            if unknown := unknown_labels(features, config.exclude_labels):
+            features = read_ancestor(context, encodings, step.ancestors["features"])
+            parts = count_parts(features.rows, options)
+            if unknown := unknown_labels(features.rows, options.exclude_labels):
                 context.log.warning(f"exclude_labels names classes that no image has: {', '.join(unknown)}")
-            subsets = split_images(usable_images(features, options), options)
+            subsets = split_images(usable_images(features.rows, options), options)
             counts = count_subsets(subsets)
             labels = tuple(sorted({label for _, label, subset in counts if subset == TRAIN}))
             if len(labels) < 2:
-                _require_no_setting_at_fault(len(labels), config, parts)
+                _require_no_setting_at_fault(len(labels), options, parts)
                 context.log.warning(
-                    f"Nothing to classify: among {parts['usable_images']:,} readable images with a label "
-                    f"there are {len(labels)} classes of two images or more. The label is the folder of the "
-                    "image."
+                    f"Nothing to classify: the {parts['usable_images']:,} readable images with a label have "
+                    f"{len(labels)} classes of two images or more. The label of an image is its folder's "
+                    "name."
                 )
                 return
             context.log.info(
                 f"{len(labels):,} classes, {_per_split(counts, TRAIN):,.0f} images to train on in each split"
             )
-            classifier = train_classifier(
-                encodings, subsets, labels, options.n_splits, config.training_options(), context.log.info
+            trained = train_classifier(
+                encodings.rows,
+                subsets,
+                labels,
+                options.n_splits,
+                config.options(TrainingOptions),  # type: ignore[attr-defined]
+                context.log.info,
             )
+            dictionary = encodings.upstream(dictionary_asset).snapshot.name
         context.add_output_metadata(
             {
                 **parts,
@@ -146,24 +78,24 @@ def make_image_classifier(pipeline: Pipeline) -> dg.AssetsDefinition:
                 "unused_images_per_split": _per_split(counts, UNUSED),
             }
         )
-        yield dg.Output(replace(classifier, settings=config.model_dump()))
+        settings = config.model_dump()  # type: ignore[attr-defined]
+        content = replace(trained, settings=settings, dictionary=dictionary)
+        yield dg.Output(NewTable(content, inputs=(encodings, features)))
 
-    return image_classifier
+    return dg.Definitions(assets=[classifier])
 
 
 def _per_split(counts: Mapping[tuple[int, str, str], int], wanted: str) -> float:
-    """Images of a subset, mean of the splits."""
+    """Return the number of images of a subset, mean over the splits."""
     splits = {split for split, _, _ in counts}
     return sum(count for (_, _, subset), count in counts.items() if subset == wanted) / len(splits)
 
 
-def _require_no_setting_at_fault(
-    classes: int, config: ImageClassifierConfig, parts: Mapping[str, int]
-) -> None:
-    if config.split == "folder":
+def _require_no_setting_at_fault(classes: int, options: SplitOptions, parts: Mapping[str, int]) -> None:
+    if options.split == "folder":
         raise UserError(
-            f"The folder `train` has {classes} classes, and two are needed. With `split: folder` the source "
-            "must have the folders train/<class> and test/<class> at its top; else set `split: random`."
+            f"The folder `train` has {classes} classes, and two are needed. `split: folder` requires the "
+            "folders train/<class> and test/<class> at the top of the source. Otherwise set `split: random`."
         )
     if parts["excluded_images"]:
         raise UserError(

@@ -1,78 +1,41 @@
-"""The dictionary of visual words."""
-
-from typing import Literal
+"""The assets of dictionaries of visual words."""
 
 import dagster as dg
-from pydantic import Field
-from pyspark.sql import DataFrame
 
-from vision_assets.defs.chain_asset import chain_asset
-from vision_assets.defs.config import AssetConfig
+from vision_assets.defs.asset import step_asset
+from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import failures
-from vision_assets.defs.io_managers import TableStoreResource
-from vision_assets.pipelines import Pipeline
+from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.snapshots.checkpoints import Checkpoint
-from vision_assets.steps.dictionary import KMeansCheckpoint, KMeansOptions, dictionary_table, train
+from vision_assets.steps.dictionary import KMeansCheckpoint, train, word_rows
+from vision_assets.steps.spec import NewTable, StepSpec
+from vision_assets.steps.stored_tables import StoredTable
+from vision_assets.steps.storing import checkpoint_of
 from vision_assets.vision.draw import training_charts
+from vision_assets.vision.vocabulary.kmeans import KMeansOptions
 
 
-class KMeansDictionaryConfig(AssetConfig):
-    """How the dictionary is trained; the names are those of Spark's MLlib."""
+def make_definitions(spec: StepSpec) -> dg.Definitions:
+    """Make the asset of the visual words of an extractor's descriptors."""
+    extractor = spec.step.extractor
+    assert extractor  # noqa: S101 - a dictionary is made from features
+    config_type = config_of(spec)
 
-    k: int = Field(default=1000, ge=1, le=1_000_000, description="Number of visual words.")
-    max_iter: int = Field(
-        default=10, ge=0, le=10_000, description="Largest number of updates of the centres."
-    )
-    tol: float = Field(
-        default=1e-4,
-        ge=0,
-        allow_inf_nan=False,
-        description="Stop when no centre moves by more than this distance.",
-    )
-    init_mode: Literal["random", "k-means++"] = Field(
-        default="random",
-        description="Initial centres: `random` distinct descriptors, or `k-means++`, whose time grows with "
-        "the square of k: a second for 1,000 words, 40 minutes for 50,000.",
-    )
-    seed: int = Field(
-        default=0, ge=0, le=2**63 - 1, description="Random seed of the sample and the initial centres."
-    )
-    descriptors_per_word: int | None = Field(
-        default=256,
-        ge=1,
-        description="Train on a sample of this many descriptors per word; null trains on all.",
-    )
-
-    def options(self) -> KMeansOptions:
-        """Return the options of the training."""
-        return KMeansOptions(**self.model_dump())
-
-
-def make_kmeans_dictionary(pipeline: Pipeline) -> dg.AssetsDefinition:
-    """Make the asset of the words of an extractor's descriptors."""
-
-    @chain_asset(
-        pipeline,
-        pipeline.dictionary,
-        kinds={"pyspark", "numpy", "parquet"},
-        code_version="1",
-        ins={"features": dg.AssetIn(pipeline.features)},
-    )
-    def kmeans_dictionary(
+    @step_asset(spec)
+    def dictionary(
         context: dg.AssetExecutionContext,
-        config: KMeansDictionaryConfig,
+        config: config_type,  # type: ignore[valid-type]
         data_folder: TableStoreResource,
-        features: DataFrame,
-    ) -> DataFrame:
-        """Visual words: the centres of a k-means clustering of the descriptors, one row per word."""
+        features: StoredTable,
+    ) -> NewTable:
         with failures():
-            checkpoint = data_folder.checkpoint(context, config.model_dump())
+            checkpoint = checkpoint_of(spec, config.model_dump(), features)  # type: ignore[attr-defined]
             training = train(
-                features,
-                config.options(),
+                features.rows,
+                config.options(KMeansOptions),  # type: ignore[attr-defined]
                 context.log.info,
-                dtype=pipeline.extractor.dtype,
-                start=_last_progress(context, checkpoint),
+                dtype=extractor.dtype,
+                start=_newest(context, checkpoint),
                 save=lambda progress: _save(context, checkpoint, progress),
             )
         iterations = [
@@ -92,17 +55,19 @@ def make_kmeans_dictionary(pipeline: Pipeline) -> dg.AssetsDefinition:
                 ),
             }
         )
-        return dictionary_table(features.sparkSession, training.final)
+        return NewTable(word_rows(features.spark, training.final), inputs=(features,))
 
-    return kmeans_dictionary
+    return dg.Definitions(assets=[dictionary])
 
 
-def _last_progress(context: dg.AssetExecutionContext, checkpoint: Checkpoint) -> KMeansCheckpoint | None:
+def _newest(context: dg.AssetExecutionContext, checkpoint: Checkpoint) -> KMeansCheckpoint | None:
     saved = checkpoint.newest()
     try:
         return KMeansCheckpoint.from_bytes(saved) if saved else None
     except ValueError as error:
-        context.log.warning(f"what an earlier run has saved is damaged, so the training starts anew: {error}")
+        context.log.warning(
+            f"The k-means checkpoint is corrupt; training restarts from the beginning: {error}"
+        )
         checkpoint.clear()
         return None
 
@@ -110,5 +75,5 @@ def _last_progress(context: dg.AssetExecutionContext, checkpoint: Checkpoint) ->
 def _save(context: dg.AssetExecutionContext, checkpoint: Checkpoint, progress: KMeansCheckpoint) -> None:
     try:
         checkpoint.save(progress.state.index, progress.to_bytes())
-    except Exception as error:  # noqa: BLE001 - the training itself is well
-        context.log.warning(f"how far the training has come could not be saved: {error}")
+    except Exception as error:  # noqa: BLE001 - the training itself can go on
+        context.log.warning(f"The k-means checkpoint could not be saved: {error}")

@@ -1,94 +1,82 @@
-"""Bag-of-visual-words encodings of the images."""
+"""The assets of encodings, one vector per image."""
+
+from collections.abc import Callable
 
 import dagster as dg
-from pydantic import Field
 from pyspark.sql import DataFrame
 
-from vision_assets.defs.chain_asset import chain_asset
-from vision_assets.defs.config import FULL_REFRESH, AssetConfig
+from vision_assets.defs.asset import step_asset
+from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import failures
-from vision_assets.defs.io_managers import TableStoreResource
 from vision_assets.errors import UserError
-from vision_assets.pipelines import Pipeline
+from vision_assets.snapshots.store import Snapshot
+from vision_assets.steps.assignment import load_vocabulary
 from vision_assets.steps.encodings import encode_features
+from vision_assets.steps.spec import NewTable, StepSpec
+from vision_assets.steps.stored_tables import StoredTable
 from vision_assets.tables.per_image import PendingRows, PerImageTable, select_pending, with_file_path
-from vision_assets.vision.encoding.bag_of_words import Normalization, Pooling
+from vision_assets.vision.encoding.image_encoder import ImageEncoder
+from vision_assets.vision.features.base import ExtractorOptions
 
 
-class BowEncodingsConfig(AssetConfig):
-    """How descriptors are pooled."""
+def make_definitions(spec: StepSpec) -> dg.Definitions:
+    """Make the asset of an encoding of an extractor's features."""
+    extractor, encoding = spec.step.extractor, spec.step.encoding
+    assert extractor and encoding  # noqa: PT018, S101 - a step of encodings has both
+    config_type = config_of(spec)
 
-    pooling: Pooling = Field(
-        default="sum",
-        description="What is pooled per word: the `sum` or `max` of the descriptors' distances to the word's "
-        "centre, or their `count`, the ordinary histogram.",
-    )
-    normalization: Normalization = Field(
-        default="none",
-        description="Normalisation of each vector: sum 1 (`l1`), length 1 (`l2`), or `hellinger`, the square "
-        "root after `l1`.",
-    )
-    full_refresh: bool = Field(default=False, description=FULL_REFRESH)
-
-
-def make_bow_encodings(pipeline: Pipeline) -> dg.AssetsDefinition:
-    """Make the asset of the encodings of an extractor's features."""
-
-    @chain_asset(
-        pipeline,
-        pipeline.encodings,
-        kinds={"pyspark", "numpy", "parquet"},
-        code_version="1",
-        ins={"features": dg.AssetIn(pipeline.features), "dictionary": dg.AssetIn(pipeline.dictionary)},
-    )
-    def bow_encodings(
+    @step_asset(spec)
+    def encodings(
         context: dg.AssetExecutionContext,
-        config: BowEncodingsConfig,
-        data_folder: TableStoreResource,
-        features: DataFrame,
-        dictionary: DataFrame,
-    ) -> PerImageTable:
-        """One vector per image: each descriptor coded by its nearest visual word and pooled per word.
-
-        Only new and changed images are encoded, unless the dictionary or the settings have changed.
-        """
+        config: config_type,  # type: ignore[valid-type]
+        features: StoredTable,
+        dictionary: StoredTable,
+    ) -> NewTable:
         with failures():
-            _require_one_family(pipeline, data_folder, context)
+            _require_one_descriptor_space(extractor, features, dictionary, context.log.warning)
 
         def compute(pending: PendingRows | None) -> DataFrame:
-            wanted = features if pending is None else select_pending(features, pending)
-            return encode_features(
-                wanted, dictionary, config.pooling, config.normalization, pipeline.extractor.dtype
+            rows = features.rows if pending is None else select_pending(features.rows, pending)
+            encoder = ImageEncoder(
+                extractor.from_config(features.snapshot.config),
+                load_vocabulary(dictionary.rows, extractor.dtype),
+                config.options(encoding),  # type: ignore[attr-defined]
             )
+            return encode_features(rows, encoder, f"the dictionary {dictionary.snapshot.uri}")
 
-        return PerImageTable(
-            wanted=with_file_path(features, "keypointCount"),
+        table = PerImageTable(
+            wanted=with_file_path(features.rows, "keypointCount"),
             compute=compute,
-            settings=config.model_dump(exclude={"full_refresh"}),
+            settings=config.model_dump(exclude={"full_refresh"}),  # type: ignore[attr-defined]
             computed="encoded",
             # A full refresh may give features to an image that had too little memory before.
             same={"keypointCount": "descriptorCount"},
         )
+        return NewTable(table, inputs=(features, dictionary))
 
-    return bow_encodings
+    return dg.Definitions(assets=[encodings])
 
 
-def _require_one_family(
-    pipeline: Pipeline, data_folder: TableStoreResource, context: dg.AssetExecutionContext
+def _require_one_descriptor_space(
+    extractor: type[ExtractorOptions],
+    features: StoredTable,
+    dictionary: StoredTable,
+    warn: Callable[[str], object],
 ) -> None:
-    """Raise a `UserError` if the words are of descriptors that cannot be compared with these features'."""
-    read = data_folder.reads(context.run.run_id, pipeline.encodings)
-    features, dictionary = read[pipeline.features], read[pipeline.dictionary]
-    trained_on = data_folder.store.input_of(dictionary, (pipeline.features,))
+    """Raise a `UserError` if the words were trained on descriptors that cannot be compared with these."""
+
+    def space_of(snapshot: Snapshot) -> str:
+        return extractor.from_config(snapshot.config).descriptor_space()
+
+    trained_on = dictionary.store.input_of(dictionary.snapshot, (features.asset,))
     if trained_on is None:
-        context.log.warning(f"what {dictionary.uri} was trained on is gone: whether it fits is not known")
-        return
-    theirs, ours = (
-        pipeline.extractor.from_config(made.config).descriptor_space() for made in (trained_on, features)
-    )
-    if theirs != ours:
+        warn(
+            f"The features that {dictionary.snapshot.uri} was trained on are gone: whether it fits is "
+            "unknown."
+        )
+    elif (theirs := space_of(trained_on)) != (ours := space_of(features.snapshot)):
         raise UserError(
-            f"The dictionary {dictionary.uri} is of {theirs}, the features {features.uri} are of {ours}, "
-            "whose descriptors are not comparable. "
-            f"Materialize {pipeline.dictionary} from these features first."
+            f"The dictionary {dictionary.snapshot.uri} was trained on {theirs}, but the features "
+            f"{features.snapshot.uri} are {ours}. {theirs} and {ours} descriptors are not comparable. "
+            f"Materialize {dictionary.asset} from these features first."
         )

@@ -1,88 +1,87 @@
-"""Features of the images, one asset for each extractor."""
+"""The assets of features, one for each extractor."""
 
-import inspect
-from dataclasses import asdict, fields
-from typing import Any, get_type_hints
+from dataclasses import asdict
 
 import dagster as dg
-from pydantic import Field, create_model
 
-from vision_assets.defs.chain_asset import chain_asset
-from vision_assets.defs.config import FULL_REFRESH, AssetConfig
-from vision_assets.defs.failures import failures
-from vision_assets.pipelines import IMAGE_ASSET, Pipeline
-from vision_assets.steps.features import extract
-from vision_assets.steps.stored_tables import ImageStore
+from vision_assets.defs.asset import step_asset
+from vision_assets.defs.config import config_of
+from vision_assets.defs.failures import RETRY_POLICY, failures
+from vision_assets.defs.resources import SparkResource
+from vision_assets.defs.table_store import TableStoreResource
+from vision_assets.snapshots.store import Snapshot
+from vision_assets.steps.features import ExtractionOptions, extract
+from vision_assets.steps.spec import NewTable, StepSpec
+from vision_assets.steps.stored_tables import StoredTable
+from vision_assets.tables.parquet import read_parquet
 from vision_assets.tables.per_image import PerImageTable
-from vision_assets.vision.features.base import ExtractorOptions
-from vision_assets.vision.options import BOUNDS
+from vision_assets.uris import hadoop_uri
+
+_NAMED_IMAGES = 20
 
 
-class _OfAll(AssetConfig):
-    """What all extractors have besides their own options."""
+def make_definitions(spec: StepSpec) -> dg.Definitions:
+    """Make the asset of an extractor's features, and its check."""
+    extractor = spec.step.extractor
+    assert extractor  # noqa: S101 - a step of features has one
+    config_type = config_of(spec)
 
-    partitions: int | None = Field(
-        default=None,
-        ge=1,
-        description="Number of Spark tasks and files, about; null chooses by size and cores.",
-    )
-    full_refresh: bool = Field(default=False, description=FULL_REFRESH)
-    max_failed_share: float = Field(
-        default=0.01, ge=0, le=1, description="Warn when a larger share of the images could not be read."
-    )
-
-
-def features_config(extractor: type[ExtractorOptions]) -> type[AssetConfig]:
-    """Make the configuration of an asset of features: the extractor's options and those of all."""
-    described: dict[str, Any] = {}
-    types = get_type_hints(extractor)
-    for option in fields(extractor):
-        if "description" not in option.metadata:
-            raise TypeError(f"{extractor.__name__}.{option.name} is a field without option(...)")
-        bounds = {name: option.metadata[name] for name in BOUNDS if name in option.metadata}
-        if types[option.name] in (float, float | None):
-            bounds["allow_inf_nan"] = False
-        described[option.name] = (
-            types[option.name],
-            Field(default=option.default, description=option.metadata["description"], **bounds),
-        )
-    for name, field in _OfAll.model_fields.items():
-        described[name] = (field.annotation, field)
-    summary = inspect.getdoc(extractor).partition("\n")[0]  # type: ignore[union-attr]
-    return create_model(f"{extractor.__name__}Config", __base__=AssetConfig, __doc__=summary, **described)
-
-
-def make_features(pipeline: Pipeline) -> dg.AssetsDefinition:
-    """Make the asset of an extractor's features."""
-    extractor = pipeline.extractor
-    config_type = features_config(extractor)
-
-    @chain_asset(
-        pipeline,
-        pipeline.features,
-        kinds={"pyspark", "opencv", "parquet"},
-        code_version="1",
-        ins={"images": dg.AssetIn(IMAGE_ASSET)},
-        description=f"{extractor.title} keypoints and descriptors, one row per image; one that cannot be "
-        "read has an error instead.\n\n"
-        "Only new and changed images are extracted, unless the settings have changed.",
-    )
+    @step_asset(spec)
     def features(
         context: dg.AssetExecutionContext,
         config: config_type,  # type: ignore[valid-type]
-        images: ImageStore,
-    ) -> PerImageTable:
-        options = extractor.from_config(config.model_dump())  # type: ignore[attr-defined]
+        images: StoredTable,
+    ) -> NewTable:
+        options = config.options(extractor)  # type: ignore[attr-defined]
+        partitions = config.options(ExtractionOptions).partitions  # type: ignore[attr-defined]
+        store = images.images
         with failures():
-            options.build()  # which is not there everywhere: nothing is begun in vain
-            index = images.index()
+            options.build()  # fails early where the extractor is not installed
+            index = store.index()
         context.add_output_metadata({"extractor": options.descriptor_space(), **options.versions()})
-        return PerImageTable(
+        table = PerImageTable(
             wanted=index.selectExpr("fileName", "digest", "part as source"),
-            compute=lambda pending: extract(images.table(config.partitions, pending), options),  # type: ignore[attr-defined]
+            compute=lambda pending: extract(store.table(partitions, pending), options),
             # Other versions of the libraries may find other keypoints.
             settings={"extractor": extractor.name, **options.versions(), **asdict(options)},
             computed="extracted",
         )
+        return NewTable(table, inputs=(images,))
 
-    return features
+    return dg.Definitions(assets=[features], asset_checks=[_readable_images(spec)])
+
+
+def _readable_images(spec: StepSpec) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        name="readable_images",
+        asset=spec.asset,
+        description="At most `max_failed_share` of the images failed to decode.",
+        retry_policy=RETRY_POLICY,
+    )
+    def readable_images(
+        context: dg.AssetCheckExecutionContext, pyspark: SparkResource, data_folder: TableStoreResource
+    ) -> dg.AssetCheckResult:
+        """Warn when too many images could not be read, and name the first of them."""
+        with failures(), data_folder.store.reading((spec.asset,), context.run.run_id) as snapshot:
+            return _failed_images(pyspark, snapshot)
+
+    return readable_images
+
+
+def _failed_images(pyspark: SparkResource, snapshot: Snapshot) -> dg.AssetCheckResult:
+    failed = snapshot.counts["failures"]
+    allowed = snapshot.config["max_failed_share"]
+    metadata: dict[str, dg.MetadataValue | float | str] = {
+        "failures": failed,
+        "images": snapshot.rows,
+        "allowed_share": allowed,
+    }
+    if failed:
+        rows = read_parquet(pyspark.spark_session, hadoop_uri(snapshot.uri))
+        named = rows.where("error is not null").orderBy("fileName").select("fileName", "error")
+        metadata["first_failures"] = dg.MetadataValue.table(
+            [dg.TableRecord(row.asDict()) for row in named.limit(_NAMED_IMAGES).collect()]
+        )
+    return dg.AssetCheckResult(
+        passed=failed <= allowed * snapshot.rows, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
+    )

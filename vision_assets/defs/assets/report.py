@@ -1,25 +1,22 @@
-"""How good the classifier is."""
+"""The assets of reports on classifiers."""
 
 from typing import Any
 
 import dagster as dg
 import numpy as np
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
 
-from vision_assets.defs.assets.classifier import ImageClassifierConfig
-from vision_assets.defs.chain_asset import chain_asset
-from vision_assets.defs.failures import failures
-from vision_assets.defs.io_managers import LINEAGE_OF, TableStoreResource
+from vision_assets.defs.asset import read_ancestor, step_asset
+from vision_assets.defs.failures import RETRY_POLICY, failures
+from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.errors import UserError
-from vision_assets.pipelines import IMAGE_ASSET, Pipeline
 from vision_assets.steps.classifier import predict
-from vision_assets.steps.pictures.pictures import picture_of_examples
-from vision_assets.steps.pictures.sample import ImageSample
-from vision_assets.steps.report import confusion_matrices, report_table
-from vision_assets.steps.splits import TEST, count_subsets, split_images, usable_images
-from vision_assets.steps.stored_tables import ImageStore
-from vision_assets.vision.classification.linear import Classifier
+from vision_assets.steps.images import sample_of
+from vision_assets.steps.pictures.report import draw_examples
+from vision_assets.steps.report import confusion_matrices, report_rows
+from vision_assets.steps.spec import NewTable, StepSpec
+from vision_assets.steps.splits import TEST, SplitOptions, count_subsets, split_images, usable_images
+from vision_assets.steps.stored_tables import StoredTable
 from vision_assets.vision.classification.metrics import accuracy, class_figures, most_confused
 from vision_assets.vision.draw import confusion_matrix
 
@@ -27,70 +24,60 @@ _NAMED_CLASSES = 10
 _NAMED_PAIRS = 20
 
 
-def make_classification_report(pipeline: Pipeline) -> dg.AssetsDefinition:
-    """Make the asset of the report on an extractor's classifier."""
-    of_classifier = {LINEAGE_OF: pipeline.classifier}
+def make_definitions(spec: StepSpec) -> dg.Definitions:
+    """Make the asset of the report on an extractor's classifier, and its check."""
+    step = spec.step
 
-    @chain_asset(
-        pipeline,
-        pipeline.report,
-        kinds={"pyspark", "numpy", "parquet"},
-        code_version="1",
-        ins={
-            "classifier": dg.AssetIn(pipeline.classifier),
-            "images": dg.AssetIn(IMAGE_ASSET, metadata=of_classifier),
-            "encodings": dg.AssetIn(pipeline.encodings, metadata=of_classifier),
-            "features": dg.AssetIn(pipeline.features, metadata=of_classifier),
-        },
-    )
-    def classification_report(
-        context: dg.AssetExecutionContext,
-        data_folder: TableStoreResource,
-        classifier: Classifier,
-        images: ImageStore,
-        encodings: DataFrame,
-        features: DataFrame,
-    ) -> DataFrame:
-        """Precision, recall, F1, support and confusions of each class and split, on images not trained on."""
-        labels = classifier.labels
-        options = ImageClassifierConfig(**classifier.settings).split_options()
-        subsets = split_images(usable_images(features, options), options)
+    @step_asset(spec)
+    def report(
+        context: dg.AssetExecutionContext, data_folder: TableStoreResource, classifier: StoredTable
+    ) -> NewTable:
+        with failures():
+            ancestors = {
+                name: read_ancestor(context, classifier, asset) for name, asset in step.ancestors.items()
+            }
+            model = classifier.classifier()
+        labels = model.labels
+        images, encodings, features = (ancestors[name] for name in ("images", "encodings", "features"))
+        options = SplitOptions.from_config(model.settings)
+        subsets = split_images(usable_images(features.rows, options), options)
         with failures():
             counts = count_subsets(subsets)
-            predictions = predict(encodings, subsets.where(f"subset = '{TEST}'"), classifier).persist()
+            predictions = predict(encodings.rows, subsets.where(f"subset = '{TEST}'"), model).persist()
             try:
-                confusions = confusion_matrices(predictions, classifier.splits, len(labels))
-                _require_test_images(confusions, pipeline)
+                confusions = confusion_matrices(predictions, model.splits, len(labels))
+                _require_test_images(confusions, classifier.asset)
                 pictures = data_folder.render_pictures(
                     lambda: {"confusion_matrix": confusion_matrix(confusions.sum(axis=0), labels)}
                 ) | data_folder.render_pictures(
-                    lambda: {"surest_images": picture_of_examples(ImageSample(images), predictions, labels)}
+                    lambda: {"surest_images": draw_examples(sample_of(images), predictions, labels)}
                 )
             finally:
                 predictions.unpersist()
         unknown = sum(n for (_, label, subset), n in counts.items() if subset == TEST and label not in labels)
         if unknown:
             context.log.warning(
-                f"{unknown:,} images to test are of classes without any image to train on; they are left out."
+                f"{unknown:,} test images belong to classes without any training image; they are left out."
             )
         untested = [label for label, row in zip(labels, confusions.sum(axis=0), strict=True) if not row.any()]
         if untested:
             context.log.warning(
-                f"no image to test on is of the classes {', '.join(untested[:_NAMED_CLASSES])}"
+                f"no test image belongs to the classes {', '.join(untested[:_NAMED_CLASSES])}"
             )
         context.add_output_metadata(
             _metadata(labels, confusions) | {"test_images_of_unknown_classes": unknown} | pictures
         )
-        return report_table(encodings.sparkSession, labels, confusions, counts)
+        rows = report_rows(encodings.spark, labels, confusions, counts)
+        return NewTable(rows, inputs=(classifier, *ancestors.values()))
 
-    return classification_report
+    return dg.Definitions(assets=[report], asset_checks=[_better_than_chance(spec)])
 
 
-def _require_test_images(confusions: NDArray[np.int64], pipeline: Pipeline) -> None:
+def _require_test_images(confusions: NDArray[np.int64], classifier: str) -> None:
     if not confusions.any(axis=(1, 2)).all():
         raise UserError(
-            f"There is no image to test on. Lower `train_per_class` of {pipeline.classifier}, or with "
-            "`split: folder` put images of the same classes into the folder `test`."
+            f"There is no test image. Lower `train_per_class` of {classifier}, or with `split: folder` put "
+            "images of the same classes into the folder `test`."
         )
 
 
@@ -102,7 +89,7 @@ def _metadata(labels: tuple[str, ...], confusions: NDArray[np.int64]) -> dict[st
         for true, predicted, count in most_confused(total, _NAMED_PAIRS)
     ]
     return {
-        # Of one split there is none, and 0 would say that it is sure.
+        # Undefined for a single split; 0 would suggest certainty.
         **({"std_of_mean_per_class_accuracy": figures.std_per_class} if len(confusions) > 1 else {}),
         "macro_f1": figures.macro_f1,
         "chance_level": figures.chance,
@@ -114,7 +101,7 @@ def _metadata(labels: tuple[str, ...], confusions: NDArray[np.int64]) -> dict[st
 
 
 def _worst_and_best(labels: tuple[str, ...], confusion: NDArray[np.int64]) -> list[dg.TableRecord]:
-    """List the classes in the order of their recall; of many the first and the last."""
+    """List the classes in the order of their recall; if there are many, the first and the last."""
     figures = class_figures(confusion)
     tested = np.flatnonzero(figures.support)
     order = tested[np.lexsort((figures.f1[tested], figures.recall[tested]))]
@@ -132,3 +119,24 @@ def _worst_and_best(labels: tuple[str, ...], confusion: NDArray[np.int64]) -> li
         )
         for index in order
     ]
+
+
+def _better_than_chance(spec: StepSpec) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        name="better_than_chance",
+        asset=spec.asset,
+        description="The mean accuracy of the classes is above the chance level, 1 / number of classes.",
+        retry_policy=RETRY_POLICY,
+    )
+    def better_than_chance(data_folder: TableStoreResource) -> dg.AssetCheckResult:
+        """Warn when a classifier has learnt nothing."""
+        with failures():
+            counts = data_folder.store.require_current((spec.asset,)).counts
+        reached, chance = counts["mean_per_class_accuracy"], 1 / counts["classes"]
+        return dg.AssetCheckResult(
+            passed=reached > chance,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"mean_per_class_accuracy": reached, "chance_level": chance},
+        )
+
+    return better_than_chance

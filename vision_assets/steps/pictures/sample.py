@@ -1,4 +1,4 @@
-"""A bounded choice of stored images for pictures: what it costs does not grow with the collection."""
+"""A bounded sample of stored images for pictures; its cost does not grow with the collection."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -7,15 +7,14 @@ from itertools import chain, zip_longest
 from typing import TypeVar
 from urllib.parse import unquote
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.spark.crash_guard import Crash, run_guarded
 from vision_assets.spark.sequence_file import escape_glob, part_files, read_table, size_of
-from vision_assets.steps.features import label_of
-from vision_assets.steps.stored_tables import ImageStore
 from vision_assets.vision.features.base import use_one_thread
 from vision_assets.vision.io.decoding import ImageError
+from vision_assets.vision.io.labels import label_of
 
 _FILES = 16
 _PIECES = 16
@@ -29,28 +28,30 @@ class ImageSample:
 
     Parameters
     ----------
-    images : ImageStore
+    spark : SparkSession
+    uri : str
+        Folder of the SequenceFile.
     """
 
-    def __init__(self, images: ImageStore) -> None:
-        self._images = images
+    def __init__(self, spark: SparkSession, uri: str) -> None:
+        self._spark = spark
+        self._uri = uri
 
     @cached_property
     def _table(self) -> DataFrame:
-        spark = self._images.spark
-        files = evenly_spaced(part_files(spark, self._images.uri), _FILES)
-        size = sum(size_of(spark, file) for file in files)
-        return read_table(spark, files, max(1, size // _PIECE_BYTES))
+        files = evenly_spaced(part_files(self._spark, self._uri), _FILES)
+        size = sum(size_of(self._spark, file) for file in files)
+        return read_table(self._spark, files, max(1, size // _PIECE_BYTES))
 
     @property
     def names(self) -> list[str]:
         """File names, in the order of the pieces."""
-        # Those of a snapshot never change, and every asset of a run asks for them.
-        if self._images.uri not in _NAMES:
+        # The names of a snapshot never change, and every asset of a run asks for them.
+        if self._uri not in _NAMES:
             rows = self._run(self._table.select("fileName"), _all)
             _NAMES.clear()
-            _NAMES[self._images.uri] = [row.fileName for row in rows]
-        return _NAMES[self._images.uri]
+            _NAMES[self._uri] = [row.fileName for row in rows]
+        return _NAMES[self._uri]
 
     def compute(self, names: Iterable[str], function: Callable[[str, bytes], _T]) -> dict[str, _T]:
         """Call a function with some of the images, in Spark's workers.

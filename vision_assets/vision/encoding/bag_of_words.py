@@ -51,6 +51,7 @@ class BagOfWords(Encoding):
     name: ClassVar = "bow"
     title: ClassVar = "bag of words"
     column: ClassVar = "bow"
+    column_comment: ClassVar = "one value per visual word, in the order of wordId"
 
     pooling: Pooling = option(
         "sum",

@@ -69,6 +69,8 @@ class Encoding(Options, ABC):
         Name in sentences: ``bag of words``.
     column : str
         Column of the stored table that has the vectors.
+    column_comment : str
+        What a vector contains, for users.
     uses_positions : bool
         Whether `encode` needs keypoints and sizes. If not, they need not be read.
     """
@@ -76,6 +78,7 @@ class Encoding(Options, ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     column: ClassVar[str] = "encoding"
+    column_comment: ClassVar[str]
     uses_positions: ClassVar[bool] = False
 
     @abstractmethod

@@ -48,6 +48,11 @@ class Vocabulary:
     centers: NDArray[np.float64]
     dtype: np.dtype = UINT8
 
+    @property
+    def length(self) -> int:
+        """Number of values of a centre, and of a descriptor."""
+        return self.centers.shape[1]
+
     def __len__(self) -> int:
         return len(self.centers)
 

@@ -4,10 +4,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from vision_assets.spark import sequence_file
+from vision_assets.steps.images import ImageStore
 from vision_assets.steps.pictures import sample as gallery
 from vision_assets.steps.pictures.sample import ImageSample, evenly_over_labels, evenly_spaced, some_rows
 from vision_assets.steps.sources import open_source
-from vision_assets.steps.stored_tables import ImageStore
 
 
 def test_spread_takes_evenly_spaced_values() -> None:
@@ -45,7 +45,7 @@ def stored(tmp_path: Path, spark: SparkSession) -> ImageStore:
 
 
 def test_a_small_gallery_has_all_images(stored: ImageStore) -> None:
-    images = ImageSample(stored)
+    images = ImageSample(stored.spark, stored.uri)
     assert sorted(images.names) == [f"{index:03}.jpg" for index in range(400)]
     assert images.compute(["007.jpg", "399.jpg", "none.jpg"], lambda _, data: data) == {
         name: int(name[:3]).to_bytes(2, "big") * 5000 for name in ("007.jpg", "399.jpg")
@@ -57,12 +57,14 @@ def test_a_large_gallery_has_evenly_spaced_pieces_alone(
 ) -> None:
     monkeypatch.setattr(gallery, "_PIECE_BYTES", 200_000)
     monkeypatch.setattr(gallery, "_PIECES", 4)
-    names = ImageSample(stored).names
+    names = ImageSample(stored.spark, stored.uri).names
     assert 40 <= len(names) <= 160
     quarters = {int(name[:3]) // 100 for name in names}
     assert quarters == {0, 1, 2, 3}
-    assert ImageSample(stored).names == names
-    assert set(ImageSample(stored).compute(names[:3], lambda name, _: name)) == set(names[:3])
+    assert ImageSample(stored.spark, stored.uri).names == names
+    assert set(ImageSample(stored.spark, stored.uri).compute(names[:3], lambda name, _: name)) == set(
+        names[:3]
+    )
 
 
 def test_some_rows_reads_a_few_files(tmp_path: Path, spark: SparkSession) -> None:
