@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from vision_assets import settings
 from vision_assets.errors import UserError
 from vision_assets.pipelines import DEFAULT_EXTRACTOR, Pipeline, pipeline_of
+from vision_assets.snapshots.manifests import damaged_file
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, open_store
-from vision_assets.spark.arrow import centers_of
+from vision_assets.steps.assignment import vocabulary_of
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_from_npz
 from vision_assets.vision.encoding.bag_of_words import Normalization, Pooling, encode
 from vision_assets.vision.features.base import ImageExtractor
@@ -182,7 +183,7 @@ def _load_from(
     encoding = made_from[pipeline.encodings].config
     return _Model(
         ImageExtractor(pipeline.extractor.from_config(made_from[pipeline.features].config)),
-        centers_of(_read_table(store, made_from[pipeline.dictionary]), pipeline.extractor.dtype),
+        vocabulary_of(_read_table(store, made_from[pipeline.dictionary]), pipeline.extractor.dtype),
         encoding["pooling"],
         encoding["normalization"],
         _read_classifier(store, snapshot),
@@ -190,19 +191,32 @@ def _load_from(
 
 
 def _read_table(store: SnapshotStore, snapshot: Snapshot) -> pa.Table:
+    _require_all_files(store, snapshot)
+    return pa.concat_tables([_read_part(store, snapshot, file) for file in store.files(snapshot)])
+
+
+def _read_part(store: SnapshotStore, snapshot: Snapshot, file: str) -> pa.Table:
     try:
-        parts = [pq.read_table(io.BytesIO(store.read(snapshot, file))) for file in store.files(snapshot)]
-        return pa.concat_tables(parts)
+        return pq.read_table(io.BytesIO(store.read(snapshot, file)))
     except (OSError, pa.ArrowException) as error:
-        raise _damaged(snapshot, error) from error
+        raise _damaged(snapshot, file, error) from error
 
 
 def _read_classifier(store: SnapshotStore, snapshot: Snapshot) -> Classifier:
+    _require_all_files(store, snapshot)
     try:
         return classifier_from_npz(store.read(snapshot, CLASSIFIER_FILE))
     except (OSError, ValueError) as error:
-        raise _damaged(snapshot, error) from error
+        raise _damaged(snapshot, CLASSIFIER_FILE, error) from error
 
 
-def _damaged(snapshot: Snapshot, error: Exception) -> UserError:
-    return UserError(f"{snapshot.uri} cannot be read ({error}). Materialize {snapshot.asset} again.")
+def _require_all_files(store: SnapshotStore, snapshot: Snapshot) -> None:
+    if damage := store.damage(snapshot):
+        raise damage
+    if not store.files(snapshot):  # sizes of files were not always noted
+        raise damaged_file(f"{snapshot.uri}/*", "is missing", bool(snapshot.row_version))
+
+
+def _damaged(snapshot: Snapshot, file: str, error: Exception) -> UserError:
+    fault = f"cannot be read ({error})"
+    return damaged_file(f"{snapshot.uri}/{file}", fault, bool(snapshot.row_version))

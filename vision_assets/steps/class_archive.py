@@ -11,9 +11,8 @@ from typing import Any
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
-from vision_assets.spark import sequence_file
 from vision_assets.spark.session import SILENT_ARCHIVE, class_archive, spark_config, start_session
-from vision_assets.steps import dictionary, encodings, features
+from vision_assets.steps import dictionary, encodings, features, image_writer
 from vision_assets.steps.sources import open_source
 from vision_assets.steps.stored_tables import ImageStore, read_parquet, stored_rows
 from vision_assets.tables import table as tables
@@ -54,7 +53,7 @@ def _use(spark: SparkSession, folder: Path) -> None:
     source, images = str(folder / "source"), str(folder / "images")
     write_sample_images(Path(source), images_per_class=1)
     with open_source(spark, source) as opened:
-        sequence_file.write(spark, opened, images)
+        image_writer.write(spark, opened, images)
     tables.summarize(tables.IMAGE_SEQFILE, stored_rows(spark, tables.IMAGE_SEQFILE, images))
     extracted = features.extract(ImageStore(spark, images).table(), SiftOptions())
     sift_features = stored("features", extracted, tables.SIFT_FEATURES)

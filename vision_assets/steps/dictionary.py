@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.errors import UserError
-from vision_assets.spark.arrow import binary_values, centers_of
+from vision_assets.spark.arrow import binary_values
 from vision_assets.tables.table import KMEANS_DICTIONARY
 from vision_assets.vision.features.codecs import descriptor_matrix
 from vision_assets.vision.vocabulary.assignment import Vocabulary, round_centers
@@ -262,24 +262,6 @@ def dictionary_table(spark: SparkSession, final: KMeansState) -> DataFrame:
         }
     )
     return spark.createDataFrame(words, KMEANS_DICTIONARY.schema).coalesce(1)
-
-
-def load_centers(dictionary: DataFrame, dtype: np.dtype = UINT8) -> Vocabulary:
-    """Bring the centres of a dictionary to the driver.
-
-    Parameters
-    ----------
-    dictionary : DataFrame
-        Columns ``wordId``, ``center``.
-    dtype : dtype
-        Of the descriptors: uint8 or float32.
-
-    Returns
-    -------
-    Vocabulary
-        In the order of the words.
-    """
-    return centers_of(dictionary.select("wordId", "center").toArrow(), dtype)
 
 
 class SampledDescriptors:

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 
 from vision_assets.errors import UserError
 from vision_assets.spark.arrow import binary_values, list_column
-from vision_assets.steps.dictionary import load_centers
+from vision_assets.steps.assignment import load_vocabulary
 from vision_assets.tables.table import BOW_ENCODINGS
 from vision_assets.vision.encoding.bag_of_words import Normalization, Pooling, encode
 from vision_assets.vision.vocabulary.assignment import Vocabulary
@@ -49,7 +49,7 @@ def encode_features(
     UserError
         If the descriptors are not as long as the centres.
     """
-    centers = load_centers(dictionary, dtype)
+    centers = load_vocabulary(dictionary, dtype)
     _require_fit(features, dictionary, centers)
     shared = features.sparkSession.sparkContext.broadcast(centers)
     columns = features.select("fileName", "label", "digest", "keypointCount", "descriptors")

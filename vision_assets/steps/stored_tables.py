@@ -9,10 +9,10 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from vision_assets.errors import UserError
-from vision_assets.spark import sequence_file
+from vision_assets.snapshots.manifests import damaged_file
+from vision_assets.spark.diagnosis import local_file
+from vision_assets.spark.hadoop import escape_glob, size_of
 from vision_assets.steps import image_index
-from vision_assets.steps.image_index import default_partitions
 from vision_assets.tables.per_image import PendingRows
 from vision_assets.tables.table import IMAGE_CLASSIFIER, IMAGE_SEQFILE, Table
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_from_npz
@@ -52,10 +52,9 @@ class ImageStore:
             Of the schema of `vision_assets.tables.table.IMAGE_SCHEMA`.
         """
         uris = [self.uri] if pending is None else [f"{self.uri}/{part}" for part in pending.sources]
-        size = sum(sequence_file.size_of(self.spark, uri) for uri in uris)
-        images = sequence_file.read_table(
-            self.spark, uris, partitions or default_partitions(self.spark, size)
-        )
+        size = sum(size_of(self.spark, uri) for uri in uris)
+        partitions = partitions or image_index.default_partitions(self.spark, size)
+        images = image_index.read_images(self.spark, uris, partitions)
         if pending is None:
             return images
         return images.join(F.broadcast(pending.keys), "fileName", "left_semi")
@@ -99,21 +98,15 @@ def read_classifier(spark: SparkSession, uri: str) -> Classifier:
     Raises
     ------
     UserError
-        If the file is damaged.
+        If the file is damaged or missing.
     """
     file = f"{uri}/{CLASSIFIER_FILE}"
     try:
-        row: Any = spark.read.format("binaryFile").load(sequence_file.escape_glob(file)).head()
+        row: Any = spark.read.format("binaryFile").load(escape_glob(file)).head()
         return classifier_from_npz(row.content)
     except (ValueError, AnalysisException) as error:
-        raise UserError(
-            f"{file} is damaged or gone ({str(error).splitlines()[0]}). Materialize {_asset_of(uri)} again."
-        ) from error
-
-
-def _asset_of(uri: str) -> str:
-    """Return the asset that a snapshot's folder is of."""
-    return uri.rstrip("/").split("/")[-2]
+        fault = f"is damaged or missing ({str(error).splitlines()[0]})"
+        raise damaged_file(local_file(file), fault, row_wise=False) from error
 
 
 def classifier_rows(spark: SparkSession, classifier: Classifier) -> DataFrame:
@@ -143,4 +136,4 @@ def classifier_rows(spark: SparkSession, classifier: Classifier) -> DataFrame:
 
 def read_parquet(spark: SparkSession, *uris: str) -> DataFrame:
     """Read Parquet files or folders of them, whatever characters stand in their names."""
-    return spark.read.parquet(*map(sequence_file.escape_glob, uris))
+    return spark.read.parquet(*map(escape_glob, uris))

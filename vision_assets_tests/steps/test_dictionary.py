@@ -9,11 +9,11 @@ from pyspark.ml.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.errors import UserError
+from vision_assets.steps.assignment import load_vocabulary
 from vision_assets.steps.dictionary import (
     KMeansCheckpoint,
     KMeansOptions,
     dictionary_table,
-    load_centers,
     reduce_depth,
     train,
 )
@@ -199,7 +199,7 @@ def test_the_table_holds_the_dictionary(
     stored = dictionary_table(spark, final)
     assert stored.schema == KMEANS_DICTIONARY.schema
     assert all(summarize(KMEANS_DICTIONARY, stored).check_results.values())
-    np.testing.assert_array_equal(load_centers(stored.repartition(4)).matrix, final.centers.matrix)
+    np.testing.assert_array_equal(load_vocabulary(stored.repartition(4)).matrix, final.centers.matrix)
     rows = stored.orderBy("wordId").collect()
     assert [row.descriptorCount for row in rows] == final.statistics.counts.tolist()
     assert math.fsum(row.inertia for row in rows) == math.fsum(final.inertia)

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.spark.arrow import list_values
-from vision_assets.steps.dictionary import load_centers
+from vision_assets.steps.assignment import load_vocabulary
 from vision_assets.steps.features import label_of
 from vision_assets.steps.pictures.sample import ImageSample, evenly_over_labels, evenly_spaced, some_rows
 from vision_assets.steps.report import surest_predictions
@@ -145,7 +145,7 @@ def pictures_of_dictionary(
     specific = common[np.argsort(spreads[common], kind="stable")][:_WORDS]
     chosen = np.unique(np.concatenate([largest, specific]))
     patches = _patches_of_words(
-        gallery, features, load_centers(dictionary, extractor.dtype), chosen, extractor.patch
+        gallery, features, load_vocabulary(dictionary, extractor.dtype), chosen, extractor.patch
     )
     by_word = dict(zip(chosen.tolist(), patches, strict=True))
 
@@ -251,7 +251,7 @@ def pictures_of_encodings(
     columns = ("fileName", "keypoints", "descriptors", "bow")
     found = described.join(encodings.select("fileName", "bow"), "fileName").select(*columns)
     rows = evenly_spaced(found.orderBy("fileName").collect(), _ENCODED_IMAGES)
-    centers = load_centers(dictionary, extractor.dtype)
+    centers = load_vocabulary(dictionary, extractor.dtype)
     strongest = {row.fileName: _strongest(row, centers) for row in rows}
     previews = load_previews(gallery, list(strongest))
     patches = [patch for words in strongest.values() for word in words for patch in word.patches]

@@ -11,8 +11,9 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.spark.crash_guard import Crash, run_guarded
-from vision_assets.spark.sequence_file import escape_glob, part_files, read_table, size_of
+from vision_assets.spark.hadoop import escape_glob, part_files, size_of
 from vision_assets.steps.features import label_of
+from vision_assets.steps.image_index import read_images
 from vision_assets.steps.stored_tables import ImageStore
 from vision_assets.vision.features.base import use_one_thread
 from vision_assets.vision.io.decoding import ImageError
@@ -40,7 +41,7 @@ class ImageSample:
         spark = self._images.spark
         files = evenly_spaced(part_files(spark, self._images.uri), _FILES)
         size = sum(size_of(spark, file) for file in files)
-        return read_table(spark, files, max(1, size // _PIECE_BYTES))
+        return read_images(spark, files, max(1, size // _PIECE_BYTES))
 
     @property
     def names(self) -> list[str]:
