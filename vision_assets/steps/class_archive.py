@@ -11,7 +11,8 @@ from typing import Any
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
-from vision_assets.spark.session import SILENT_ARCHIVE, class_archive, spark_config, start_session
+from vision_assets.spark.properties import SILENT_ARCHIVE, class_archive, spark_config
+from vision_assets.spark.session import start_session
 from vision_assets.steps import dictionary, encodings, features, image_writer
 from vision_assets.steps.sources import open_source
 from vision_assets.steps.stored_tables import ImageStore, read_parquet, stored_rows
