@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vision_assets import settings
-from vision_assets.errors import UserError, no_permission, redact
+from vision_assets.errors import UserError, redact
 from vision_assets.snapshots.store import AssetPath, Snapshot, SnapshotStore, open_store
+from vision_assets.spark.diagnosis import diagnose
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 
 if TYPE_CHECKING:
@@ -44,28 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options)
     except BrokenPipeError:  # the reader, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except PermissionError as error:
-        print(no_permission(error.filename), file=sys.stderr)
-        return 1
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
     except Exception as error:
-        if not (cause := _storage_cause(error)):
+        diagnosis = diagnose(error)
+        if not diagnosis.is_known:
             raise
-        print(cause, file=sys.stderr)
+        print(redact(diagnosis.text), file=sys.stderr)
         return 1
     return 0
-
-
-def _storage_cause(error: Exception) -> str | None:
-    """Return what a storage behind Hadoop has said, in plain words."""
-    if "py4j" not in sys.modules:
-        return None
-    from vision_assets.spark.diagnosis import known_diagnosis  # noqa: PLC0415 - Spark is there already
-
-    cause = known_diagnosis(error)
-    return redact(cause.text) if cause else None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from vision_assets import settings
 from vision_assets.errors import UserError
 from vision_assets.pipelines import DEFAULT_EXTRACTOR, STEPS, Step, pipeline_of
+from vision_assets.snapshots.manifests import damaged_file
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, open_store
 from vision_assets.steps.assignment import vocabulary_of
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_from_npz
@@ -155,19 +156,32 @@ def _load_from(
 
 
 def _read_table(store: SnapshotStore, snapshot: Snapshot) -> pa.Table:
+    _require_all_files(store, snapshot)
+    return pa.concat_tables([_read_part(store, snapshot, file) for file in store.files(snapshot)])
+
+
+def _read_part(store: SnapshotStore, snapshot: Snapshot, file: str) -> pa.Table:
     try:
-        parts = [pq.read_table(io.BytesIO(store.read(snapshot, file))) for file in store.files(snapshot)]
-        return pa.concat_tables(parts)
+        return pq.read_table(io.BytesIO(store.read(snapshot, file)))
     except (OSError, pa.ArrowException) as error:
-        raise _damaged(snapshot, error) from error
+        raise _damaged(snapshot, file, error) from error
 
 
 def _read_classifier(store: SnapshotStore, snapshot: Snapshot) -> Classifier:
+    _require_all_files(store, snapshot)
     try:
         return classifier_from_npz(store.read(snapshot, CLASSIFIER_FILE))
     except (OSError, ValueError) as error:
-        raise _damaged(snapshot, error) from error
+        raise _damaged(snapshot, CLASSIFIER_FILE, error) from error
 
 
-def _damaged(snapshot: Snapshot, error: Exception) -> UserError:
-    return UserError(f"{snapshot.uri} cannot be read ({error}). Materialize {snapshot.asset} again.")
+def _require_all_files(store: SnapshotStore, snapshot: Snapshot) -> None:
+    if damage := store.damage(snapshot):
+        raise damage
+    if not store.files(snapshot):  # sizes of files were not always noted
+        raise damaged_file(f"{snapshot.uri}/*", "is missing", bool(snapshot.row_version))
+
+
+def _damaged(snapshot: Snapshot, file: str, error: Exception) -> UserError:
+    fault = f"cannot be read ({error})"
+    return damaged_file(f"{snapshot.uri}/{file}", fault, bool(snapshot.row_version))

@@ -20,8 +20,8 @@ import vision_assets
 from vision_assets import prediction
 from vision_assets.errors import UserError
 from vision_assets.snapshots.versions import version_of
-from vision_assets.spark import sequence_file
-from vision_assets.spark.image_files import ImageFiles, Patterns, Skipped
+from vision_assets.steps import image_writer
+from vision_assets.steps.sources.image_files import ImageFiles, Patterns, Skipped
 from vision_assets.vision.vocabulary.kmeans import KMeansOptions
 from vision_assets_tests.pipeline import ITERATIONS, UP_TO_ENCODINGS, WORDS, Runner
 from vision_assets_tests.vision import images
@@ -182,7 +182,7 @@ def test_keys_are_no_paths(spark: SparkSession, tmp_path: Path) -> None:
     ]
     pairs = [(key, images.jpeg(images.colored(seed=number))) for number, key in enumerate(keys)]
     source = ImageFiles("test", Patterns(["*"]), len(pairs), Skipped(), by_driver=lambda: iter(pairs))
-    sequence_file.write(spark, source, str(inside / "source"))
+    image_writer.write(spark, source, str(inside / "source"))
     pipeline = Runner(inside / "data")
 
     pipeline.run(inside / "source", pictures=True, image_seqfile={"patterns": ["*"]})

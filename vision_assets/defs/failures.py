@@ -6,32 +6,29 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from vision_assets.errors import UserError, redact, worker_error
+from vision_assets.errors import redact
 from vision_assets.spark.diagnosis import Diagnosis, diagnose
-from vision_assets.steps.faults import storage_fault
+from vision_assets.steps.faults import damaged_table
 
 RETRY_POLICY = dg.RetryPolicy(
     max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
-"""For all assets and checks: a lost executor, a storage that does not answer, a killed JVM may pass."""
+"""Of all assets and checks: for a lost executor, a storage that does not answer, a JVM that was killed."""
 
 
 @contextmanager
 def failures() -> Iterator[None]:
     """Turn what is raised in the block, or in a Spark worker for it, into a `dagster.Failure`.
 
-    Its description names the cause in plain words. A failure that the user has to fix is not retried.
+    Its description names the cause in plain words. What a user has to mend is not tried again.
     """
     try:
         yield
     except (dg.Failure, dg.RetryRequested, dg.DagsterError):
         raise
-    except UserError as error:
-        raise _failure(Diagnosis(str(error), may_pass=False)) from None
-    except Exception as error:  # noqa: BLE001 - whatever it is, its cause is named
-        if known := worker_error(error) or storage_fault(error):
-            raise _failure(Diagnosis(str(known), may_pass=False)) from None
-        raise _failure(diagnose(error)) from _redacted(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it has a cause to name
+        diagnosis = diagnose(error, damaged_file=damaged_table)
+        raise _failure(diagnosis) from (None if diagnosis.says_all else _redacted(error))
 
 
 def _failure(cause: Diagnosis) -> dg.Failure:

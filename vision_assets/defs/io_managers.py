@@ -17,7 +17,6 @@ from vision_assets.redaction import redact
 from vision_assets.snapshots.files import open_files
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, Staged
 from vision_assets.spark.diagnosis import diagnose
-from vision_assets.spark.image_files import ImageFiles
 from vision_assets.steps.catalog import SPECS
 from vision_assets.steps.incremental import (
     ProgressReporter,
@@ -27,6 +26,7 @@ from vision_assets.steps.incremental import (
     write_observed,
     write_rows,
 )
+from vision_assets.steps.sources.image_files import ImageFiles
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.stored_tables import StoredTable
 from vision_assets.steps.storing import Run, store_table

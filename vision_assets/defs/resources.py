@@ -11,7 +11,8 @@ from vision_assets import settings
 from vision_assets.defs.io_managers import ClassifierIOManager, ParquetIOManager, SequenceFileIOManager
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.spark import jvm
-from vision_assets.spark.session import cores_of, lacks_executors, spark_config, start_session
+from vision_assets.spark.properties import spark_config
+from vision_assets.spark.session import cores_of, lacks_executors, start_session
 
 _STARTING = threading.Lock()
 

@@ -210,7 +210,7 @@ class HadoopFiles:
         self._spark = spark
 
     def _open(self, path: str, spark: "SparkSession | None" = None) -> tuple[Any, Any]:
-        from vision_assets.spark.sequence_file import hadoop_path  # noqa: PLC0415 - Spark only when needed
+        from vision_assets.spark.hadoop import hadoop_path  # noqa: PLC0415 - Spark only when needed
 
         return hadoop_path(spark or self._spark(), self.uri(path))
 

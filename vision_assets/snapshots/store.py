@@ -483,7 +483,8 @@ def open_store(data_folder: str) -> SnapshotStore:
 
 
 def _start_spark() -> "SparkSession":
-    from vision_assets.spark.session import spark_config, start_session  # noqa: PLC0415 - Spark only when needed
+    from vision_assets.spark.properties import spark_config  # noqa: PLC0415 - Spark only when needed
+    from vision_assets.spark.session import start_session  # noqa: PLC0415 - idem
 
     # Files are read by the driver alone: whatever cluster the runs are for, nothing is asked of it.
     return start_session(spark_config({"spark.master": "local[1]"}))

@@ -4,11 +4,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from vision_assets.vision.vocabulary.assignment import Vocabulary
-from vision_assets.vision.vocabulary.fixed_point import Descriptors
 
-
-def binary_values(cells: pa.BinaryArray, dtype: np.dtype) -> Descriptors:
+def binary_values(cells: pa.BinaryArray, dtype: np.dtype) -> NDArray:
     """View the values in all cells of a column, one cell after the other, without copying.
 
     Parameters
@@ -60,23 +57,3 @@ def list_values(lists: pa.ListArray) -> NDArray[np.float32]:
     ndarray of shape (M, k), dtype float32
     """
     return lists.flatten().to_numpy().reshape(len(lists), -1)
-
-
-def centers_of(dictionary: pa.Table, dtype: np.dtype) -> Vocabulary:
-    """Return the centres of a dictionary.
-
-    Parameters
-    ----------
-    dictionary : pyarrow.Table
-        Columns ``wordId``, ``center``.
-    dtype : dtype
-        Of the descriptors: uint8 or float32.
-
-    Returns
-    -------
-    Vocabulary
-        In the order of the words.
-    """
-    column = dictionary.sort_by("wordId").column("center")
-    values = column.combine_chunks().flatten().to_numpy().astype(np.float64)
-    return Vocabulary(values.reshape(len(column), -1), dtype)

@@ -1,4 +1,4 @@
-"""Vocabularies from stored dictionaries, for whoever assigns descriptors to visual words."""
+"""The vocabulary of a stored dictionary, to assign descriptors to its words, with Spark or without."""
 
 from typing import TYPE_CHECKING
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def vocabulary_of(dictionary: pa.Table, dtype: np.dtype) -> Vocabulary:
-    """Return the vocabulary of a dictionary.
+def vocabulary_of(dictionary: pa.Table, dtype: np.dtype = UINT8) -> Vocabulary:
+    """Return the vocabulary in a table of a dictionary.
 
     Parameters
     ----------
     dictionary : pyarrow.Table
-        Columns ``wordId``, ``center``.
+        Columns ``wordId`` and ``center``, one row per word, in any order.
     dtype : dtype
-        dtype of the descriptors: uint8 or float32.
+        Of the descriptors: uint8 or float32.
 
     Returns
     -------
@@ -38,9 +38,9 @@ def load_vocabulary(dictionary: "DataFrame", dtype: np.dtype = UINT8) -> Vocabul
     Parameters
     ----------
     dictionary : DataFrame
-        Columns ``wordId``, ``center``.
+        Columns ``wordId`` and ``center``, one row per word.
     dtype : dtype
-        dtype of the descriptors: uint8 or float32.
+        Of the descriptors: uint8 or float32.
 
     Returns
     -------

@@ -11,9 +11,9 @@ from typing import Any
 from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession
 
-from vision_assets.spark import sequence_file
-from vision_assets.spark.session import SILENT_ARCHIVE, class_archive, spark_config, start_session
-from vision_assets.steps import image_index
+from vision_assets.spark.properties import SILENT_ARCHIVE, class_archive, spark_config
+from vision_assets.spark.session import start_session
+from vision_assets.steps import image_index, image_writer
 from vision_assets.steps.assignment import load_vocabulary
 from vision_assets.steps.dictionary import KMEANS_DICTIONARY, train, word_rows
 from vision_assets.steps.encodings import BOW_ENCODINGS, encode_features
@@ -64,7 +64,7 @@ def _use(spark: SparkSession, folder: Path) -> None:
     source, images = str(folder / "source"), str(folder / "images")
     write_sample_images(Path(source), images_per_class=1)
     with open_source(spark, source) as opened:
-        sequence_file.write(spark, opened, images)
+        image_writer.write(spark, opened, images)
     summarize(IMAGE_SEQFILE, image_index.read(spark, images))
     extracted = extract(ImageStore(spark, images).table(), SiftOptions())
     features = stored("features", extracted, features_table(SiftOptions))

@@ -1,76 +1,32 @@
-"""Which file of the data folder is damaged, or which folder is full, in what Spark says of it."""
+"""Damaged files of stored tables: which asset they belong to, and what replaces them."""
 
-import os
 import re
-import tempfile
-from urllib.parse import unquote
 
-from pyspark.sql import SparkSession
-
-from vision_assets.errors import UserError, no_permission
-from vision_assets.pipelines import STEPS
-from vision_assets.snapshots.files import local_path
 from vision_assets.snapshots.manifests import damaged_file
-from vision_assets.spark.diagnosis import known_diagnosis
+from vision_assets.spark.diagnosis import local_file
+from vision_assets.steps.catalog import SPECS
 
-_READING = re.compile(
-    r"FAILED_READ_FILE[^\n]*?(?P<uri>[a-z][a-z0-9+.-]*:/[^\n]*?/(?P<asset>[^/\n]+)/\d{8}T\d{6}-[^/\n]+/\S+?)\.?\s"
-)
-_CAUSE = re.compile(r"^Caused by: (?:[\w.$]+: )?(.+)", re.MULTILINE)
-_NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|File too large")
-_FILE_WITHOUT_ROOM = re.compile(
-    rf"(?:{_NO_ROOM.pattern}): '([^'\n]+)'|(/\S+) \((?:{_NO_ROOM.pattern})\)|writing rows to (\S+?)\.?\s"
-)
-_IN_TEMPORARY_FOLDER = re.compile(
-    r"\bat org\.apache\.spark\.(?:storage|shuffle|util\.collection)\.|/blockmgr-"
-)
+_SNAPSHOT_FILE = re.compile(r"/(?P<asset>[^/]+)/\d{8}T\d{6}-[^/]+/.+$")
+"""Layout of the data folder: ``<data>/<asset>/<snapshot>/<file>``."""
 
 
-def storage_fault(error: Exception) -> UserError | None:
-    """Find the damaged file, or the full folder, that has made a Spark job or a file operation fail.
+def damaged_table(uri: str, fault: str) -> str | None:
+    """Return the message about a damaged file, if it is a file of a stored table.
 
     Parameters
     ----------
-    error : Exception
-        As the driver sees it.
+    uri : str
+        Path or URI of the file.
+    fault : str
+        What is wrong with it, such as ``is missing``.
 
     Returns
     -------
-    UserError or None
-        None if the cause is another.
+    str or None
+        With the asset to materialize again; None if the file is not part of a snapshot.
     """
-    if isinstance(error, PermissionError):
-        return no_permission(error.filename)
-    text = f"{error}\n{getattr(error, '_stackTrace', None) or ''}\n"
-    if found := _NO_ROOM.search(text):
-        return UserError(f"{found[0]}: {_full_folder(text)} is full. Make room there, then run again.")
-    found = _READING.search(text)
-    # A storage elsewhere may be away, or refuse: that is no damage.
-    if found and (local_path(found["uri"]) or not known_diagnosis(error)):
-        return _unreadable(unquote(found["uri"]), found["asset"], text)
-    return None
-
-
-def _full_folder(text: str) -> str:
-    session = SparkSession.getActiveSession()
-    configured = session.conf.get("spark.local.dir", None) if session else None
-    temporary = os.environ.get("SPARK_LOCAL_DIRS") or configured or tempfile.gettempdir()
-    if _IN_TEMPORARY_FOLDER.search(text):
-        return f"Spark's temporary folder {temporary}"
-    if found := _FILE_WITHOUT_ROOM.search(text):
-        return f"the disk of {_without_scheme(found[1] or found[2] or found[3])}"
-    return f"the data folder or Spark's temporary folder {temporary}"
-
-
-def _unreadable(uri: str, asset: str, text: str) -> UserError:
-    file = _without_scheme(uri)
-    cause = (_CAUSE.findall(text) or ["it is damaged"])[-1]
-    if "Permission denied" in cause:
-        return no_permission(file)
-    row_wise = asset in STEPS and STEPS[asset].kind in {"images", "features", "encodings"}
-    return damaged_file(file, f"cannot be read ({cause.replace(uri, 'it')})", row_wise)
-
-
-def _without_scheme(uri: str) -> str:
-    """Return a local file's path as the user knows it; another URI as it is."""
-    return re.sub("^file:/+", "/", uri)
+    found = _SNAPSHOT_FILE.search(uri)
+    if not found:
+        return None
+    spec = SPECS.get(found["asset"])
+    return str(damaged_file(local_file(uri), fault, spec is not None and spec.table.is_per_image))

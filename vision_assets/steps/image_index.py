@@ -6,7 +6,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from vision_assets.spark import sequence_file
+from vision_assets.spark.hadoop import escape_glob, hadoop_path, part_files, size_of
+from vision_assets.spark.sequence_file import read_table
 from vision_assets.spark.session import PARTITIONS_PER_CORE
 from vision_assets.steps.image_table import IMAGE_SEQFILE
 
@@ -28,6 +29,25 @@ def default_partitions(spark: SparkSession, size: int) -> int:
     return max(cores, enough, -(-size // _LARGEST_PARTITION))
 
 
+def read_images(spark: SparkSession, uris: Sequence[str], partitions: int) -> DataFrame:
+    """Read stored images, lazily.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    uris : sequence of str
+        Part files, or folders of them.
+    partitions : int
+        Approximate number; see `vision_assets.spark.sequence_file.read_table`.
+
+    Returns
+    -------
+    DataFrame
+        Of the schema of `vision_assets.tables.table.IMAGE_SCHEMA`.
+    """
+    return read_table(spark, uris, partitions, ("fileName", "content"))
+
+
 def scan(spark: SparkSession, uris: Sequence[str]) -> DataFrame:
     """Read images and make their index, without stamps.
 
@@ -42,8 +62,8 @@ def scan(spark: SparkSession, uris: Sequence[str]) -> DataFrame:
     DataFrame
         Columns ``fileName``, ``length``, ``digest``, ``part``; not yet computed.
     """
-    size = sum(sequence_file.size_of(spark, uri) for uri in uris)
-    return sequence_file.read_table(spark, uris, default_partitions(spark, size)).select(
+    size = sum(size_of(spark, uri) for uri in uris)
+    return read_images(spark, uris, default_partitions(spark, size)).select(
         "fileName",
         F.expr("cast(octet_length(content) as bigint) as length"),
         F.expr("unhex(sha2(content, 256)) as digest"),
@@ -103,7 +123,7 @@ def write(
         index = index.union(table.select(columns))
     files = max(1, sum(len(names) for names in taken_over.values()) + len(new_parts))
     index.coalesce(min(files, spark.sparkContext.defaultParallelism)).write.parquet(f"{uri}/{INDEX}")
-    system, stamps = sequence_file.hadoop_path(spark, f"{uri}/{STAMPS}")
+    system, stamps = hadoop_path(spark, f"{uri}/{STAMPS}")
     system.delete(stamps, True)
 
 
@@ -120,7 +140,7 @@ def read_stamps(spark: SparkSession, uri: str) -> DataFrame | None:
 
 def _files(spark: SparkSession, uri: str, folder: str) -> list[str]:
     # Not the folder itself: of a name with an underscore Spark warns that it is ignored, and reads it.
-    system, path = sequence_file.hadoop_path(spark, f"{uri}/{folder}")
+    system, path = hadoop_path(spark, f"{uri}/{folder}")
     if not system.exists(path):
         return []
-    return [sequence_file.escape_glob(file) for file in sequence_file.part_files(spark, f"{uri}/{folder}")]
+    return [escape_glob(file) for file in part_files(spark, f"{uri}/{folder}")]

@@ -11,7 +11,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from vision_assets.spark import sequence_file
+from vision_assets.spark.diagnosis import Kind, diagnose
 from vision_assets.steps import image_index
 from vision_assets.steps.sources.listing import SPLITS_PER_CORE
 from vision_assets.tables.per_image import StoredParts, worth_keeping
@@ -89,7 +89,7 @@ def _images(spark: SparkSession, folder: StoredParts) -> pd.DataFrame:
         # Not toPandas, which would warn of a damaged file that is no obstacle.
         return found.select("fileName", "part", "stamp").toArrow().to_pandas()
     except (Py4JJavaError, PySparkException) as error:
-        if sequence_file.explain(error, folder.uri) is None:
+        if diagnose(error, source=folder.uri).kind is not Kind.DAMAGE:
             raise
         if stamps is not None and len(folder.sizes) > 1:  # one that an upload has not finished
             parts = [StoredParts(folder.uri, {name: size}) for name, size in folder.sizes.items()]

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.pipelines import Step
-from vision_assets.spark import sequence_file
+from vision_assets.spark.hadoop import size_of
 from vision_assets.steps import image_index
 from vision_assets.steps.image_index import default_partitions
 from vision_assets.steps.image_table import IMAGE_SEQFILE, SEQUENCE_FILE_SCHEMA
@@ -84,10 +84,9 @@ class ImageStore:
             Of the schema `vision_assets.steps.image_table.IMAGE_SCHEMA`.
         """
         uris = [self.uri] if pending is None else [f"{self.uri}/{part}" for part in pending.sources]
-        size = sum(sequence_file.size_of(self.spark, uri) for uri in uris)
-        images = sequence_file.read_table(
-            self.spark, uris, partitions or default_partitions(self.spark, size)
-        )
+        size = sum(size_of(self.spark, uri) for uri in uris)
+        partitions = partitions or default_partitions(self.spark, size)
+        images = image_index.read_images(self.spark, uris, partitions)
         if pending is None:
             return images
         return images.join(F.broadcast(pending.keys), "fileName", "left_semi")

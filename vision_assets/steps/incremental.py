@@ -9,10 +9,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.snapshots.files import hadoop_uri
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, Staged
-from vision_assets.spark import sequence_file
-from vision_assets.spark.image_files import ImageFiles, Skipped
-from vision_assets.steps import image_index
+from vision_assets.steps import image_index, image_writer
 from vision_assets.steps.image_reuse import plan_images
+from vision_assets.steps.sources.image_files import ImageFiles, Skipped
 from vision_assets.tables.parquet import read_parquet
 from vision_assets.tables.per_image import PerImageTable, ReusePlan, StoredParts, plan_reuse
 from vision_assets.tables.table import Table
@@ -154,7 +153,7 @@ def write_images(
     uri = hadoop_uri(staged.uri)
     # Of an index that is not whole nobody can tell what it lacks.
     stored = _stored(store, [one for one in made if isinstance(one, Staged) or not store.damage(one)])
-    skipped, found = images.skipped, sequence_file.SequenceFileReport(0, Skipped())
+    skipped, found = images.skipped, image_writer.SequenceFileReport(0, Skipped())
     parts, reused, dropped = [list[str]() for _ in stored], 0, 0
     if images.listed:
         stamps = images.listed.stamps()
@@ -165,7 +164,7 @@ def write_images(
             images = images.listed.only(plan.unread)
     if images.count != 0:
         with progress(images.count):
-            found = sequence_file.write(spark, images, uri)
+            found = image_writer.write(spark, images, uri)
         skipped = found.skipped
     indexed: dict[str, dict[str, str]] = {}
     for (one, folder), names in zip(stored, parts, strict=True):

@@ -10,8 +10,10 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.errors import UserError
+from vision_assets.snapshots.manifests import damaged_file
 from vision_assets.snapshots.store import Snapshot, SnapshotStore
-from vision_assets.spark import sequence_file
+from vision_assets.spark.diagnosis import local_file
+from vision_assets.spark.hadoop import escape_glob
 from vision_assets.steps import image_index
 from vision_assets.steps.catalog import SPECS
 from vision_assets.steps.classifier import IMAGE_CLASSIFIER
@@ -116,21 +118,15 @@ def read_classifier(spark: SparkSession, uri: str) -> Classifier:
     Raises
     ------
     UserError
-        If the file is damaged.
+        If the file is damaged or missing.
     """
     file = f"{uri}/{CLASSIFIER_FILE}"
     try:
-        row: Any = spark.read.format("binaryFile").load(sequence_file.escape_glob(file)).head()
+        row: Any = spark.read.format("binaryFile").load(escape_glob(file)).head()
         return classifier_from_npz(row.content)
     except (ValueError, AnalysisException) as error:
-        raise UserError(
-            f"{file} is damaged or gone ({str(error).splitlines()[0]}). Materialize {_asset_of(uri)} again."
-        ) from error
-
-
-def _asset_of(uri: str) -> str:
-    """Return the asset that a snapshot's folder is of."""
-    return uri.rstrip("/").split("/")[-2]
+        fault = f"is damaged or missing ({str(error).splitlines()[0]})"
+        raise damaged_file(local_file(file), fault, row_wise=False) from error
 
 
 def classifier_rows(spark: SparkSession, classifier: Classifier) -> DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd  # noqa: F401 - PyArrow imports it with the first array that
 from pyspark import worker  # noqa: F401 - this one imports most of PySpark
 from pyspark.daemon import manager
 
-from vision_assets.spark import sequence_file  # noqa: F401
+from vision_assets.steps import image_writer  # noqa: F401
 
 if __name__ == "__main__":
     # Spark collects garbage after each task. To look through all objects of these modules takes 0.1 s every

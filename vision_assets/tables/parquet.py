@@ -2,7 +2,7 @@
 
 from pyspark.sql import DataFrame, SparkSession
 
-from vision_assets.spark.sequence_file import escape_glob
+from vision_assets.spark.hadoop import escape_glob
 
 
 def read_parquet(spark: SparkSession, *uris: str) -> DataFrame:

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import StructField, StructType
 
-from vision_assets.spark.sequence_file import escape_glob
+from vision_assets.spark.hadoop import escape_glob
 
 _SMALL_FILE = 4 << 20
 _MANY_SMALL_FILES = 64

@@ -41,7 +41,7 @@ def test_no_secret_is_shown_anywhere() -> None:
     with pytest.raises(dg.Failure) as failure, failures():
         raise OSError("timed out at s3a://KEY:SEC/RET@bucket/images")
     assert failure.value.description == (
-        "There was no answer in time (OSError: timed out at s3a://***@bucket/images)."
+        "No answer came in time (OSError: timed out at s3a://***@bucket/images)."
     )
     assert "s3a://***@bucket/images" in str(failure.value.__cause__)
     assert "RET" not in str(failure.value.__cause__)
@@ -60,7 +60,7 @@ def test_the_last_of_all_attempts_shows_the_cause_first() -> None:
     assert attempts == [0, 1, 2, 3]
     (event,) = [event for event in result.all_events if event.is_step_failure]
     data = event.step_failure_data
-    cause = "There was no answer in time (TimeoutError: timed out)."
+    cause = "No answer came in time (TimeoutError: timed out)."
     assert data.error is not None
     assert data.error.message == f"dagster._core.definitions.events.Failure: {cause}\n"
     assert data.user_failure_data is not None

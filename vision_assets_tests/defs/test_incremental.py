@@ -15,8 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.errors import UserError
-from vision_assets.spark import sequence_file
-from vision_assets.steps import image_reuse
+from vision_assets.steps import image_reuse, image_writer
 from vision_assets.steps.features import extract
 from vision_assets.tables import per_image as row_wise
 from vision_assets.vision.features.sift import SiftOptions
@@ -153,7 +152,7 @@ def upload_that_fails_at_its_end(pipeline: Runner, source: Path, monkeypatch: py
         raise UserError("it changed while it was read")
 
     with monkeypatch.context() as at_the_end:
-        at_the_end.setattr(sequence_file, "_check", changed)
+        at_the_end.setattr(image_writer, "_check", changed)
         assert pipeline.error(pipeline.run(source, "image_seqfile", fail=True)).startswith("it changed")
     (folder,) = (path for path in (pipeline.data / "image_seqfile").iterdir() if path.name[0] != "_")
     return folder

@@ -49,7 +49,7 @@ def test_a_killed_jvm_costs_one_attempt_and_no_bit(
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-5000:]
     (retry,) = [line for line in result.stdout.splitlines() if line]
-    assert retry.startswith("sift_features dagster._core.definitions.events.Failure: Spark's JVM has died")
+    assert retry.startswith("sift_features dagster._core.definitions.events.Failure: Spark's JVM died")
     pd.testing.assert_frame_equal(
         pipeline.table("sift_features"), filled.table("sift_features"), check_exact=True
     )

@@ -28,7 +28,8 @@ _EXTRACT = """
 import pickle, sys
 from pathlib import Path
 from vision_assets.steps.features import extract
-from vision_assets.spark.session import spark_config, start_session
+from vision_assets.spark.properties import spark_config
+from vision_assets.spark.session import start_session
 from vision_assets.steps.image_table import IMAGE_SCHEMA
 from vision_assets.vision.features.sift import SiftOptions
 

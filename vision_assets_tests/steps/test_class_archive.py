@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vision_assets.spark.session import class_archive, spark_config
+from vision_assets.spark.properties import class_archive, spark_config
 
 pytestmark = pytest.mark.whole
 

@@ -153,14 +153,14 @@ def test_a_master_that_does_not_answer_is_named() -> None:
     """After the minute that Spark tries it."""
     (port,) = free_ports(1)
     code = (
-        "from vision_assets.spark.diagnosis import find_cause\n"
+        "from vision_assets.spark.diagnosis import diagnose\n"
         "from vision_assets.spark.session import start_session\n"
         "try: start_session()\n"
-        "except Exception as error: print(find_cause(error).text)\n"
+        "except Exception as error: print(diagnose(error).text)\n"
     )
     environment = os.environ | {settings.SPARK_MASTER: f"spark://{HOST}:{port}"}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
-    assert b"VISION_ASSETS_SPARK_MASTER right, and the cluster up?" in run.stdout
+    assert b"VISION_ASSETS_SPARK_MASTER right, and is the cluster up?" in run.stdout
 
 
 def test_make_starts_a_cluster_and_ends_it(images: Path, expected: Runner, tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_a_jvm_that_dies_while_files_are_copied_costs_one_attempt(
     stopped = ["vision_assets_tests.systems.stopped_run", "copying"]
     run = begin(tmp_path / "run", system, pipeline.uri, [*stopped, *materialize(("sift_features",), {})])
     require_success(run, tmp_path / "run")
-    assert "Spark's JVM has died" in output(tmp_path / "run")
+    assert "Spark's JVM died" in output(tmp_path / "run")
     # The attempt's own, the one with which it cleans up, and that of the next attempt.
     assert output(tmp_path / "run").count("starting Spark") == 3
     assert len(pipeline.store.snapshots(("sift_features",))) == 2
@@ -278,7 +278,7 @@ def test_a_missing_source_or_bucket_is_named(
             hadoop.set(name.replace(bucket, f"not-{bucket}"), value)
         elsewhere = Elsewhere(f"s3a://not-{bucket}/data", spark)
         error = elsewhere.error(elsewhere.run(source, "image_seqfile", fail=True))
-        assert error.startswith("There is no such bucket")
+        assert error.startswith("The bucket does not exist")
 
 
 def test_who_may_not_write_is_told_so_and_changes_nothing(

@@ -8,7 +8,7 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
-from vision_assets.spark.image_files import Patterns, Skipped
+from vision_assets.steps.sources.image_files import Patterns, Skipped
 from vision_assets.steps.sources.listing import Listing
 from vision_assets.steps.sources.tar import TarSplit, list_tar, open_tar
 from vision_assets.steps.sources.zip import ZipSplit, list_zip

@@ -11,7 +11,8 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.spark.crash_guard import Crash, run_guarded
-from vision_assets.spark.sequence_file import escape_glob, part_files, read_table, size_of
+from vision_assets.spark.hadoop import escape_glob, part_files, size_of
+from vision_assets.steps.image_index import read_images
 from vision_assets.vision.features.base import use_one_thread
 from vision_assets.vision.io.decoding import ImageError
 from vision_assets.vision.io.labels import label_of
@@ -41,7 +42,7 @@ class ImageSample:
     def _table(self) -> DataFrame:
         files = evenly_spaced(part_files(self._spark, self._uri), _FILES)
         size = sum(size_of(self._spark, file) for file in files)
-        return read_table(self._spark, files, max(1, size // _PIECE_BYTES))
+        return read_images(self._spark, files, max(1, size // _PIECE_BYTES))
 
     @property
     def names(self) -> list[str]:

@@ -20,8 +20,12 @@ from pyspark.sql import SparkSession
 
 from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
-from vision_assets.spark.diagnosis import known_diagnosis
-from vision_assets.spark.image_files import (
+from vision_assets.spark.diagnosis import diagnose
+from vision_assets.spark.hadoop import copy_to_local, hadoop_path, list_status, read_head
+from vision_assets.steps.sources.folder import FolderSplit, folder_key, list_folder
+from vision_assets.steps.sources.hadoop import open_folder
+from vision_assets.steps.sources.hadoop_tar import can_read, open_tar_blocks
+from vision_assets.steps.sources.image_files import (
     ImageFiles,
     Pair,
     Patterns,
@@ -29,9 +33,6 @@ from vision_assets.spark.image_files import (
     no_images,
     stamp,
 )
-from vision_assets.steps.sources.folder import FolderSplit, folder_key, list_folder
-from vision_assets.steps.sources.hadoop import copy_to_local, list_status, open_folder, read_head
-from vision_assets.steps.sources.hadoop_tar import can_read, open_tar_blocks
 from vision_assets.steps.sources.listing import Listing, archive_stamps, listed
 from vision_assets.steps.sources.tar import BLOCK, TarSplit, list_tar, open_tar
 from vision_assets.steps.sources.zip import ZipSplit, list_zip
@@ -103,12 +104,11 @@ def open_hadoop(spark: SparkSession, source: str, patterns: Patterns) -> ImageFi
     try:
         return _open_hadoop(spark, source, patterns)
     except (Py4JJavaError, PySparkException) as error:
-        known = known_diagnosis(error)
-        if known and known.may_pass:
+        diagnosis = diagnose(error)
+        if diagnosis.is_known and diagnosis.may_pass:
             raise
-        java = error.java_exception if isinstance(error, Py4JJavaError) else error
-        cause = f"{str(java).partition(chr(10))[0]}.\nIs the URI right, and Spark set up for it?"
-        raise UserError(f"cannot read {source!r}: {known.text if known else cause}") from error
+        advice = "" if diagnosis.is_known else ".\nIs the URI right, and is Spark set up for it?"
+        raise UserError(f"cannot read {source!r}: {diagnosis.text}{advice}") from error
 
 
 def local_path(source: str, hadoop: Callable[[], Any]) -> str | None:
@@ -237,14 +237,14 @@ def _read_split(split: Split) -> Iterator[Pair]:
 
 
 def _open_hadoop(spark: SparkSession, source: str, patterns: Patterns) -> ImageFiles:
-    files, path = sequence_file.hadoop_path(spark, source)
+    files, path = hadoop_path(spark, source)
     if not files.exists(path):
         raise UserError(f"source {source!r} does not exist.\nIs the path right?")
     first = source
     if files.getFileStatus(path).isDirectory():
         statuses = list_status(spark, source)
         parts = [s.path for s in statuses if not s.is_folder and _is_part(s.path)]
-        head = read_head(*sequence_file.hadoop_path(spark, parts[0]), BLOCK) if parts else b""
+        head = read_head(*hadoop_path(spark, parts[0]), BLOCK) if parts else b""
         if not head.startswith(sequence_file.MAGIC):
             return open_folder(spark, source, source, patterns)
         first = parts[0]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vision_assets.errors import UserError
-from vision_assets.spark.image_files import LINK, SPECIAL, Pair, Patterns, Skipped
+from vision_assets.steps.sources.image_files import LINK, SPECIAL, Pair, Patterns, Skipped
 from vision_assets.steps.sources.listing import Entries, Listing, clean_key
 
 Identity = tuple[int, int]

@@ -2,19 +2,17 @@
 
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 from pyspark import RDD, SparkContext
 from pyspark.sql import Row, SparkSession
 
-from vision_assets.spark.image_files import (
+from vision_assets.spark.hadoop import copy_to_local, escape_glob, hadoop_path, list_status
+from vision_assets.steps.sources.image_files import (
     MAX_IMAGE_BYTES,
     ImageFiles,
     Pair,
@@ -22,88 +20,10 @@ from vision_assets.spark.image_files import (
     Skipped,
     stamp,
 )
-from vision_assets.spark.sequence_file import escape_glob, hadoop_path
 from vision_assets.steps.sources.listing import BYTES_PER_FILE, SPLIT_BYTES, SPLITS_PER_CORE, Listing, listed
-
-_MANY = 150
-"""Files from which on one long answer of the JVM, which takes about 40 ms, is faster than short ones."""
 
 NANOSECONDS = 10**6
 """In one of Hadoop's milliseconds."""
-
-_STATUS = re.compile(
-    r"\w*FileStatus\{path=(.*?); isDirectory=(true|false); length=(\d+);.*?modification_time=(\d+);",
-    re.DOTALL,
-)
-
-
-class Status(NamedTuple):
-    """What Hadoop says of a file or folder."""
-
-    path: str
-    is_folder: bool
-    size: int
-    modified: int
-    """Milliseconds since 1970."""
-
-
-_WRAPPED = "ViewFsFileStatus{path=null;"
-"""So begins one that leaves telling to another, which its text does not show."""
-
-
-def read_head(files: Any, path: Any, size: int) -> bytes:
-    """Read the first bytes of a file through the JVM."""
-    stream = files.open(path)
-    try:
-        return bytes(stream.readNBytes(size))
-    finally:
-        stream.close()
-
-
-def copy_to_local(spark: SparkSession, uri: str) -> Path:
-    """Copy a file into a local temporary folder of its own, which the caller removes."""
-    files, path = hadoop_path(spark, uri)
-    jvm: Any = spark.sparkContext._jvm
-    copy = Path(tempfile.mkdtemp(prefix="source-")) / "copy"
-    try:
-        # The raw file system: without a checksum file beside the copy.
-        files.copyToLocalFile(False, path, jvm.org.apache.hadoop.fs.Path(f"file://{copy}"), True)
-    except BaseException:
-        shutil.rmtree(copy.parent)
-        raise
-    return copy
-
-
-def list_status(spark: SparkSession, uri: str) -> list[Status]:
-    """Return what Hadoop says of everything in a folder, by name."""
-    files, path = hadoop_path(spark, uri)
-    return [found for found, _ in describe(spark.sparkContext._gateway, files.listStatus(path))]
-
-
-def describe(gateway: Any, statuses: Any) -> list[tuple[Status, str]]:
-    """Return the same of an array of `FileStatus`, each with all that its file system says of it."""
-    many = len(statuses) >= _MANY
-    texts = _in_one_text(gateway, statuses) if many else [status.toString() for status in statuses]
-    described = []
-    for index, text in enumerate(texts):
-        match = _STATUS.match(text)
-        if match and not text.startswith(_WRAPPED):
-            found = Status(match[1], match[2] == "true", int(match[3]), int(match[4]))
-            described.append((found, text))
-        else:
-            status = statuses[index]
-            path, modified = status.getPath().toString(), status.getModificationTime()
-            found = Status(path, status.isDirectory(), status.getLen(), modified)
-            described.append((found, str(found)))
-    return sorted(described)
-
-
-def _in_one_text(gateway: Any, statuses: Any) -> list[str]:
-    """Fetch what the JVM has in one call instead of four for each: a million in seconds, not in minutes."""
-    objects = gateway.new_array(gateway.jvm.java.lang.Object, len(statuses))
-    gateway.jvm.java.lang.System.arraycopy(statuses, 0, objects, 0, len(statuses))
-    text: str = gateway.jvm.org.apache.commons.lang3.StringUtils.join(objects, "\0")
-    return text.split("\0")
 
 
 def open_folder(spark: SparkSession, source: str, uri: str, patterns: Patterns) -> ImageFiles:

@@ -20,9 +20,9 @@ from pyspark import RDD, Broadcast, SparkContext
 from pyspark.serializers import NoOpSerializer
 from pyspark.sql import SparkSession
 
-from vision_assets.spark.image_files import ImageFiles, Pair, Patterns, stamp
-from vision_assets.spark.sequence_file import escape_glob, hadoop_path
+from vision_assets.spark.hadoop import escape_glob, hadoop_path
 from vision_assets.steps.sources.hadoop import NANOSECONDS
+from vision_assets.steps.sources.image_files import ImageFiles, Pair, Patterns, stamp
 from vision_assets.steps.sources.listing import (
     SPLIT_BYTES,
     SPLITS_PER_CORE,

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from vision_assets.errors import UserError
-from vision_assets.spark.image_files import MACOS_METADATA, ImageFiles, Listed, Patterns, Skipped
+from vision_assets.steps.sources.image_files import MACOS_METADATA, ImageFiles, Listed, Patterns, Skipped
 
 SPLIT_BYTES = 128 << 20
 """A task streams its split, so this bounds no memory: it is a size of part files that HDFS and S3 like."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Self, cast
 
 from vision_assets.errors import UserError
-from vision_assets.spark.image_files import LINK, SPECIAL, Pair, Patterns, Skipped
+from vision_assets.steps.sources.image_files import LINK, SPECIAL, Pair, Patterns, Skipped
 from vision_assets.steps.sources.listing import ArchiveListing, Entries, ExpansionLimit, Listing
 
 BLOCK = tarfile.BLOCKSIZE

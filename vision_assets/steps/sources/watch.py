@@ -10,10 +10,10 @@ from typing import Any
 
 from vision_assets.errors import UserError
 from vision_assets.spark import jvm
-from vision_assets.spark.image_files import Skipped
+from vision_assets.spark.hadoop import describe
 from vision_assets.steps.sources import local_path
 from vision_assets.steps.sources.folder import walk
-from vision_assets.steps.sources.hadoop import describe
+from vision_assets.steps.sources.image_files import Skipped
 
 _ACCESS_TIME = re.compile(r"; access_time=\d+")  # changes when somebody reads
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from vision_assets.errors import UserError
-from vision_assets.spark.image_files import LINK, SPECIAL, Pair, Patterns, Skipped
+from vision_assets.steps.sources.image_files import LINK, SPECIAL, Pair, Patterns, Skipped
 from vision_assets.steps.sources.listing import ArchiveListing, Entries, ExpansionLimit, Listing
 from vision_assets.steps.sources.tar import archive_unreadable
 

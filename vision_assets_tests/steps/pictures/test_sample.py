@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from vision_assets.spark import sequence_file
+from vision_assets.spark.hadoop import escape_glob
+from vision_assets.steps import image_writer
 from vision_assets.steps.images import ImageStore
 from vision_assets.steps.pictures import sample as gallery
 from vision_assets.steps.pictures.sample import ImageSample, evenly_over_labels, evenly_spaced, some_rows
@@ -40,7 +41,7 @@ def stored(tmp_path: Path, spark: SparkSession) -> ImageStore:
         (source / f"{index:03}.jpg").write_bytes(index.to_bytes(2, "big") * 5000)
     uri = f"file://{tmp_path}/stored"
     with open_source(spark, str(source)) as images:
-        sequence_file.write(spark, images, uri)
+        image_writer.write(spark, images, uri)
     return ImageStore(spark, uri)
 
 
@@ -70,6 +71,6 @@ def test_a_large_gallery_has_evenly_spaced_pieces_alone(
 def test_some_rows_reads_a_few_files(tmp_path: Path, spark: SparkSession) -> None:
     uri = f"file://{tmp_path}/odd name%20[a]"
     spark.range(4000, numPartitions=40).write.parquet(uri)
-    table = spark.read.parquet(sequence_file.escape_glob(uri))
+    table = spark.read.parquet(escape_glob(uri))
     assert some_rows(table).count() == 1600
     assert len(some_rows(table).inputFiles()) == 16

@@ -18,10 +18,12 @@ from pyspark.sql import SparkSession
 from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
 from vision_assets.spark.diagnosis import diagnose
-from vision_assets.spark.image_files import ImageFiles, Patterns
+from vision_assets.spark.hadoop import list_status
+from vision_assets.steps import image_writer
 from vision_assets.steps.sources import open_source
-from vision_assets.steps.sources.hadoop import hadoop_glob, list_status
+from vision_assets.steps.sources.hadoop import hadoop_glob
 from vision_assets.steps.sources.hadoop_tar import find_headers, open_tar_blocks, pieces
+from vision_assets.steps.sources.image_files import ImageFiles, Patterns
 from vision_assets.steps.sources.listing import Listing
 
 Files = dict[str, bytes]
@@ -54,7 +56,7 @@ def tar_of(files: Files, format_: int = tarfile.PAX_FORMAT) -> bytes:
 
 
 def stored(spark: SparkSession, images: ImageFiles, out: Path) -> Files:
-    written = sequence_file.write(spark, images, str(out))
+    written = image_writer.write(spark, images, str(out))
     assert images.count in (None, written.count)
     pairs = sequence_file.read(spark, str(out)).collect()
     assert len(pairs) == written.count
@@ -264,7 +266,7 @@ def test_a_file_that_vanishes_is_named(spark: SparkSession, remote: tuple[Path, 
         ]
     ):
         with pytest.raises(UserError, match=message):
-            sequence_file.write(spark, source, str(tmp_path / f"out{number}"))
+            image_writer.write(spark, source, str(tmp_path / f"out{number}"))
 
 
 def test_a_hidden_file_that_vanishes_is_named(
@@ -275,7 +277,7 @@ def test_a_hidden_file_that_vanishes_is_named(
     images = open_source(spark, f"{uri}/gone too")
     (folder / "gone too" / "_2.jpg").unlink()
     with pytest.raises(Py4JJavaError) as error:
-        sequence_file.write(spark, images, str(tmp_path / "out"))
+        image_writer.write(spark, images, str(tmp_path / "out"))
     cause = diagnose(error.value)
     assert cause.may_pass
     assert "gone too/_2.jpg does not exist" in cause.text

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vision_assets.errors import UserError
-from vision_assets.spark.image_files import MAX_EXAMPLES, Patterns, Skipped
+from vision_assets.steps.sources.image_files import MAX_EXAMPLES, Patterns, Skipped
 from vision_assets.steps.sources.listing import ArchiveListing, Listing, clean_key
 
 names = st.text(st.characters(exclude_categories=()) | st.sampled_from("/.\udcff\0"), max_size=40)

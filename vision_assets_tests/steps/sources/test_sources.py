@@ -17,9 +17,10 @@ from pyspark.sql import SparkSession
 
 from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
-from vision_assets.spark.image_files import Patterns
+from vision_assets.steps import image_writer
 from vision_assets.steps.sources import ImageFiles, Reader, open_source
 from vision_assets.steps.sources.folder import FolderSplit
+from vision_assets.steps.sources.image_files import Patterns
 from vision_assets.steps.sources.tar import TarSplit, list_tar
 from vision_assets.steps.sources.zip import ZipSplit, list_zip
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
@@ -69,9 +70,9 @@ def make_zip(path: Path, files: Files, method: int = zipfile.ZIP_DEFLATED) -> Pa
 
 def stored(
     spark: SparkSession, images: ImageFiles, folder: Path
-) -> tuple[Files, sequence_file.SequenceFileReport]:
+) -> tuple[Files, image_writer.SequenceFileReport]:
     uri = str(folder / "seq")
-    written = sequence_file.write(spark, images, uri)
+    written = image_writer.write(spark, images, uri)
     pairs = sequence_file.read(spark, uri).collect()
     assert len(pairs) == len(dict(pairs)) == written.count
     assert images.count in (None, written.count)
@@ -199,7 +200,7 @@ def test_a_file_that_vanishes_is_named(spark: SparkSession, tmp_path: Path) -> N
     images = open_source(spark, str(folder))
     (folder / "13.jpg").unlink()
     with pytest.raises(UserError, match=r"cannot read '.*/in/13\.jpg': No such file"):
-        sequence_file.write(spark, images, str(tmp_path / "out"))
+        image_writer.write(spark, images, str(tmp_path / "out"))
 
 
 @pytest.mark.parametrize("locked", ["sub", "sub/a.jpg"])
@@ -323,7 +324,7 @@ def test_a_damaged_member_of_a_zip(spark: SparkSession, tmp_path: Path) -> None:
     path = make_zip(tmp_path / "x.zip", {"a.jpg": b"good", "b.jpg": b"precious"}, zipfile.ZIP_STORED)
     path.write_bytes(path.read_bytes().replace(b"precious", b"precioux"))
     with pytest.raises(UserError, match=r"member 'b\.jpg' of the archive .* is damaged"):
-        sequence_file.write(spark, open_source(spark, str(path)), str(tmp_path / "out"))
+        image_writer.write(spark, open_source(spark, str(path)), str(tmp_path / "out"))
 
 
 @pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip"])
@@ -370,7 +371,7 @@ def test_an_archive_that_changes_after_it_was_listed(spark: SparkSession, tmp_pa
         images = open_source(spark, str(path))
         path.write_bytes(path.read_bytes()[:20_000])
         with pytest.raises(UserError, match=r"cannot read the archive|is damaged"):
-            sequence_file.write(spark, images, str(tmp_path / kind))
+            image_writer.write(spark, images, str(tmp_path / kind))
 
 
 def test_splits_read_without_spark(tmp_path: Path) -> None:
@@ -452,5 +453,5 @@ def test_a_failed_write_leaves_no_copy(spark: SparkSession, tmp_path: Path) -> N
     images = open_source(spark, str(source), reader="driver")
     shutil.rmtree(source)
     with pytest.raises(UserError, match="cannot read"):
-        sequence_file.write(spark, images, str(tmp_path / "out"))
+        image_writer.write(spark, images, str(tmp_path / "out"))
     assert not list(tmp_path.rglob("part-*"))
