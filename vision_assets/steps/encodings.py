@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vision_assets.vision.draw import Picture
 
 _ENCODED_VALUES = 2**22  # float64 values of a batch of images: 32 MB
-_COLUMNS = ("fileName", "label", "digest", "keypointCount", "descriptors")
+_COPIED_COLUMNS = ("fileName", "label", "digest", "keypointCount")
 _POSITIONS = ("width", "height", "keypoints")
 
 
@@ -139,9 +139,11 @@ def encode_features(
     _require_fit(features, encoder, described)
     encoding = encoder.encoding
     shared = features.sparkSession.sparkContext.broadcast(encoder)
-    columns = features.select(*_COLUMNS, *(_POSITIONS if encoding.uses_positions else ()))
+    columns = features.select(
+        *_COPIED_COLUMNS, "descriptors", *(_POSITIONS if encoding.uses_positions else ())
+    )
     schema = encodings_table(type(encoding)).schema
-    return columns.mapInArrow(partial(_encode_batches, shared), schema)
+    return columns.mapInArrow(partial(_encode_batches, shared, schema.names), schema)
 
 
 def _require_fit(features: DataFrame, encoder: ImageEncoder, described: str) -> None:
@@ -164,27 +166,16 @@ def _location(table: DataFrame) -> str:
 
 
 def _encode_batches(
-    encoder: "Broadcast[ImageEncoder]", batches: Iterator[pa.RecordBatch]
+    encoder: "Broadcast[ImageEncoder]", names: list[str], batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     encoding, vocabulary = encoder.value.encoding, encoder.value.vocabulary
     step = max(1, _ENCODED_VALUES // encoding.length(len(vocabulary)))
     for batch in batches:
         for start in range(0, batch.num_rows, step):
-            yield _encode_batch(encoder.value, batch.slice(start, step))
-
-
-def _encode_batch(encoder: ImageEncoder, images: pa.RecordBatch) -> pa.RecordBatch:
-    encoded = encoder.encode_batch(_feature_batch(encoder, images))
-    return pa.RecordBatch.from_arrays(
-        [
-            images.column("fileName"),
-            images.column("label"),
-            images.column("digest"),
-            images.column("keypointCount"),
-            list_column(encoded),
-        ],
-        names=encodings_table(type(encoder.encoding)).schema.names,
-    )
+            images = batch.slice(start, step)
+            encoded = encoder.value.encode_batch(_feature_batch(encoder.value, images))
+            copied = [images.column(name) for name in _COPIED_COLUMNS]
+            yield pa.RecordBatch.from_arrays([*copied, list_column(encoded)], names=names)
 
 
 def _feature_batch(encoder: ImageEncoder, images: pa.RecordBatch) -> FeatureBatch:

@@ -78,7 +78,7 @@ class Encoding(Options, ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     column: ClassVar[str] = "encoding"
-    column_comment: ClassVar[str]
+    column_comment: ClassVar[str] = "the encoding of the image"
     uses_positions: ClassVar[bool] = False
 
     @abstractmethod
