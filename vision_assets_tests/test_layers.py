@@ -11,11 +11,23 @@ import vision_assets
 
 PACKAGE = Path(vision_assets.__file__).parent
 # A room may import those before it, and itself. The modules beside the rooms may use all of them.
-FLOORS = ("errors", "settings", "vision", "pipelines", "spark", "snapshots", "tables", "steps", "defs")
+FLOORS = (
+    "errors",
+    "redaction",
+    "uris",
+    "settings",
+    "vision",
+    "pipelines",
+    "spark",
+    "snapshots",
+    "tables",
+    "steps",
+    "defs",
+)
 EXTERNAL = {
     "vision": {"cv2", "mahotas", "matplotlib", "numpy", "scipy", "PIL"},
     "spark": {"numpy", "pyarrow", "pyspark", "py4j"},
-    "snapshots": {"pyspark"},
+    "snapshots": set(),
     "tables": {"pyspark"},
     "steps": {"numpy", "pandas", "pyarrow", "pyspark", "py4j"},
     "defs": {"dagster", "dagster_pyspark", "dagster_spark", "numpy", "pydantic", "pyspark"},

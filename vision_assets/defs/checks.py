@@ -12,10 +12,10 @@ from vision_assets.defs.failures import RETRY_POLICY, failures
 from vision_assets.defs.io_managers import TableStoreResource
 from vision_assets.defs.resources import SparkResource
 from vision_assets.pipelines import PIPELINES, Pipeline
-from vision_assets.snapshots.files import hadoop_uri
 from vision_assets.snapshots.store import AssetPath, Snapshot
 from vision_assets.steps.stored_tables import read_parquet, stored_rows
 from vision_assets.tables import table as tables
+from vision_assets.uris import hadoop_uri
 
 _NAMED_IMAGES = 20
 

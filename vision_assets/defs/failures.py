@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from vision_assets.errors import UserError, redact, worker_error
+from vision_assets.errors import UserError, worker_error
+from vision_assets.redaction import redact
 from vision_assets.spark.diagnosis import Diagnosis, diagnose
 from vision_assets.steps.faults import storage_fault
 

@@ -13,15 +13,17 @@ from pydantic import PrivateAttr
 from pyspark.sql import DataFrame
 
 from vision_assets.defs.failures import failures
-from vision_assets.errors import UnusableError, UserError, redact
+from vision_assets.errors import UnusableError, UserError
 from vision_assets.pipelines import PIPELINE_OF_ASSET
+from vision_assets.redaction import redact
 from vision_assets.snapshots.checkpoints import Checkpoint
-from vision_assets.snapshots.files import hadoop_uri, open_files
+from vision_assets.snapshots.files import open_files
 from vision_assets.snapshots.manifests import damaged_file
 from vision_assets.snapshots.store import AssetPath, Snapshot, SnapshotStore, Staged
 from vision_assets.snapshots.versions import digest, version_of
 from vision_assets.spark import progress
 from vision_assets.spark.diagnosis import diagnose
+from vision_assets.spark.jvm import hadoop_of
 from vision_assets.steps.drawing import pictures_of
 from vision_assets.steps.incremental import (
     ProgressReporter,
@@ -41,6 +43,7 @@ from vision_assets.steps.stored_tables import (
 )
 from vision_assets.tables import table as tables
 from vision_assets.tables.per_image import PerImageTable
+from vision_assets.uris import hadoop_uri
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_to_npz
 from vision_assets.vision.draw import Picture
 
@@ -64,7 +67,7 @@ class TableStoreResource(dg.ConfigurableResource):
     @property
     def store(self) -> SnapshotStore:
         """The snapshots in this folder."""
-        return SnapshotStore(open_files(self.uri, lambda: self.pyspark.spark_session))
+        return SnapshotStore(open_files(self.uri, lambda: hadoop_of(self.pyspark.spark_session)))
 
     def reads(self, run_id: str, step: str) -> dict[str, Snapshot]:
         """Return what a step of a run has read: asset to snapshot."""
@@ -326,7 +329,7 @@ class ClassifierIOManager(SnapshotIOManager):
             PIPELINE_OF_ASSET[staged.asset[0]].dictionary
         ].name
         data = classifier_to_npz(replace(value, dictionary=dictionary))
-        open_files(staged.uri, lambda: self.pyspark.spark_session).create(CLASSIFIER_FILE, data)
+        open_files(staged.uri, lambda: hadoop_of(self.pyspark.spark_session)).create(CLASSIFIER_FILE, data)
         return WriteResult({})
 
     def read(self, uri: str) -> Classifier:

@@ -8,7 +8,8 @@ import dagster as dg
 
 from vision_assets import settings
 from vision_assets.defs.assets.images import image_seqfile
-from vision_assets.errors import UserError, redact
+from vision_assets.errors import UserError
+from vision_assets.redaction import redact
 from vision_assets.spark.diagnosis import diagnose
 from vision_assets.steps.sources.watch import Look, look_at
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from vision_assets.snapshots import liveness
 from vision_assets.snapshots.files import Files
-from vision_assets.snapshots.layout import NOTES, SNAPSHOT_NAME, AssetPath, path_of
+from vision_assets.snapshots.layout import RECORDS, SNAPSHOT_NAME, AssetPath, path_of
 
 _PENDING = ".pending"
 _BEAT = ".beat"
@@ -138,7 +138,7 @@ class Leases:
         for name in self._names(asset):
             if _MARKER_FILE.fullmatch(name):
                 try:
-                    marker = self._read(path_of(asset, NOTES, name))
+                    marker = self._read(path_of(asset, RECORDS, name))
                 except FileNotFoundError:  # its run has ended meanwhile
                     continue
                 snapshot = name.removesuffix(_PENDING)
@@ -174,21 +174,21 @@ class Leases:
         alive = list(alive)
         for name in names:
             if not any(snapshot in name for snapshot in alive) and not self._may_become_marker(asset, name):
-                self._files.delete(path_of(asset, NOTES, name))
+                self._files.delete(path_of(asset, RECORDS, name))
 
     def _may_become_marker(self, asset: AssetPath, unfinished: str) -> bool:
         """Tell whether a file that is not whole may be the marker of a run that begins just now."""
         if f"{_PENDING}." not in unfinished:
             return False
         try:
-            marker = self._read(path_of(asset, NOTES, unfinished))
+            marker = self._read(path_of(asset, RECORDS, unfinished))
         except FileNotFoundError:
             return False
         # If it is not whole, nobody can tell whose it is.
         return marker is _DAMAGED or liveness.may_be_alive(marker["process"], marker["startedAt"])
 
     def _names(self, asset: AssetPath) -> list[str]:
-        return self._files.names(path_of(asset, NOTES))
+        return self._files.names(path_of(asset, RECORDS))
 
     def _rest(self, staged: Staged) -> None:
         _heartbeats.stop(self._heartbeat_key(staged))
@@ -230,8 +230,8 @@ def leased(asset: AssetPath, pending: Iterable[Pending]) -> set[str]:
 
 
 def _marker(staged: Staged) -> str:
-    return path_of(staged.asset, NOTES, staged.name + _PENDING)
+    return path_of(staged.asset, RECORDS, staged.name + _PENDING)
 
 
 def _heartbeat(staged: Staged) -> str:
-    return path_of(staged.asset, NOTES, staged.name + _BEAT)
+    return path_of(staged.asset, RECORDS, staged.name + _BEAT)

@@ -9,7 +9,7 @@ from typing import Any
 
 from vision_assets.errors import UserError
 from vision_assets.snapshots.files import Files
-from vision_assets.snapshots.layout import NOTES, SNAPSHOT_NAME, AssetPath, path_of
+from vision_assets.snapshots.layout import RECORDS, SNAPSHOT_NAME, AssetPath, path_of
 
 _FILE = re.compile(rf"\d+-{SNAPSHOT_NAME}\.json", re.ASCII)
 _CHECKSUM = "checksum"
@@ -110,13 +110,13 @@ class Manifests:
 
     def names(self, asset: AssetPath) -> list[str]:
         """Return the names of an asset's manifests, that of the current snapshot last."""
-        return [name for name in self._files.names(path_of(asset, NOTES)) if _FILE.fullmatch(name)]
+        return [name for name in self._files.names(path_of(asset, RECORDS)) if _FILE.fullmatch(name)]
 
     def create(self, snapshot: Snapshot) -> None:
         """Create the manifest of a snapshot, and with it the snapshot."""
         stored = {_stored_as(name): value for name, value in asdict(snapshot).items() if name != "uri"}
         content = json.dumps(stored | {_CHECKSUM: _checksum(stored)}, indent=1, ensure_ascii=False)
-        self._files.create(path_of(snapshot.asset_path, NOTES, snapshot.manifest), content.encode())
+        self._files.create(path_of(snapshot.asset_path, RECORDS, snapshot.manifest), content.encode())
 
     def load(self, asset: AssetPath, name: str) -> Snapshot:
         """Return what a manifest says.
@@ -128,7 +128,7 @@ class Manifests:
         UserError
             If it is damaged.
         """
-        path = path_of(asset, NOTES, name)
+        path = path_of(asset, RECORDS, name)
         try:
             stored = json.loads(self._files.read(path))
             checksum = stored.pop(_CHECKSUM, None)  # as all with a default not there from the beginning
@@ -151,17 +151,17 @@ class Manifests:
     def content(self, asset: AssetPath, name: str) -> bytes | None:
         """Return a manifest as it is stored, for `put_back`; None if another run has removed it."""
         try:
-            return self._files.read(path_of(asset, NOTES, name))
+            return self._files.read(path_of(asset, RECORDS, name))
         except FileNotFoundError:
             return None
 
     def delete(self, asset: AssetPath, name: str) -> None:
         """Remove a manifest, and with it the snapshot."""
-        self._files.delete(path_of(asset, NOTES, name))
+        self._files.delete(path_of(asset, RECORDS, name))
 
     def put_back(self, asset: AssetPath, name: str, content: bytes) -> None:
         """Undo `delete`."""
-        self._files.create(path_of(asset, NOTES, name), content)
+        self._files.create(path_of(asset, RECORDS, name), content)
 
 
 def snapshot_of(manifest: str) -> str:
@@ -187,7 +187,7 @@ def damaged_file(file: str, fault: str, row_wise: bool) -> UserError:
     """
     parts = file.split("/")
     *folder, asset, name = parts[:-2] if parts[-2][0] == "_" else parts[:-1]
-    manifest = "/".join((*folder, asset, NOTES, f"*-{name}.json"))
+    manifest = "/".join((*folder, asset, RECORDS, f"*-{name}.json"))
     return UserError(
         f"{file} {fault}. Materialize {asset} again{' with `full_refresh: true`' if row_wise else ''}, or "
         f"remove {manifest} to go back to the snapshot before it."

@@ -10,18 +10,16 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import Any
 
 from vision_assets.errors import UnusableError, UserError
 from vision_assets.snapshots import liveness
 from vision_assets.snapshots.checkpoints import Checkpoint
 from vision_assets.snapshots.files import Files, open_files
-from vision_assets.snapshots.layout import CHECKPOINTS, NOTES, AssetPath, path_of
+from vision_assets.snapshots.layout import CHECKPOINTS, RECORDS, AssetPath, path_of
 from vision_assets.snapshots.leases import Leases, Staged, leased
 from vision_assets.snapshots.manifests import Manifests, Snapshot, damaged_file, snapshot_of
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 _RUN_ID = 8  # characters of it in the name of a snapshot
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -445,7 +443,7 @@ class SnapshotStore:
             names = self._files.names(path_of(folder))
         except PermissionError:  # somebody else's, such as a disk's lost+found
             return
-        if NOTES in names:
+        if RECORDS in names:
             yield folder
             return
         for name in names:
@@ -468,22 +466,25 @@ class SnapshotStore:
 
 
 def open_store(data_folder: str) -> SnapshotStore:
-    """Open the snapshots in a data folder; Spark is started only for one that Hadoop's client must read.
+    """Open the snapshots in a data folder.
+
+    A JVM is started, if none runs, only for a folder that Hadoop's client must read. It gets no Spark
+    session: nothing is asked of the cluster that runs use.
 
     Parameters
     ----------
     data_folder : str
-        A local path or any Hadoop URI.
+        A local path or any URI of Hadoop's.
 
     Returns
     -------
     SnapshotStore
     """
-    return SnapshotStore(open_files(data_folder, _start_spark))
+    # Kept for the store: a new configuration of Hadoop's takes a tenth of a second.
+    return SnapshotStore(open_files(data_folder, cache(_hadoop)))
 
 
-def _start_spark() -> "SparkSession":
-    from vision_assets.spark.session import spark_config, start_session  # noqa: PLC0415 - Spark only when needed
+def _hadoop() -> tuple[Any, Any]:
+    from vision_assets.spark import jvm  # noqa: PLC0415 - Spark only when needed
 
-    # Files are read by the driver alone: whatever cluster the runs are for, nothing is asked of it.
-    return start_session(spark_config({"spark.master": "local[1]"}))
+    return jvm.hadoop()

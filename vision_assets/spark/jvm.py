@@ -47,12 +47,20 @@ def forget_dead_jvm() -> bool:
     return True
 
 
-def hadoop() -> tuple[Any, Any]:
-    """Return the gateway to this process's JVM and Hadoop's configuration in it, without a Spark session.
+def hadoop_of(session: SparkSession) -> tuple[Any, Any]:
+    """Return the gateway to a session's JVM and the session's configuration of Hadoop."""
+    return _hadoop_of(session.sparkContext)
 
-    A JVM that is missing or dead is started, which takes some two seconds.
+
+def hadoop() -> tuple[Any, Any]:
+    """Return the gateway to this process's JVM and Hadoop's configuration in it; no Spark session is needed.
+
+    The configuration is the session's if one runs. A JVM that is missing or dead is started, which takes some
+    two seconds.
     """
     forget_dead_jvm()
+    if SparkContext._active_spark_context is not None:
+        return _hadoop_of(SparkContext._active_spark_context)
     start_jvm(spark_config())
     gateway: Any = SparkContext._gateway
     spark = gateway.jvm.org.apache.spark
@@ -75,6 +83,10 @@ def exit_status() -> int | None:
         return process.wait(_SECONDS_TO_DIE)
     except subprocess.TimeoutExpired:
         return None
+
+
+def _hadoop_of(context: Any) -> tuple[Any, Any]:
+    return context._gateway, context._jsc.hadoopConfiguration()
 
 
 def _process(gateway: Any) -> Any:

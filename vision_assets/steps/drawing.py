@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.pipelines import IMAGE_ASSET, PIPELINES, Pipeline
-from vision_assets.snapshots.files import hadoop_uri
 from vision_assets.snapshots.store import Snapshot, SnapshotStore
 from vision_assets.steps.pictures import pictures
 from vision_assets.steps.pictures.sample import ImageSample
 from vision_assets.steps.stored_tables import ImageStore, read_parquet
+from vision_assets.uris import hadoop_uri
 from vision_assets.vision.draw import Picture
 
 

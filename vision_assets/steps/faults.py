@@ -8,10 +8,10 @@ from urllib.parse import unquote
 from pyspark.sql import SparkSession
 
 from vision_assets.errors import UserError, no_permission
-from vision_assets.snapshots.files import local_path
 from vision_assets.snapshots.manifests import damaged_file
 from vision_assets.spark.diagnosis import known_diagnosis
 from vision_assets.tables.table import TABLES
+from vision_assets.uris import local_path, readable
 
 _READING = re.compile(
     r"FAILED_READ_FILE[^\n]*?(?P<uri>[a-z][a-z0-9+.-]*:/[^\n]*?/(?P<asset>[^/\n]+)/\d{8}T\d{6}-[^/\n]+/\S+?)\.?\s"
@@ -58,20 +58,15 @@ def _full_folder(text: str) -> str:
     if _IN_TEMPORARY_FOLDER.search(text):
         return f"Spark's temporary folder {temporary}"
     if found := _FILE_WITHOUT_ROOM.search(text):
-        return f"the disk of {_without_scheme(found[1] or found[2] or found[3])}"
+        return f"the disk of {readable(found[1] or found[2] or found[3])}"
     return f"the data folder or Spark's temporary folder {temporary}"
 
 
 def _unreadable(uri: str, asset: str, text: str) -> UserError:
-    file = _without_scheme(uri)
+    file = readable(uri)
     cause = (_CAUSE.findall(text) or ["it is damaged"])[-1]
     if "Permission denied" in cause:
         return no_permission(file)
     table = TABLES.get((asset,))
     row_wise = table is not None and table.key == "fileName"
     return damaged_file(file, f"cannot be read ({cause.replace(uri, 'it')})", row_wise)
-
-
-def _without_scheme(uri: str) -> str:
-    """Return a local file's path as the user knows it; another URI as it is."""
-    return re.sub("^file:/+", "/", uri)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
 
-from vision_assets.snapshots.files import hadoop_uri
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, Staged
 from vision_assets.spark import sequence_file
 from vision_assets.spark.image_files import ImageFiles, Skipped
@@ -16,6 +15,7 @@ from vision_assets.steps.image_reuse import plan_images
 from vision_assets.steps.stored_tables import read_parquet
 from vision_assets.tables.per_image import PerImageTable, ReusePlan, StoredParts, plan_reuse
 from vision_assets.tables.table import Table, add_up, count, observe
+from vision_assets.uris import hadoop_uri
 
 ReusableTable = Snapshot | Staged
 ProgressReporter = Callable[[int | None], AbstractContextManager[None]]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from vision_assets.errors import UserError
-from vision_assets.snapshots.files import LocalFiles
 from vision_assets.snapshots.liveness import SILENCE_LIMIT
+from vision_assets.snapshots.local_files import LocalFiles
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, Staged
 from vision_assets_tests.small_disks import require_root, resize, small_disk
 

@@ -10,7 +10,8 @@ from vision_assets.defs.columns import definition_metadata
 from vision_assets.defs.config import AssetConfig
 from vision_assets.defs.failures import RETRY_POLICY, failures
 from vision_assets.defs.resources import SparkResource
-from vision_assets.errors import UserError, redact
+from vision_assets.errors import UserError
+from vision_assets.redaction import redact
 from vision_assets.steps.sources import ImageFiles, open_source
 from vision_assets.tables.table import SEQUENCE_FILE
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
