@@ -19,7 +19,7 @@ from vision_assets.redaction import redact
 from vision_assets.snapshots.checkpoints import Checkpoint
 from vision_assets.snapshots.files import open_files
 from vision_assets.snapshots.manifests import damaged_file
-from vision_assets.snapshots.store import AssetPath, Snapshot, SnapshotStore, Staged
+from vision_assets.snapshots.store import AssetPath, PendingSnapshot, ReadLease, Snapshot, SnapshotStore
 from vision_assets.snapshots.versions import digest, version_of
 from vision_assets.spark import progress
 from vision_assets.spark.diagnosis import diagnose
@@ -112,13 +112,13 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
     pyspark: dg.ResourceDependency[LazyPySparkResource]
     data_folder: dg.ResourceDependency[TableStoreResource]
 
-    _leases: list[Staged] = PrivateAttr(default_factory=list)
+    _leases: list[ReadLease] = PrivateAttr(default_factory=list)
 
     @abstractmethod
     def write(
         self,
         value: Any,
-        staged: Staged,
+        staged: PendingSnapshot,
         table: tables.Table,
         made: Sequence[ReusableTable],
         progress: ProgressReporter,
@@ -212,7 +212,12 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             self.data_folder.forget(context.run.run_id)
 
     def _write_and_commit(
-        self, context: dg.OutputContext, store: SnapshotStore, staged: Staged, value: Any, version: str
+        self,
+        context: dg.OutputContext,
+        store: SnapshotStore,
+        staged: PendingSnapshot,
+        value: Any,
+        version: str,
     ) -> Snapshot:
         table = tables.TABLES[staged.asset]
         upstream = store.input_of(staged, table.same_keys_as) if table.same_keys_as else None
@@ -265,7 +270,7 @@ class ParquetIOManager(SnapshotIOManager):
     def write(
         self,
         value: DataFrame | PerImageTable,
-        staged: Staged,
+        staged: PendingSnapshot,
         table: tables.Table,
         made: Sequence[ReusableTable],
         progress: ProgressReporter,
@@ -291,7 +296,7 @@ class SequenceFileIOManager(SnapshotIOManager):
     def write(
         self,
         value: ImageFiles,
-        staged: Staged,
+        staged: PendingSnapshot,
         table: tables.Table,
         made: Sequence[ReusableTable],
         progress: ProgressReporter,
@@ -319,7 +324,7 @@ class ClassifierIOManager(SnapshotIOManager):
     def write(
         self,
         value: Classifier,
-        staged: Staged,
+        staged: PendingSnapshot,
         table: tables.Table,
         made: Sequence[ReusableTable],
         progress: ProgressReporter,
@@ -374,7 +379,9 @@ def _per_reason(counts: dict[str, int]) -> dict[str, int]:
     return {f"skipped: {reason}": count for reason, count in sorted(counts.items())}
 
 
-def _require_sound(staged: Staged, table: tables.Table, summary: tables.Summary, rows: DataFrame) -> None:
+def _require_sound(
+    staged: PendingSnapshot, table: tables.Table, summary: tables.Summary, rows: DataFrame
+) -> None:
     broken = [name for name, passed in summary.check_results.items() if not passed]
     if not broken:
         return
