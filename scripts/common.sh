@@ -15,8 +15,11 @@ die() {
 
 # absolute PATH: prints the absolute path. A URI (s3a://bucket, file:/x) stays as it is.
 absolute() {
+    if is_uri "$1"; then
+        printf '%s\n' "$1"
+        return
+    fi
     case $1 in
-        [A-Za-z]*://* | file:/* | hdfs:/*) printf '%s\n' "$1" ;;
         \~) printf '%s\n' "$HOME" ;;
         \~/*) printf '%s\n' "$HOME/${1#??}" ;;
         /*) printf '%s\n' "$1" ;;
@@ -32,10 +35,14 @@ absolute() {
     esac
 }
 
+# is_uri TEXT: whether it begins with a scheme and ":/", as vision_assets/uris.py sees it.
 is_uri() {
     case $1 in
-        [A-Za-z]*://* | file:/* | hdfs:/*) return 0 ;;
+        [A-Za-z]*:/*) ;;
         *) return 1 ;;
+    esac
+    case ${1%%:/*} in
+        *[!A-Za-z0-9+.-]*) return 1 ;;
     esac
 }
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vision_assets import settings
-from vision_assets.errors import UserError, redact
+from vision_assets.errors import UserError
+from vision_assets.redaction import redact
 from vision_assets.snapshots.store import AssetPath, Snapshot, SnapshotStore, open_store
 from vision_assets.spark.diagnosis import diagnose
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS

@@ -1,10 +1,10 @@
-"""Settings that belong to the place, not to the run: read from environment variables."""
+"""Settings of an installation, as opposed to those of a run: environment variables."""
 
 import os
-import re
 from pathlib import Path
 
 from vision_assets.errors import UserError
+from vision_assets.uris import scheme_of
 
 DATA = "VISION_ASSETS_DATA"
 SOURCE = "VISION_ASSETS_SOURCE"
@@ -14,30 +14,28 @@ SPARK_MASTER = "VISION_ASSETS_SPARK_MASTER"
 CONNECTORS = "VISION_ASSETS_CONNECTORS"
 JARS = "VISION_ASSETS_JARS"
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-
 
 def data_folder() -> str:
-    """Return the folder or URI that the tables lie under."""
+    """Return the folder or URI that the tables are stored in."""
     return os.environ.get(DATA) or str(Path("data").absolute())
 
 
 def source() -> str:
-    """Return the folder, archive or SequenceFile of images that is read if a run names none."""
+    """Return the source of images for runs that name none: a folder, an archive or a SequenceFile."""
     return os.environ.get(SOURCE, "")
 
 
 def keep_snapshots() -> int:
-    """Return how many snapshots of an asset are kept.
+    """Return how many snapshots of each asset are kept.
 
     Raises
     ------
     UserError
-        If the variable is no number from 1 on.
+        If the variable is not a whole number of at least 1.
     """
     value = os.environ.get(KEEP_SNAPSHOTS) or "3"
     if not value.isdecimal() or int(value) < 1:
-        raise UserError(f"{KEEP_SNAPSHOTS}={value!r} is no number of snapshots to keep: set it to 1 or more.")
+        raise UserError(f"{KEEP_SNAPSHOTS}={value!r} is not a number of snapshots. Set it to 1 or more.")
     return int(value)
 
 
@@ -51,22 +49,21 @@ def pictures() -> bool:
     """
     value = os.environ.get(PICTURES) or "yes"
     if value not in {"yes", "no"}:
-        raise UserError(f"{PICTURES}={value!r} is neither yes nor no: set it to one of them.")
+        raise UserError(f"{PICTURES}={value!r} is neither yes nor no. Set it to one of them.")
     return value == "yes"
 
 
 def connectors() -> list[str]:
-    """Return the URI schemes that are named besides those of `schemes`."""
+    """Return the URI schemes whose connectors are wanted besides those of `schemes`."""
     return sorted({scheme.strip().lower() for scheme in os.environ.get(CONNECTORS, "").split(",")} - {""})
 
 
 def schemes() -> list[str]:
-    """Return the schemes of the URIs that data folder and source are, where they are any."""
-    uris = (os.environ.get(DATA, ""), source())
-    return sorted({scheme[1].lower() for uri in uris if (scheme := _SCHEME.match(uri))})
+    """Return the URI schemes of the data folder and the source; paths have none."""
+    return sorted({scheme_of(uri) for uri in (os.environ.get(DATA, ""), source())} - {""})
 
 
 def jars_folder() -> Path:
-    """Return where Java libraries lie, a folder for each URI scheme that needs any."""
+    """Return the folder of the Java libraries, with a subfolder for each URI scheme that needs some."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get(JARS) or Path(cache, "vision_assets", "jars")).absolute()

@@ -58,11 +58,12 @@ def local_path(uri: str) -> Path | None:
     >>> local_path("file://host/data"), local_path("FILE:/data"), local_path("hdfs://host/data")
     (PosixPath('/data'), PosixPath('/data'), None)
     """
-    if found := _FILE_URI.fullmatch(uri):
-        return Path("/" + found[1].lstrip("/"))
-    if is_uri(uri):
+    found = _FILE_URI.fullmatch(uri)
+    if not found and is_uri(uri):
         return None
-    return Path(os.path.expanduser(uri)).absolute()  # noqa: PTH111 - Path's own fails for an unknown user
+    path = found[1] if found else os.path.expanduser(uri)  # noqa: PTH111 - Path's fails for an unknown user
+    # POSIX, and with it `Path`, keeps a double slash at the beginning, which means nothing here.
+    return Path(re.sub("^/+", "/", path)).absolute()
 
 
 def hadoop_uri(uri: str) -> str:

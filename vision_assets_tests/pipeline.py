@@ -11,7 +11,7 @@ import pandas as pd
 
 from vision_assets.definitions import defs
 from vision_assets.defs.resources import make_resources
-from vision_assets.snapshots.files import LocalFiles
+from vision_assets.snapshots.local_files import LocalFiles
 from vision_assets.snapshots.store import Snapshot, SnapshotStore
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE, classifier_from_npz
 

@@ -27,7 +27,7 @@ FLOORS = (
 EXTERNAL = {
     "vision": {"cv2", "mahotas", "matplotlib", "numpy", "scipy", "PIL"},
     "spark": {"numpy", "pyarrow", "pyspark", "py4j"},
-    "snapshots": {"pyspark"},
+    "snapshots": set(),
     "tables": {"pyspark"},
     "steps": {"numpy", "pandas", "pyarrow", "pyspark", "py4j"},
     "defs": {"dagster", "dagster_pyspark", "dagster_spark", "numpy", "pydantic", "pyspark"},

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from vision_assets.errors import redact
+from vision_assets.redaction import redact
 from vision_assets.spark.diagnosis import Diagnosis, diagnose
 from vision_assets.steps.faults import damaged_table
 

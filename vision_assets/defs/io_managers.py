@@ -15,8 +15,9 @@ from vision_assets.defs.failures import failures
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.redaction import redact
 from vision_assets.snapshots.files import open_files
-from vision_assets.snapshots.store import Snapshot, SnapshotStore, Staged
+from vision_assets.snapshots.store import PendingSnapshot, ReadLease, Snapshot, SnapshotStore
 from vision_assets.spark.diagnosis import diagnose
+from vision_assets.spark.jvm import hadoop_of
 from vision_assets.steps.catalog import SPECS
 from vision_assets.steps.incremental import (
     ProgressReporter,
@@ -41,14 +42,14 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
     data_folder: dg.ResourceDependency[TableStoreResource]
 
     # What this run reads, and so must not be removed before the run ends.
-    _leases: list[Staged] = PrivateAttr(default_factory=list)
+    _leases: list[ReadLease] = PrivateAttr(default_factory=list)
 
     @abstractmethod
     def write(
         self,
         content: Any,
         spec: StepSpec,
-        pending: Staged,
+        pending: PendingSnapshot,
         made: Sequence[ReusableTable],
         progress: ProgressReporter,
     ) -> WriteResult:
@@ -134,7 +135,7 @@ class ParquetIOManager(SnapshotIOManager):
         self,
         content: DataFrame | PerImageTable,
         spec: StepSpec,
-        pending: Staged,
+        pending: PendingSnapshot,
         made: Sequence[ReusableTable],
         progress: ProgressReporter,
     ) -> WriteResult:
@@ -156,7 +157,7 @@ class SequenceFileIOManager(SnapshotIOManager):
         self,
         content: ImageFiles,
         spec: StepSpec,
-        pending: Staged,
+        pending: PendingSnapshot,
         made: Sequence[ReusableTable],
         progress: ProgressReporter,
     ) -> WriteResult:
@@ -180,12 +181,12 @@ class ClassifierIOManager(SnapshotIOManager):
         self,
         content: Classifier,
         spec: StepSpec,
-        pending: Staged,
+        pending: PendingSnapshot,
         made: Sequence[ReusableTable],
         progress: ProgressReporter,
     ) -> WriteResult:
         """Write a classifier."""
-        files = open_files(pending.uri, lambda: self.pyspark.spark_session)
+        files = open_files(pending.uri, lambda: hadoop_of(self.pyspark.spark_session))
         files.create(CLASSIFIER_FILE, classifier_to_npz(content))
         return WriteResult({})
 

@@ -8,6 +8,7 @@ from dagster_pyspark import LazyPySparkResource
 from vision_assets.redaction import redact
 from vision_assets.snapshots.files import open_files
 from vision_assets.snapshots.store import SnapshotStore
+from vision_assets.spark.jvm import hadoop_of
 from vision_assets.vision.draw import Picture
 
 
@@ -22,7 +23,7 @@ class TableStoreResource(dg.ConfigurableResource):
     @property
     def store(self) -> SnapshotStore:
         """The snapshots in this folder."""
-        return SnapshotStore(open_files(self.uri, lambda: self.pyspark.spark_session))
+        return SnapshotStore(open_files(self.uri, lambda: hadoop_of(self.pyspark.spark_session)))
 
     def render_pictures(self, draw: Callable[[], Mapping[str, Picture]]) -> dict[str, dg.MetadataValue]:
         """Return pictures as metadata; none if they are switched off, or cannot be drawn.

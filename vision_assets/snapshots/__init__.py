@@ -1,1 +1,1 @@
-"""Where data lies: snapshots of tables and the IO managers on them."""
+"""The store: every materialization of an asset is a snapshot, which one atomic step makes the current one."""

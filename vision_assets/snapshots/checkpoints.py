@@ -1,4 +1,4 @@
-"""How far long computations have come, for the next run to go on from there."""
+"""Checkpoints: intermediate results of a long computation, from which the next run continues."""
 
 from contextlib import suppress
 
@@ -6,15 +6,15 @@ from vision_assets.snapshots.files import Files
 
 
 class Checkpoint:
-    """How far one computation has come.
+    """The newest intermediate result of one computation.
 
     Parameters
     ----------
     files : Files
     folder : str
-        Of the checkpoints of an asset.
+        Folder of the asset's checkpoints.
     name : str
-        Of all that determines the computation: runs that are at the same one save the same bytes.
+        Identifies everything that determines the computation. Runs with the same name save the same bytes.
     """
 
     def __init__(self, files: Files, folder: str, name: str) -> None:
@@ -23,14 +23,14 @@ class Checkpoint:
         self._name = name
 
     def newest(self) -> bytes | None:
-        """Return what was saved last; None if there is nothing."""
+        """Return what was saved last; None if nothing was."""
         for file in reversed(self._saved()):
-            with suppress(FileNotFoundError):  # another run has gone further
+            with suppress(FileNotFoundError):  # another run has saved a later step
                 return self._files.read(f"{self._folder}/{file}")
         return None
 
     def save(self, step: int, content: bytes) -> None:
-        """Save a step, in place of earlier ones."""
+        """Save a step and remove the earlier ones."""
         saved = self._saved()
         file = f"{self._name}-{step:06d}"
         if file not in saved:
@@ -40,7 +40,7 @@ class Checkpoint:
                 self._files.delete(f"{self._folder}/{earlier}")
 
     def clear(self) -> None:
-        """Remove what was saved."""
+        """Remove all saved steps."""
         for file in self._saved():
             self._files.delete(f"{self._folder}/{file}")
 

@@ -1,27 +1,35 @@
-"""Where things lie in the data folder.
+"""Names of the files and folders in a data folder.
 
 The layout::
 
     <asset key…>/<snapshot>/part-…                      the table, plain Parquet or SequenceFile
-    <asset key…>/_snapshots/<sequence>-<snapshot>.json  the manifest: this snapshot is whole
-    <asset key…>/_snapshots/<snapshot>.pending          the marker: being written, read, or left by a dead run
-    <asset key…>/_snapshots/<snapshot>.beat             the last sign of life of whoever does
-    <asset key…>/_checkpoints/                          how far a long computation has come
+    <asset key…>/_snapshots/<sequence>-<snapshot>.json  the manifest: this snapshot is complete
+    <asset key…>/_snapshots/<name>.pending              a lease: a process writes a snapshot or reads one
+    <asset key…>/_snapshots/<name>.beat                 the last heartbeat of that process
+    <asset key…>/_checkpoints/                          intermediate results of a long computation
 """
 
+import uuid
 from collections.abc import Sequence
 
 AssetPath = tuple[str, ...]
+"""Parts of an asset key."""
 
-NOTES = "_snapshots"
-"""Folder of manifests, markers and signs of life."""
+RECORDS = "_snapshots"
+"""Folder of an asset's manifests, leases and heartbeats."""
 
 CHECKPOINTS = "_checkpoints"
+"""Folder of an asset's checkpoints."""
 
 SNAPSHOT_NAME = r"[\w-]+"
-"""What is deleted goes by names of files: ``..`` in one must not lead out of the data folder."""
+"""Pattern of names that may become a path: ``..`` in a file's name must not lead out of the data folder."""
 
 
 def path_of(asset: Sequence[str], *names: str) -> str:
-    """Return the path of something of an asset, relative to the data folder."""
+    """Return the path of a file or folder of an asset, relative to the data folder."""
     return "/".join((*asset, *names))
+
+
+def temporary_name(name: str) -> str:
+    """Return the hidden name that a file has until it is complete; it contains the final name."""
+    return f".{name}.{uuid.uuid4().hex}"

@@ -1,37 +1,36 @@
-"""Whether the process that began something may still be at work on it, here or on another machine."""
+"""Whether the process that wrote a lease may still be alive, on this machine or another.
+
+``/proc`` is read directly: psutil tells neither the boot nor the namespace of a process id, and
+its ``create_time()`` changes when the clock is set.
+"""
 
 import os
-import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-HEARTBEAT_INTERVAL = timedelta(seconds=30)
-"""How often a process writes that it is alive."""
-
 SILENCE_LIMIT = timedelta(minutes=10)
-"""After so long without a beat a process that cannot be looked up is taken for dead."""
+"""A process that cannot be looked up counts as dead after this time without a heartbeat."""
 
 ENDED = "ended"
-"""In place of a sign of life: what it began is left for others, although it may go on with other things."""
+"""In place of a heartbeat: the process gave up this lease, although it may still run."""
 
 
 @dataclass(frozen=True)
 class _Process:
-    """A process, told from every other one on any machine and at any time.
+    """Identity of a process among those of all machines and times.
 
     Parameters
     ----------
     boot : str
-        Identifies the machine and its start; empty where that cannot be told.
+        Identifier of the machine's last boot; empty if it is unknown.
     namespace : int
-        Of the process ids: containers of one machine have their own.
+        Identifier of the namespace of process ids: each container of a machine has its own.
     pid : int
     started : int
-        Clock ticks from the machine's start to the process's; tells it from a later one with its number.
+        Clock ticks between the boot and the start of the process; a later process with the same id differs.
     """
 
     boot: str
@@ -41,34 +40,35 @@ class _Process:
 
     @property
     def is_of_this_machine(self) -> bool:
-        """Tell whether the process can be looked up from here."""
+        """Tell whether the process can be looked up by its id."""
         return bool(self.boot) and (self.boot, self.namespace) == (_boot(), _namespace())
 
     @property
     def is_alive(self) -> bool:
-        """Tell whether a process of this machine still runs."""
+        """Tell whether a process of this machine is still running."""
         return _started(self.pid) == self.started
 
 
 UNKNOWN_PROCESS: Mapping[str, Any] = {"boot": "", "namespace": 0, "pid": 0, "started": 0}
-"""For `may_be_alive`: a process of which only its signs of life are known."""
+"""For `may_be_alive`: a process of which only the heartbeat is known."""
 
 
 def may_be_alive(process: Mapping[str, Any], heartbeat: str, now: datetime | None = None) -> bool:
-    """Tell whether a process may still be at work.
+    """Tell whether a process may still be alive.
 
     Parameters
     ----------
     process : mapping
-        What `this_process` returned there.
+        What `this_process` returned in that process.
     heartbeat : str
-        Its last sign of life: UTC, ISO 8601; or `ENDED`.
+        Time of its last heartbeat, UTC, ISO 8601; or `ENDED`.
     now : datetime, optional
 
     Returns
     -------
     bool
-        False only if it has ended for sure, or cannot be looked up and has been silent for `SILENCE_LIMIT`.
+        False if the process has certainly ended, or if it cannot be looked up and its last heartbeat is older
+        than `SILENCE_LIMIT`.
     """
     if heartbeat == ENDED:
         return False
@@ -79,18 +79,18 @@ def may_be_alive(process: Mapping[str, Any], heartbeat: str, now: datetime | Non
 
 
 def this_process() -> dict[str, Any]:
-    """Describe this process for `may_be_alive`."""
+    """Return the identity of this process, for `may_be_alive`."""
     pid = os.getpid()
     return asdict(_Process(_boot(), _namespace(), pid, _started(pid) or 0))
 
 
 def utc_now() -> str:
-    """Return what a process writes at every beat."""
+    """Return the current time, as heartbeats and manifests store it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def is_heartbeat(text: str) -> bool:
-    """Tell whether a text is a sign of life, or says that there will be none."""
+    """Tell whether a text is the time of a heartbeat or `ENDED`."""
     if text == ENDED:
         return True
     try:
@@ -99,53 +99,20 @@ def is_heartbeat(text: str) -> bool:
         return False
 
 
-class HeartbeatThread:
-    """Has something done at every beat while anything is registered, in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._beats: dict[object, Callable[[], object]] = {}
-        self._ended = threading.Event()
-
-    def start(self, key: object, heartbeat: Callable[[], object]) -> None:
-        """Have `heartbeat` called every `HEARTBEAT_INTERVAL`, until `stop` with the same key."""
-        with self._lock:
-            if not self._beats:
-                self._ended = threading.Event()
-                threading.Thread(target=self._run, args=(self._ended,), name="heart", daemon=True).start()
-            self._beats[key] = heartbeat
-
-    def stop(self, key: object) -> None:
-        """End the beats of a key, if there are any."""
-        with self._lock:
-            if self._beats.pop(key, None) and not self._beats:
-                self._ended.set()
-
-    def _run(self, ended: threading.Event) -> None:
-        while not ended.wait(HEARTBEAT_INTERVAL.total_seconds()):
-            with self._lock:
-                keys = list(self._beats)
-            for key in keys:
-                # Who stops a beat waits for one that goes on; none comes after it. Storage may be away for a
-                # while; the next beat tries again.
-                with self._lock, suppress(Exception):
-                    self._beats.get(key, lambda: None)()
-
-
 def _boot() -> str:
     return _read("/proc/sys/kernel/random/boot_id").strip()
 
 
 def _namespace() -> int:
     try:
-        return os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - what the link leads to has no path
+        return os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - the link's target has no path
     except OSError:
         return 0
 
 
 def _started(pid: int) -> int | None:
-    """Return when a process has started, in clock ticks since the machine has; None if there is none."""
-    # The name of the program, in parentheses, may hold anything.
+    """Return the start of a process in clock ticks since the boot; None if it does not run."""
+    # The name of the program, in parentheses, may contain any character.
     fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return int(fields[19]) if len(fields) > 19 and fields[0] not in "ZX" else None
 

@@ -1,4 +1,4 @@
-"""Manifests: each says that a snapshot is whole, and what made it."""
+"""Manifests: each says that a snapshot is complete, and what made it."""
 
 import hashlib
 import json
@@ -9,12 +9,12 @@ from typing import Any
 
 from vision_assets.errors import UserError
 from vision_assets.snapshots.files import Files
-from vision_assets.snapshots.layout import NOTES, SNAPSHOT_NAME, AssetPath, path_of
+from vision_assets.snapshots.layout import RECORDS, SNAPSHOT_NAME, AssetPath, path_of
 
 _FILE = re.compile(rf"\d+-{SNAPSHOT_NAME}\.json", re.ASCII)
 _CHECKSUM = "checksum"
 _STORED_AS = {"check_results": "holds"}
-"""Fields that manifests have under another name, the one that the first release gave them."""
+"""Fields that have another name in a manifest: the one of the first release."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Snapshot:
     name : str
         Name of the folder.
     sequence : int
-        Rises with every commit of the asset.
+        Number of the commit of the asset; it rises by one.
     uri : str
         Folder or URI of the table.
     run_id, code_version : str
@@ -37,26 +37,26 @@ class Snapshot:
     inputs : dict
         Asset to name of the snapshot that was read.
     counts : dict
-        Numbers of the table in the field's words.
+        Counts of the table in its own terms, such as ``descriptors``.
     check_results : dict
-        Name of a check to whether it held before the commit.
+        Name of a check to whether it passed before the commit.
     keys : str
         Fingerprint of the set of keys; equal sets have equal fingerprints.
     images : str
-        Fingerprint of the set of images with their digests, of a table of images.
+        Fingerprint of the set of images with their digests; only for a table of images.
     rows, files, bytes : int
     seconds : float
         From the start of the asset to its commit.
     committed_at : str
         UTC, ISO 8601.
     version : str
-        Of the content: equal for equal content, whichever run made it.
+        Version of the content: equal for equal content in every run.
     row_version : str
-        Of all that a row depends on besides its image; rows can be taken over from one with the same. Empty
-        if they cannot.
+        Version of everything that a row depends on besides its image: rows can be reused from snapshots with
+        the same one. Empty if rows cannot be reused.
     sizes : dict
-        Name to size in bytes of each file in the folder, those of an index with their folder. Empty if they
-        were not noted.
+        Name to size in bytes of each file in the folder; files of an index with their folder. Empty in
+        manifests of the first releases.
     """
 
     asset: str
@@ -82,7 +82,7 @@ class Snapshot:
 
     @property
     def manifest(self) -> str:
-        """Name of the manifest: the highest one of an asset is that of its current snapshot."""
+        """Name of the manifest: the highest name of an asset belongs to its current snapshot."""
         return f"{self.sequence:010d}-{self.name}.json"
 
     @property
@@ -102,24 +102,24 @@ class Manifests:
     Parameters
     ----------
     files : Files
-        Of the data folder.
+        Root: the data folder.
     """
 
     def __init__(self, files: Files) -> None:
         self._files = files
 
     def names(self, asset: AssetPath) -> list[str]:
-        """Return the names of an asset's manifests, that of the current snapshot last."""
-        return [name for name in self._files.names(path_of(asset, NOTES)) if _FILE.fullmatch(name)]
+        """Return the names of an asset's manifests, the current snapshot's last."""
+        return [name for name in self._files.names(path_of(asset, RECORDS)) if _FILE.fullmatch(name)]
 
     def create(self, snapshot: Snapshot) -> None:
-        """Create the manifest of a snapshot, and with it the snapshot."""
+        """Create the manifest of a snapshot: from here on the snapshot exists."""
         stored = {_stored_as(name): value for name, value in asdict(snapshot).items() if name != "uri"}
         content = json.dumps(stored | {_CHECKSUM: _checksum(stored)}, indent=1, ensure_ascii=False)
-        self._files.create(path_of(snapshot.asset_path, NOTES, snapshot.manifest), content.encode())
+        self._files.create(path_of(snapshot.asset_path, RECORDS, snapshot.manifest), content.encode())
 
     def load(self, asset: AssetPath, name: str) -> Snapshot:
-        """Return what a manifest says.
+        """Read a manifest.
 
         Raises
         ------
@@ -128,19 +128,21 @@ class Manifests:
         UserError
             If it is damaged.
         """
-        path = path_of(asset, NOTES, name)
+        path = path_of(asset, RECORDS, name)
         try:
             stored = json.loads(self._files.read(path))
-            checksum = stored.pop(_CHECKSUM, None)  # as all with a default not there from the beginning
+            checksum = stored.pop(
+                _CHECKSUM, None
+            )  # missing in manifests of the first releases, as all fields with a default
             known = {
                 f.name: stored[_stored_as(f.name)]
                 for f in fields(Snapshot)
                 if f.name != "uri"
                 and (_stored_as(f.name) in stored or f.default is f.default_factory is MISSING)
             }
-            _require(checksum in (None, _checksum(stored)), "its checksum is another")
-            _require(known["asset"] == "/".join(asset), "it is of another asset")
-            _require(known["name"] == snapshot_of(name), "it is of another snapshot")
+            _require(checksum in (None, _checksum(stored)), "its checksum differs")
+            _require(known["asset"] == "/".join(asset), "it belongs to another asset")
+            _require(known["name"] == snapshot_of(name), "it belongs to another snapshot")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"The manifest {self._files.uri(path)} is damaged ({error}). "
@@ -151,17 +153,17 @@ class Manifests:
     def content(self, asset: AssetPath, name: str) -> bytes | None:
         """Return a manifest as it is stored, for `put_back`; None if another run has removed it."""
         try:
-            return self._files.read(path_of(asset, NOTES, name))
+            return self._files.read(path_of(asset, RECORDS, name))
         except FileNotFoundError:
             return None
 
     def delete(self, asset: AssetPath, name: str) -> None:
-        """Remove a manifest, and with it the snapshot."""
-        self._files.delete(path_of(asset, NOTES, name))
+        """Remove a manifest: from here on the snapshot does not exist."""
+        self._files.delete(path_of(asset, RECORDS, name))
 
     def put_back(self, asset: AssetPath, name: str, content: bytes) -> None:
         """Undo `delete`."""
-        self._files.create(path_of(asset, NOTES, name), content)
+        self._files.create(path_of(asset, RECORDS, name), content)
 
 
 def snapshot_of(manifest: str) -> str:
@@ -170,16 +172,16 @@ def snapshot_of(manifest: str) -> str:
 
 
 def damaged_file(file: str, fault: str, row_wise: bool) -> UserError:
-    """Make the error for a damaged file of a snapshot.
+    """Return the error for a damaged file of a snapshot.
 
     Parameters
     ----------
     file : str
-        Its path or URI: ``<data>/<asset>/<snapshot>/<file>``.
+        Path or URI of the file: ``<data>/<asset>/<snapshot>/<file>``.
     fault : str
-        What is wrong with it, such as ``is missing``.
+        Predicate of the message, such as ``is missing``.
     row_wise : bool
-        Whether the asset takes over rows from earlier snapshots, unless it is told not to.
+        Whether the asset reuses rows of earlier snapshots, so that a rerun needs ``full_refresh``.
 
     Returns
     -------
@@ -187,7 +189,7 @@ def damaged_file(file: str, fault: str, row_wise: bool) -> UserError:
     """
     parts = file.split("/")
     *folder, asset, name = parts[:-2] if parts[-2][0] == "_" else parts[:-1]
-    manifest = "/".join((*folder, asset, NOTES, f"*-{name}.json"))
+    manifest = "/".join((*folder, asset, RECORDS, f"*-{name}.json"))
     return UserError(
         f"{file} {fault}. Materialize {asset} again{' with `full_refresh: true`' if row_wise else ''}, or "
         f"remove {manifest} to go back to the snapshot before it."

@@ -1,8 +1,8 @@
-"""Snapshots: every materialization is a folder of its own, and one atomic step makes it the current one.
+"""The store of snapshots: each materialization has a folder of its own, and one atomic step makes it current.
 
-A snapshot exists once its manifest does; the manifest with the highest name is the current one. Creating
-the manifest is the commit, one new file or object, so neither a failed nor a concurrent run can harm what
-is stored. What a run that died has finished of a table stays beside its marker, for the next run to use.
+A snapshot exists once its manifest does, and the manifest with the highest name belongs to the current one. A
+commit creates one new file or object, the manifest, so neither a failed nor a concurrent run can harm what is
+stored. What a run that died has finished of a table stays beside its lease, for the next run to reuse.
 """
 
 import errno
@@ -10,21 +10,22 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import Any
 
 from vision_assets.errors import UnusableError, UserError
 from vision_assets.snapshots import liveness
 from vision_assets.snapshots.checkpoints import Checkpoint
 from vision_assets.snapshots.files import Files, open_files
-from vision_assets.snapshots.layout import CHECKPOINTS, NOTES, AssetPath, path_of
-from vision_assets.snapshots.leases import Leases, Staged, leased
+from vision_assets.snapshots.layout import CHECKPOINTS, RECORDS, AssetPath, path_of
+from vision_assets.snapshots.leases import Leases, Leftover, PendingSnapshot, ReadLease, leased
 from vision_assets.snapshots.manifests import Manifests, Snapshot, damaged_file, snapshot_of
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-_RUN_ID = 8  # characters of it in the name of a snapshot
+_RUN_ID = 8  # characters of the run's id in the name of a snapshot
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+TableFolder = Snapshot | PendingSnapshot | Leftover
+"""What has a folder with a table, complete or not."""
 
 
 class SnapshotStore:
@@ -33,7 +34,7 @@ class SnapshotStore:
     Parameters
     ----------
     files : Files
-        Of the data folder.
+        Root: the data folder.
     """
 
     def __init__(self, files: Files) -> None:
@@ -42,9 +43,9 @@ class SnapshotStore:
         self._leases = Leases(files)
 
     def current(self, asset: AssetPath) -> Snapshot | None:
-        """Return the current snapshot of an asset, or None before the first."""
+        """Return the current snapshot of an asset; None before the first one."""
         while manifests := self._manifests.names(asset):
-            with suppress(FileNotFoundError):  # a newer one has taken its place just now
+            with suppress(FileNotFoundError):  # pruned meanwhile, after a newer commit
                 return self._manifests.load(asset, manifests[-1])
         return None
 
@@ -63,53 +64,56 @@ class SnapshotStore:
         return snapshot
 
     def snapshots(self, asset: AssetPath) -> list[Snapshot]:
-        """Return all kept snapshots of an asset, the current one last."""
+        """Return all stored snapshots of an asset, the current one last."""
         return self._matching(asset, "")
 
     def assets(self) -> list[AssetPath]:
-        """Return the assets that the data folder holds snapshots of."""
+        """Return the assets that have snapshots in the data folder."""
         return list(self._walk(()))
 
     def of_run(self, asset: AssetPath, run_id: str) -> Snapshot | None:
-        """Return the newest snapshot that a run made of an asset; None if it made none."""
+        """Return the newest snapshot of an asset that a run committed; None if there is none."""
         made = self._matching(asset, f"-{run_id[:_RUN_ID]}-") if run_id else []
         return next((s for s in reversed(made) if s.run_id == run_id), None)
 
     def begin(
         self, asset: AssetPath, run_id: str, inputs: Mapping[str, str], row_version: str = ""
-    ) -> Staged:
-        """Start a snapshot, and show signs of life until it is committed, discarded or left.
+    ) -> PendingSnapshot:
+        """Begin a snapshot. Heartbeats are stored until it is committed, discarded or abandoned.
 
         Parameters
         ----------
         asset : tuple of str
         run_id : str
         inputs : mapping
-            Asset to name of the snapshot that is read; those are not removed meanwhile.
+            Asset to name of the snapshot that is read; these snapshots are not removed meanwhile.
         row_version : str
-            As of `Snapshot`.
+            As in `Snapshot`.
 
         Returns
         -------
-        Staged
+        PendingSnapshot
 
         Raises
         ------
         UserError
-            If a local data folder cannot be written.
+            If a local data folder is not writable.
         """
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{run_id[:_RUN_ID]}-{secrets.token_hex(4)}"
-        staged = Staged(asset, name, self._files.uri(path_of(asset, name)), dict(inputs), row_version)
+        name = _new_name(run_id)
+        pending = PendingSnapshot(asset, name, self._uri(asset, name), dict(inputs), row_version)
+        self._take(pending, run_id)
+        return pending
+
+    def _take(self, lease: PendingSnapshot | ReadLease, run_id: str) -> None:
         try:
-            self._leases.create(staged, run_id)
-            self._leases.start_heartbeat(staged)
+            self._leases.create(lease, run_id)
+            self._leases.start_heartbeat(lease)
         except Exception as error:
             with suppress(Exception):
-                self._leases.delete(staged)
+                self._leases.delete(lease)
             if isinstance(error, OSError):
                 raise self._not_writable(error) from error
-            raise  # what Hadoop says of a storage that may only be away for a while
-        return staged
+            raise  # an error of Hadoop's: its storage may only be unreachable for a while
 
     def _not_writable(self, error: OSError) -> UserError:
         advice = (
@@ -120,30 +124,35 @@ class SnapshotStore:
         cause = str(error).splitlines()[0]
         return UserError(f"Cannot write to the data folder {self._files.uri('')}: {cause}. {advice}")
 
-    def lease(self, choose: Callable[[], Snapshot | None], run_id: str) -> tuple[Snapshot, Staged] | None:
+    def lease(self, choose: Callable[[], Snapshot | None], run_id: str) -> tuple[Snapshot, ReadLease] | None:
         """Choose a snapshot and keep it from being removed while it is read.
 
         Parameters
         ----------
         choose : callable
-            Returns a snapshot or None; called again if it is removed just then.
+            Returns a snapshot or None; called again if the snapshot is removed before it is leased.
         run_id : str
 
         Returns
         -------
         Snapshot
-        Staged
-            Holds it until discarded.
+        ReadLease
+            Keeps the snapshot until it is discarded.
         """
         while snapshot := choose():
             asset = snapshot.asset_path
             self._discard_leases_of_dead(snapshot)
-            lease = self.begin(asset, run_id, {snapshot.asset: snapshot.name})
-            # Who removes it has removed its manifest before he looks for holds a last time.
+            lease = self._lease_to_read(asset, snapshot.name, run_id)
+            # Whoever removes it removes its manifest before looking for leases a last time.
             if self.has(snapshot):
                 return snapshot, lease
             self.discard(lease)
         return None
+
+    def _lease_to_read(self, asset: AssetPath, snapshot: str, run_id: str) -> ReadLease:
+        lease = ReadLease(asset, _new_name(run_id), snapshot)
+        self._take(lease, run_id)
+        return lease
 
     @contextmanager
     def reading(self, asset: AssetPath, run_id: str = "") -> Iterator[Snapshot]:
@@ -153,7 +162,7 @@ class SnapshotStore:
         ----------
         asset : tuple of str
         run_id : str
-            Empty outside of Dagster.
+            Empty outside Dagster.
 
         Yields
         ------
@@ -162,10 +171,10 @@ class SnapshotStore:
         Raises
         ------
         UserError
-            If the asset was never materialized, or the data folder cannot be written.
+            If the asset was never materialized, or the data folder is not writable.
         """
         leased = self.lease(lambda: self.require_current(asset), run_id)
-        assert leased  # noqa: S101 - there is one, or an error
+        assert leased  # noqa: S101 - `require_current` returns one or raises
         snapshot, lease = leased
         try:
             yield snapshot
@@ -173,58 +182,71 @@ class SnapshotStore:
             self.discard(lease)
 
     def has(self, snapshot: Snapshot) -> bool:
-        """Tell whether a snapshot is still stored; if so, all that was read of it before was there."""
+        """Tell whether a snapshot is still stored; if so, everything read of it so far was complete."""
         return snapshot.manifest in self._manifests.names(snapshot.asset_path)
 
     def _discard_leases_of_dead(self, snapshot: Snapshot) -> None:
-        for pending in self._leases.pending(snapshot.asset_path):
-            if not pending.alive and snapshot.asset in pending.staged.inputs:
-                self.discard(pending.staged)
+        for stored in self._leases.stored(snapshot.asset_path):
+            if stored.read_lease and not stored.is_alive:
+                self.discard(stored.read_lease)
 
-    def abandon(self, staged: Staged) -> None:
-        """Leave what was written of a snapshot for the next run of the asset."""
-        self._leases.abandon(staged)
+    def abandon(self, pending: PendingSnapshot) -> None:
+        """Give up a snapshot and leave what was written of it to the next run of the asset."""
+        self._leases.abandon(pending)
 
-    def lease_leftovers(self, asset: AssetPath, row_version: str, run_id: str) -> list[tuple[Staged, Staged]]:
-        """Keep what dead or failed runs left of an asset, of rows of this version; the newest first.
+    def lease_leftovers(
+        self, asset: AssetPath, row_version: str, run_id: str
+    ) -> list[tuple[Leftover, ReadLease]]:
+        """Keep what dead or failed runs left of an asset from being removed while it is read.
+
+        Parameters
+        ----------
+        asset : tuple of str
+        row_version : str
+            Leftovers with rows of other versions are left out.
+        run_id : str
 
         Returns
         -------
-        list of (Staged, Staged)
-            What is left, and what holds it until discarded. Other runs may hold the same.
+        list of (Leftover, ReadLease)
+            The newest first. Each is kept until its lease is discarded; other runs may lease the same.
         """
+        dead = [
+            Leftover(asset, stored.name, self._uri(asset, stored.name), stored.inputs, stored.row_version)
+            for stored in self._leases.stored(asset)
+            if not stored.is_alive
+        ]
         found = []
-        dead = [pending.staged for pending in self._leases.pending(asset) if not pending.alive]
-        for left in reversed(dead):
-            if left.row_version == row_version:
-                lease = self.begin(asset, run_id, {"/".join(asset): left.name})
+        for leftover in reversed(dead):
+            if leftover.row_version == row_version:
+                lease = self._lease_to_read(asset, leftover.name, run_id)
                 # As in `lease`.
-                if self._leases.has(left):
-                    found.append((left, lease))
+                if self._leases.has(leftover):
+                    found.append((leftover, lease))
                 else:
                     self.discard(lease)
         return found
 
-    def discard_leftover(self, left: Staged) -> None:
-        """Remove what a dead or failed run left, unless another run holds it."""
-        if self._is_leased(left):
+    def discard_leftover(self, leftover: Leftover) -> None:
+        """Remove what a dead or failed run left, unless another run reads it."""
+        if self._is_leased(leftover):
             return
-        content = self._leases.take(left)
+        content = self._leases.take(leftover)
         if content is None:
             return
-        if self._is_leased(left):
-            self._leases.put_back(left, content)
+        if self._is_leased(leftover):
+            self._leases.put_back(leftover, content)
         else:
-            self.discard(left)
+            self.discard(leftover)
 
-    def _is_leased(self, left: Staged) -> bool:
-        return left.name in leased(left.asset, self._leases.pending(left.asset))
+    def _is_leased(self, leftover: Leftover) -> bool:
+        return leftover.name in leased(leftover.asset, self._leases.stored(leftover.asset))
 
-    def parts(self, made: "Staged | Snapshot") -> dict[str, int]:
-        """Return name and size in bytes of the files of a table that are whole.
+    def parts(self, made: TableFolder) -> dict[str, int]:
+        """Return name and size in bytes of the complete files of a table.
 
-        Those of a snapshot have the size that they were committed with. Of Parquet that was not committed
-        only files with their end: a loss of power may have cut those of a run that died.
+        A file of a snapshot is complete if it has the size that the manifest names. An uncommitted Parquet
+        file is complete if its footer is there: a loss of power may have cut the files of a run that died.
         """
         folder = made.folder
         sizes = self._files.sizes(folder)
@@ -237,9 +259,9 @@ class SnapshotStore:
         }
 
     def damage(self, snapshot: Snapshot) -> UserError | None:
-        """Return an error that names a file of a snapshot that is gone, or not as long as it was; else None.
+        """Return an error that names a missing file of a snapshot, or one of another size; None without any.
 
-        Nothing is read: damage inside of a file shows when somebody reads it.
+        No content is read: damage inside a file shows when the file is read.
         """
         found = self._sizes(snapshot.folder)
         for file, size in snapshot.sizes.items():
@@ -249,7 +271,7 @@ class SnapshotStore:
         return None
 
     def _sizes(self, folder: str) -> dict[str, int]:
-        """Return path and size of the files of a table and of its index, whose folder has an underscore."""
+        """Return path and size of the files of a table and of its index, a folder with an underscore."""
         sizes = self._files.sizes(folder)
         for index in (name for name in self._files.names(folder) if name[0] == "_"):
             sizes |= {
@@ -257,40 +279,40 @@ class SnapshotStore:
             }
         return sizes
 
-    def take_over(self, made: "Staged | Snapshot", names: Mapping[str, str], staged: Staged) -> None:
-        """Have files of another snapshot in one that is being written, at the least cost.
+    def take_over(self, made: TableFolder, names: Mapping[str, str], pending: PendingSnapshot) -> None:
+        """Add files of another table to a pending snapshot, by links where the storage has them.
 
         Parameters
         ----------
-        made : Staged or Snapshot
+        made : Snapshot or Leftover
         names : mapping
             Name of a file to its new name.
-        staged : Staged
+        pending : PendingSnapshot
         """
-        source, target = made.folder, staged.folder
+        source, target = made.folder, pending.folder
         self._files.share({f"{source}/{old}": f"{target}/{new}" for old, new in names.items()})
 
     def checkpoint(self, asset: AssetPath, name: str) -> Checkpoint:
-        """Return how far a long computation of an asset has come; the asset's next commit removes it."""
+        """Return the checkpoint of a long computation of an asset; the asset's next `prune` removes it."""
         return Checkpoint(self._files, path_of(asset, CHECKPOINTS), name)
 
-    def input_of(self, made: "Staged | Snapshot", asset: AssetPath) -> Snapshot | None:
-        """Return the snapshot of an upstream asset that another was made from; None if there is none."""
+    def input_of(self, made: TableFolder, asset: AssetPath) -> Snapshot | None:
+        """Return the snapshot of an upstream asset that a table is made from; None if it is not stored."""
         name = made.inputs.get("/".join(asset))
         return next(iter(self._matching(asset, f"-{name}.")), None) if name else None
 
-    def lineage(self, made: "Staged | Snapshot") -> dict[str, Snapshot]:
-        """Return the snapshots that another was made from, directly or not.
+    def lineage(self, made: TableFolder) -> dict[str, Snapshot]:
+        """Return the snapshots that a table is made from, directly or indirectly.
 
         Parameters
         ----------
-        made : Staged or Snapshot
+        made : Snapshot, PendingSnapshot or Leftover
 
         Returns
         -------
         dict
-            Asset to snapshot: the nearer one, if two of an asset took part. What is not stored any more is
-            left out.
+            Asset to snapshot: the nearer one, if two of an asset took part. Snapshots that are not stored any
+            more are left out.
         """
         found: dict[str, Snapshot] = {}
         todo = [made]
@@ -310,12 +332,12 @@ class SnapshotStore:
         """Return the names of the visible files in a snapshot's folder."""
         return list(self._files.sizes(snapshot.folder))
 
-    def commit(self, staged: Staged, **described: Any) -> Snapshot:
+    def commit(self, pending: PendingSnapshot, **described: Any) -> Snapshot:
         """Make a written snapshot the current one.
 
         Parameters
         ----------
-        staged : Staged
+        pending : PendingSnapshot
         **described
             The fields of `Snapshot` that the store does not know.
 
@@ -326,63 +348,69 @@ class SnapshotStore:
         Raises
         ------
         UserError
-            If another run took this one for dead, because it gave no sign of life for too long.
+            If another run took this one for dead, because its heartbeats were missing for too long.
         """
-        self._files.secure(staged.folder)
-        sizes = self._sizes(staged.folder)
+        self._files.secure(pending.folder)
+        sizes = self._sizes(pending.folder)
         of_table = [size for file, size in sizes.items() if "/" not in file]
-        self._require_marked(staged)
-        newest = self.current(staged.asset)
+        self._require_leased(pending)
+        newest = self.current(pending.asset)
         snapshot = Snapshot(
-            asset="/".join(staged.asset),
-            name=staged.name,
+            asset="/".join(pending.asset),
+            name=pending.name,
             sequence=newest.sequence + 1 if newest else 1,
-            uri=staged.uri,
-            inputs=staged.inputs,
+            uri=pending.uri,
+            inputs=pending.inputs,
             files=len(of_table),
             bytes=sum(of_table),
             committed_at=liveness.utc_now(),
-            row_version=staged.row_version,
+            row_version=pending.row_version,
             sizes=sizes,
             **described,
         )
         self._manifests.create(snapshot)
         try:
-            self._require_marked(staged)  # again: nobody takes it for dead from here on
+            self._require_leased(pending)  # again: from here on nobody takes it for dead
         except UserError:
-            self._manifests.delete(staged.asset, snapshot.manifest)
+            self._manifests.delete(pending.asset, snapshot.manifest)
             raise
-        self._leases.delete(staged)
+        self._leases.delete(pending)
         return snapshot
 
-    def _require_marked(self, staged: Staged) -> None:
-        if not self._leases.has(staged):
+    def _require_leased(self, pending: PendingSnapshot) -> None:
+        if not self._leases.has(pending):
             raise UnusableError(
-                f"{staged.uri} was not stored: this run showed no sign of life for so long that another one "
+                f"{pending.uri} was not stored: this run gave no sign of life for so long that another run "
                 "has removed what it had written. Run again."
             )
 
-    def discard(self, staged: Staged) -> None:
-        """Remove what was written of a snapshot, unless it was committed after all, and its marker."""
-        committed = {snapshot_of(manifest) for manifest in self._manifests.names(staged.asset)}
-        if staged.name not in committed:
-            self._files.delete(staged.folder)
-        self._leases.delete(staged)
+    def discard(self, unwanted: PendingSnapshot | Leftover | ReadLease) -> None:
+        """Give back a lease, and remove what was written under it unless that was committed after all.
+
+        Parameters
+        ----------
+        unwanted : PendingSnapshot, Leftover or ReadLease
+        """
+        if not isinstance(unwanted, ReadLease):
+            committed = {snapshot_of(manifest) for manifest in self._manifests.names(unwanted.asset)}
+            if unwanted.name not in committed:
+                self._files.delete(unwanted.folder)
+        self._leases.delete(unwanted)
 
     def prune(self, asset: AssetPath, keep: int) -> list[str]:
-        """Remove old snapshots, checkpoints, and what runs that died have left.
+        """Remove old snapshots, all checkpoints and the leftovers of dead runs.
 
         Parameters
         ----------
         asset : tuple of str
         keep : int
-            How many of the newest to keep, at least 1. One that the current snapshot of any asset was made
-            from, or that a run reads now, is kept besides.
+            How many of the newest to keep, at least 1. A snapshot that the current snapshot of any asset was
+            made from, or that a run reads now, is kept as well.
 
         Returns
         -------
         list of str
-            Names of the snapshots that were removed.
+            Names of the removed snapshots.
         """
         old = self._manifests.names(asset)[: -max(keep, 1)]
         removed = [self._remove(asset, manifest) for manifest in self._unnamed(asset, old)]
@@ -395,44 +423,46 @@ class SnapshotStore:
         return [m for m in manifests if ("/".join(asset), snapshot_of(m)) not in named]
 
     def _remove(self, asset: AssetPath, manifest: str) -> str | None:
-        """Remove a snapshot, unless somebody begins to read it just now; return its name."""
-        # A marker first: should this be cut short, the rest is found like that of any run that died.
-        staged = self._staged(asset, snapshot_of(manifest))
+        """Remove a snapshot and return its name; None if it stays, because a run has begun to read it."""
+        # The lease comes first: if this process dies, the next run finds the rest like any leftover.
+        removed = self._leftover(asset, snapshot_of(manifest))
         content = self._manifests.content(asset, manifest)
         if content is None:  # another run removes it
             return None
-        self._leases.create(staged, "")
+        self._leases.create(removed, "")
         self._manifests.delete(asset, manifest)
         is_read = not self._unnamed(asset, [manifest])
         if is_read:
             self._manifests.put_back(asset, manifest, content)
-        self.discard(staged)
-        return None if is_read else staged.name
+        self.discard(removed)
+        return None if is_read else removed.name
 
-    def _staged(self, asset: AssetPath, name: str) -> Staged:
-        return Staged(asset, name, self._files.uri(path_of(asset, name)))
+    def _leftover(self, asset: AssetPath, name: str) -> Leftover:
+        return Leftover(asset, name, self._uri(asset, name))
+
+    def _uri(self, asset: AssetPath, name: str) -> str:
+        return self._files.uri(path_of(asset, name))
 
     def _remove_leftovers(self, asset: AssetPath) -> None:
-        """Remove what runs that died have left, and what they still wrote after that was removed."""
-        # In this order: a snapshot has its marker before anything else, and its manifest before that goes.
+        """Remove the leftovers of dead runs, and what such a run still wrote after they were removed."""
+        # Listed in this order: a snapshot has its lease before anything else, and its manifest before the
+        # lease goes.
         names = [name for name in self._files.names(path_of(asset)) if name[0] not in "._"]
-        beating, unfinished = self._leases.beating(asset), self._leases.unfinished(asset)
-        pending = list(self._leases.pending(asset))
-        begun = {p.staged.name for p in pending}
-        marked = begun | leased(asset, pending) | set(map(snapshot_of, self._manifests.names(asset)))
-        dead = {p.staged.name for p in pending if not p.alive}
-        for left in dead:
-            self.discard_leftover(self._staged(asset, left))
-        # "<snapshot>.…" is what an upload or a removal has not finished.
-        unmarked = [
-            name for name in names if name not in marked and name.partition(".")[0] not in marked - dead
-        ]
-        for name in (*unmarked, *(name for name in beating if name not in begun)):
-            self.discard(self._staged(asset, name))
+        with_heartbeat, unfinished = self._leases.with_heartbeat(asset), self._leases.unfinished(asset)
+        leases = list(self._leases.stored(asset))
+        begun = {lease.name for lease in leases}
+        known = begun | leased(asset, leases) | set(map(snapshot_of, self._manifests.names(asset)))
+        dead = {lease.name for lease in leases if not lease.is_alive}
+        for name in dead:
+            self.discard_leftover(self._leftover(asset, name))
+        # "<snapshot>.…" is an upload or a removal that was not finished.
+        unknown = [name for name in names if name not in known and name.partition(".")[0] not in known - dead]
+        for name in (*unknown, *(name for name in with_heartbeat if name not in begun)):
+            self.discard(self._leftover(asset, name))
         self._leases.delete_unfinished(asset, unfinished, begun - dead)
 
     def _matching(self, asset: AssetPath, part: str) -> list[Snapshot]:
-        """Snapshots whose manifest has this in its name; damage to others does no harm."""
+        """Return the snapshots whose manifest's name contains `part`; other manifests may be damaged."""
         found = []
         for manifest in self._manifests.names(asset):
             if part in manifest:
@@ -443,22 +473,27 @@ class SnapshotStore:
     def _walk(self, folder: AssetPath) -> Iterator[AssetPath]:
         try:
             names = self._files.names(path_of(folder))
-        except PermissionError:  # somebody else's, such as a disk's lost+found
+        except PermissionError:  # a folder that is not ours, such as a disk's lost+found
             return
-        if NOTES in names:
+        if RECORDS in names:
             yield folder
             return
         for name in names:
             yield from self._walk((*folder, name))
 
     def _named_snapshots(self) -> set[tuple[str, str]]:
-        """Snapshots that the current ones were made from, directly or not, and those being read."""
+        """Return the snapshots that are read now or that current ones were made from, if indirectly."""
         named: set[tuple[str, str]] = set()
         by_asset = {asset: self.snapshots(asset) for asset in self.assets()}
         known = {(s.asset, s.name): s for snapshots in by_asset.values() for s in snapshots}
         todo = [(snapshots[-1].asset, snapshots[-1].name) for snapshots in by_asset.values() if snapshots]
         for asset in by_asset:
-            todo += [i for p in self._leases.pending(asset) if p.alive for i in p.staged.inputs.items()]
+            todo += [
+                item
+                for lease in self._leases.stored(asset)
+                if lease.is_alive
+                for item in lease.inputs.items()
+            ]
         while todo:
             reference = todo.pop()
             if reference not in named:
@@ -467,24 +502,30 @@ class SnapshotStore:
         return named
 
 
+def _new_name(run_id: str) -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{run_id[:_RUN_ID]}-{secrets.token_hex(4)}"
+
+
 def open_store(data_folder: str) -> SnapshotStore:
-    """Open the snapshots in a data folder; Spark is started only for one that Hadoop's client must read.
+    """Open the snapshots in a data folder.
+
+    A JVM is started, if none runs, only for a folder that Hadoop's client must read. It gets no Spark
+    session: nothing is asked of the cluster that runs use.
 
     Parameters
     ----------
     data_folder : str
-        A local path or any Hadoop URI.
+        A local path or any URI of Hadoop's.
 
     Returns
     -------
     SnapshotStore
     """
-    return SnapshotStore(open_files(data_folder, _start_spark))
+    # Kept for the store: a new configuration of Hadoop's takes a tenth of a second.
+    return SnapshotStore(open_files(data_folder, cache(_hadoop)))
 
 
-def _start_spark() -> "SparkSession":
-    from vision_assets.spark.properties import spark_config  # noqa: PLC0415 - Spark only when needed
-    from vision_assets.spark.session import start_session  # noqa: PLC0415 - idem
+def _hadoop() -> tuple[Any, Any]:
+    from vision_assets.spark import jvm  # noqa: PLC0415 - Spark only when needed
 
-    # Files are read by the driver alone: whatever cluster the runs are for, nothing is asked of it.
-    return start_session(spark_config({"spark.master": "local[1]"}))
+    return jvm.hadoop()

@@ -1,4 +1,4 @@
-"""Versions of tables and rows: equal if what made them is, whichever run did."""
+"""Versions of tables and rows: a function of what made them, equal in every run."""
 
 import hashlib
 import json
@@ -7,14 +7,14 @@ from typing import Any
 
 
 def version_of(code_version: str, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
-    """Return the version of a table, or of its rows, that is a function of its inputs.
+    """Return the version of a table, or of its rows.
 
     Parameters
     ----------
     code_version : str
-        Of the asset.
+        Code version of the asset.
     settings : mapping
-        All that the content depends on besides the inputs.
+        Everything that the content depends on besides the inputs.
     inputs : mapping
         Asset to version.
 
@@ -26,6 +26,6 @@ def version_of(code_version: str, settings: Mapping[str, Any], inputs: Mapping[s
 
 
 def digest(*values: Any) -> str:
-    """Return a digest of values that JSON can hold."""
+    """Return a digest of values that JSON can represent."""
     text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

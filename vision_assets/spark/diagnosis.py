@@ -28,6 +28,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from vision_assets.errors import UserError
+from vision_assets.uris import readable
 
 DamagedFile = Callable[[str, str], str | None]
 """Takes the path or URI of a file and what is wrong with it; returns the message if it belongs to a table."""
@@ -245,11 +246,6 @@ def damaged_sequence_file(source: str) -> str:
     )
 
 
-def local_file(uri: str) -> str:
-    """Return the path of a ``file:`` URI, as the user knows it; another URI unchanged."""
-    return re.sub("^file:/+", "/", uri)
-
-
 def _user_error(error: Exception, text: str) -> Diagnosis | None:
     if isinstance(error, UserError):
         return Diagnosis(str(error), may_pass=False, kind=Kind.USER_ERROR)
@@ -277,7 +273,7 @@ def _full_folder(text: str) -> str:
     if _IN_TEMPORARY_FOLDER.search(text):
         return f"Spark's temporary folder {temporary}"
     if found := _FILE_WITHOUT_SPACE.search(text):
-        return f"the disk of {local_file(found[1] or found[2] or found[3])}"
+        return f"the disk of {readable(found[1] or found[2] or found[3])}"
     return f"the data folder or Spark's temporary folder {temporary}"
 
 
@@ -346,7 +342,7 @@ def _unreadable_file(
     else:
         message = damaged_file and damaged_file(uri, f"cannot be read ({cause})")
         if message and "Permission denied" in cause:
-            message = no_permission(local_file(uri))
+            message = no_permission(readable(uri))
     return Diagnosis(message, may_pass=False, kind=Kind.DAMAGE) if message else None
 
 

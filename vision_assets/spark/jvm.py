@@ -89,17 +89,20 @@ def forget_dead_jvm() -> bool:
     return True
 
 
+def hadoop_of(session: SparkSession) -> tuple[Any, Any]:
+    """Return the gateway to a session's JVM and the session's configuration of Hadoop."""
+    return _hadoop_of(session.sparkContext)
+
+
 def hadoop() -> tuple[Any, Any]:
-    """Return the gateway to this process's JVM and Hadoop's configuration in it, without a Spark session.
+    """Return the gateway to this process's JVM and Hadoop's configuration in it; no Spark session is needed.
 
-    A JVM is started if there is none or if it died, which takes about two seconds.
-
-    Returns
-    -------
-    tuple of py4j objects
-        The gateway, and a `Configuration`.
+    The configuration is the session's if one runs. A JVM that is missing or dead is started, which takes some
+    two seconds.
     """
     forget_dead_jvm()
+    if SparkContext._active_spark_context is not None:
+        return _hadoop_of(SparkContext._active_spark_context)
     start(spark_config())
     gateway: Any = SparkContext._gateway
     spark = gateway.jvm.org.apache.spark
@@ -123,6 +126,10 @@ def exit_status() -> int | None:
         return process.wait(_SECONDS_TO_DIE)
     except subprocess.TimeoutExpired:
         return None
+
+
+def _hadoop_of(context: Any) -> tuple[Any, Any]:
+    return context._gateway, context._jsc.hadoopConfiguration()
 
 
 def _process(gateway: Any) -> Any:

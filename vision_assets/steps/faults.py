@@ -3,8 +3,8 @@
 import re
 
 from vision_assets.snapshots.manifests import damaged_file
-from vision_assets.spark.diagnosis import local_file
 from vision_assets.steps.catalog import SPECS
+from vision_assets.uris import readable
 
 _SNAPSHOT_FILE = re.compile(r"/(?P<asset>[^/]+)/\d{8}T\d{6}-[^/]+/.+$")
 """Layout of the data folder: ``<data>/<asset>/<snapshot>/<file>``."""
@@ -29,4 +29,4 @@ def damaged_table(uri: str, fault: str) -> str | None:
     if not found:
         return None
     spec = SPECS.get(found["asset"])
-    return str(damaged_file(local_file(uri), fault, spec is not None and spec.table.is_per_image))
+    return str(damaged_file(readable(uri), fault, spec is not None and spec.table.is_per_image))

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
 
-from vision_assets.snapshots.files import hadoop_uri
-from vision_assets.snapshots.store import Snapshot, SnapshotStore, Staged
+from vision_assets.snapshots.store import Leftover, PendingSnapshot, Snapshot, SnapshotStore
 from vision_assets.steps import image_index, image_writer
 from vision_assets.steps.image_reuse import plan_images
 from vision_assets.steps.sources.image_files import ImageFiles, Skipped
@@ -16,8 +15,9 @@ from vision_assets.tables.parquet import read_parquet
 from vision_assets.tables.per_image import PerImageTable, ReusePlan, StoredParts, plan_reuse
 from vision_assets.tables.table import Table
 from vision_assets.tables.verification import add_up, count, observe
+from vision_assets.uris import hadoop_uri
 
-ReusableTable = Snapshot | Staged
+ReusableTable = Snapshot | Leftover
 ProgressReporter = Callable[[int | None], AbstractContextManager[None]]
 """Reports on writing so many rows."""
 
@@ -38,7 +38,7 @@ class WriteResult(NamedTuple):
 
 
 @contextmanager
-def reusable(store: SnapshotStore, staged: Staged, run_id: str) -> Iterator[list[ReusableTable]]:
+def reusable(store: SnapshotStore, staged: PendingSnapshot, run_id: str) -> Iterator[list[ReusableTable]]:
     """Keep what has rows of the same version to be taken over: the current snapshot, and what dead runs left.
 
     Those leftovers are removed at the end, as what is of use in them is in what is being written then.
@@ -61,7 +61,7 @@ def reusable(store: SnapshotStore, staged: Staged, run_id: str) -> Iterator[list
 def write_rows(
     value: PerImageTable,
     store: SnapshotStore,
-    staged: Staged,
+    staged: PendingSnapshot,
     table: Table,
     made: Sequence[ReusableTable],
     progress: ProgressReporter,
@@ -72,9 +72,9 @@ def write_rows(
     ----------
     value : PerImageTable
     store : SnapshotStore
-    staged : Staged
+    staged : PendingSnapshot
     table : Table
-    made : sequence of Snapshot or Staged
+    made : sequence of Snapshot or Leftover
         What rows may be taken over from.
     progress : callable
 
@@ -117,7 +117,7 @@ def _found_in(
             yield count(table, read_parquet(spark, *[f"{parts.uri}/{name}" for name in names]), sound=sound)
 
 
-def write_observed(rows: DataFrame, staged: Staged, table: Table) -> dict[str, Any]:
+def write_observed(rows: DataFrame, staged: PendingSnapshot, table: Table) -> dict[str, Any]:
     """Write rows to Parquet, beside those that were taken over, and return what was observed of them."""
     observed_rows, observation = observe(table, rows)
     observed_rows.write.mode("append").parquet(hadoop_uri(staged.uri))
@@ -128,7 +128,7 @@ def write_images(
     spark: SparkSession,
     images: ImageFiles,
     store: SnapshotStore,
-    staged: Staged,
+    staged: PendingSnapshot,
     made: Sequence[ReusableTable],
     progress: ProgressReporter,
 ) -> tuple[WriteResult, Skipped]:
@@ -139,8 +139,8 @@ def write_images(
     spark : SparkSession
     images : ImageFiles
     store : SnapshotStore
-    staged : Staged
-    made : sequence of Snapshot or Staged
+    staged : PendingSnapshot
+    made : sequence of Snapshot or Leftover
         What part files may be taken over from, if all images in them are unchanged in the source.
     progress : callable
 
@@ -152,7 +152,7 @@ def write_images(
     """
     uri = hadoop_uri(staged.uri)
     # Of an index that is not whole nobody can tell what it lacks.
-    stored = _stored(store, [one for one in made if isinstance(one, Staged) or not store.damage(one)])
+    stored = _stored(store, [one for one in made if isinstance(one, Leftover) or not store.damage(one)])
     skipped, found = images.skipped, image_writer.SequenceFileReport(0, Skipped())
     parts, reused, dropped = [list[str]() for _ in stored], 0, 0
     if images.listed:

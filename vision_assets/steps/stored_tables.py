@@ -12,7 +12,6 @@ from pyspark.sql import DataFrame, SparkSession
 from vision_assets.errors import UserError
 from vision_assets.snapshots.manifests import damaged_file
 from vision_assets.snapshots.store import Snapshot, SnapshotStore
-from vision_assets.spark.diagnosis import local_file
 from vision_assets.spark.hadoop import escape_glob
 from vision_assets.steps import image_index
 from vision_assets.steps.catalog import SPECS
@@ -20,7 +19,7 @@ from vision_assets.steps.classifier import IMAGE_CLASSIFIER
 from vision_assets.steps.images import ImageStore
 from vision_assets.steps.spec import StepSpec, Storage
 from vision_assets.tables.parquet import read_parquet
-from vision_assets.uris import hadoop_uri
+from vision_assets.uris import hadoop_uri, readable
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_from_npz
 
 
@@ -126,7 +125,7 @@ def read_classifier(spark: SparkSession, uri: str) -> Classifier:
         return classifier_from_npz(row.content)
     except (ValueError, AnalysisException) as error:
         fault = f"is damaged or missing ({str(error).splitlines()[0]})"
-        raise damaged_file(local_file(file), fault, row_wise=False) from error
+        raise damaged_file(readable(file), fault, row_wise=False) from error
 
 
 def classifier_rows(spark: SparkSession, classifier: Classifier) -> DataFrame:

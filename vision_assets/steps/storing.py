@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from vision_assets.errors import UnusableError
 from vision_assets.snapshots.checkpoints import Checkpoint
 from vision_assets.snapshots.manifests import damaged_file
-from vision_assets.snapshots.store import Snapshot, SnapshotStore, Staged
+from vision_assets.snapshots.store import PendingSnapshot, Snapshot, SnapshotStore
 from vision_assets.snapshots.versions import digest, version_of
 from vision_assets.spark import progress
 from vision_assets.steps.catalog import SPECS
@@ -22,7 +22,7 @@ from vision_assets.tables import verification
 from vision_assets.tables.table import SAME_IMAGES, UNIQUE_KEYS
 from vision_assets.uris import hadoop_uri
 
-Writer = Callable[[Staged, Sequence[ReusableTable], ProgressReporter], WriteResult]
+Writer = Callable[[PendingSnapshot, Sequence[ReusableTable], ProgressReporter], WriteResult]
 """Writes a table to the folder of a pending snapshot; rows may be reused from earlier tables."""
 
 
@@ -101,7 +101,12 @@ def store_table(
 
 
 def _write(
-    spec: StepSpec, write: Writer, pending: Staged, spark: SparkSession, store: SnapshotStore, run: Run
+    spec: StepSpec,
+    write: Writer,
+    pending: PendingSnapshot,
+    spark: SparkSession,
+    store: SnapshotStore,
+    run: Run,
 ) -> WriteResult:
     upstream = _upstream(spec, pending, store)
 
@@ -117,7 +122,7 @@ def _write(
 
 def _verify_and_commit(
     spec: StepSpec,
-    pending: Staged,
+    pending: PendingSnapshot,
     written: WriteResult,
     version: str,
     spark: SparkSession,
@@ -146,7 +151,7 @@ def _verify_and_commit(
     )
 
 
-def _upstream(spec: StepSpec, pending: Staged, store: SnapshotStore) -> Snapshot | None:
+def _upstream(spec: StepSpec, pending: PendingSnapshot, store: SnapshotStore) -> Snapshot | None:
     asset = spec.table.same_keys_as
     return store.input_of(pending, (asset,)) if asset else None
 

@@ -1,18 +1,22 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
-from vision_assets.snapshots.files import Files, HadoopFiles, LocalFiles, hadoop_uri, local_path, open_files
+from vision_assets.snapshots.files import Files, open_files
+from vision_assets.snapshots.hadoop_files import HadoopFiles
+from vision_assets.snapshots.local_files import LocalFiles
+from vision_assets.spark.jvm import hadoop_of
 
 
 @pytest.fixture(params=["local", "hadoop"])
 def files(request: pytest.FixtureRequest, tmp_path: Path, spark: SparkSession) -> Files:
     if request.param == "local":
         return LocalFiles(tmp_path / "data folder")
-    return HadoopFiles(f"{tmp_path.as_uri()}/data folder".replace("%20", " "), lambda: spark)
+    return HadoopFiles(f"{tmp_path.as_uri()}/data folder".replace("%20", " "), lambda: hadoop_of(spark))
 
 
 def test_what_is_created_can_be_listed_and_read(files: Files) -> None:
@@ -34,7 +38,7 @@ def test_a_file_that_is_not_there_is_an_error(files: Files) -> None:
         files.read("nothing/here")
 
 
-def test_delete_removes_files_and_folders_and_minds_nothing_missing(files: Files) -> None:
+def test_delete_removes_files_and_folders_and_ignores_missing_ones(files: Files) -> None:
     files.create("a/one", b"1")
     files.create("a/deep/two", b"2")
     files.delete("a/deep")
@@ -45,8 +49,8 @@ def test_delete_removes_files_and_folders_and_minds_nothing_missing(files: Files
     files.delete("nothing")
 
 
-def test_who_reads_a_folder_that_goes_gets_all_of_it_or_nothing(tmp_path: Path) -> None:
-    """Who has opened it just before may list a part, but opens none of that: the path leads nowhere."""
+def test_a_reader_of_a_folder_that_is_removed_gets_all_of_it_or_nothing(tmp_path: Path) -> None:
+    """A reader that has opened the folder just before may list a part of it but cannot open those files."""
     files, folder, count = LocalFiles(tmp_path), tmp_path / "a", 300
     seen = set()
     for _ in range(5):
@@ -63,7 +67,7 @@ def test_who_reads_a_folder_that_goes_gets_all_of_it_or_nothing(tmp_path: Path) 
 
 
 def test_a_file_is_created_in_a_folder_that_another_removes(tmp_path: Path) -> None:
-    """So do a training with its checkpoints, and the clean-up of another run."""
+    """A training run writes its checkpoints like this while another run prunes them."""
     files = LocalFiles(tmp_path)
 
     def remove() -> None:
@@ -86,42 +90,32 @@ def test_hidden_files_have_no_size(files: Files) -> None:
 
 
 def test_both_see_the_same(tmp_path: Path, spark: SparkSession) -> None:
-    local, hadoop = LocalFiles(tmp_path), HadoopFiles(tmp_path.as_uri(), lambda: spark)
+    local, hadoop = LocalFiles(tmp_path), HadoopFiles(tmp_path.as_uri(), lambda: hadoop_of(spark))
     hadoop.create("a/one", b"from hadoop")
     local.create("a/two", b"from here")
     assert local.names("a") == hadoop.names("a") == ["one", "two"]
     assert (local.read("a/one"), hadoop.read("a/two")) == (b"from hadoop", b"from here")
 
 
-@pytest.mark.parametrize(
-    ("uri", "path"),
-    [
-        ("/data", Path("/data")),
-        ("file:///my%20data", Path("/my%20data")),
-        ("file:///my #1 data?", Path("/my #1 data?")),
-        ("file:/data", Path("/data")),
-        ("hdfs://host:8020/data", None),
-        ("s3a://bucket/data", None),
-        ("hdfs:/data", None),
-        ("data", Path.cwd() / "data"),
-    ],
-)
-def test_local_paths_are_recognised(uri: str, path: Path | None) -> None:
-    assert local_path(uri) == path
-
-
-@pytest.mark.parametrize("uri", ["/data", "file:///data", "file:/data"])
-def test_a_local_path_stays_local_for_hadoop(uri: str) -> None:
-    assert hadoop_uri(uri) == "file:///data"
-
-
-def test_other_uris_stay_as_they_are() -> None:
-    assert hadoop_uri("s3a://bucket/data") == "s3a://bucket/data"
-
-
-def test_spark_is_not_asked_for_local_files(tmp_path: Path) -> None:
-    def refuse() -> SparkSession:
-        raise AssertionError("Spark was started")
+def test_hadoop_is_not_asked_for_local_files(tmp_path: Path) -> None:
+    def refuse() -> tuple[Any, Any]:
+        raise AssertionError("Hadoop was asked")
 
     open_files(str(tmp_path), refuse).create("a", b"1")
     open_files("hdfs://host/data", refuse)
+
+
+def test_copies_ask_for_hadoop_once(tmp_path: Path, spark: SparkSession) -> None:
+    """If the JVM dies meanwhile, no copy starts another one."""
+    asked = []
+
+    def hadoop() -> tuple[Any, Any]:
+        asked.append(1)
+        return hadoop_of(spark)
+
+    files = HadoopFiles(tmp_path.as_uri(), hadoop)
+    for number in range(20):
+        (tmp_path / str(number)).write_bytes(b"%d" % number)
+    files.share({str(number): f"copies/{number}" for number in range(20)})
+    assert len(asked) == 1
+    assert (tmp_path / "copies" / "19").read_bytes() == b"19"

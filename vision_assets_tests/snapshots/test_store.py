@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from vision_assets.errors import UserError
-from vision_assets.snapshots.files import LocalFiles
 from vision_assets.snapshots.liveness import SILENCE_LIMIT
-from vision_assets.snapshots.store import Snapshot, SnapshotStore, Staged
+from vision_assets.snapshots.local_files import LocalFiles
+from vision_assets.snapshots.store import PendingSnapshot, ReadLease, Snapshot, SnapshotStore
 from vision_assets_tests.small_disks import require_root, resize, small_disk
 
 FEATURES = ("sift_features",)
@@ -23,12 +23,12 @@ def store(tmp_path: Path) -> SnapshotStore:
     return SnapshotStore(LocalFiles(tmp_path))
 
 
-def write(staged: Staged, content: bytes = b"rows") -> None:
-    Path(staged.uri).mkdir()
-    (Path(staged.uri) / "part-0.parquet").write_bytes(content)
+def write(pending: PendingSnapshot, content: bytes = b"rows") -> None:
+    Path(pending.uri).mkdir()
+    (Path(pending.uri) / "part-0.parquet").write_bytes(content)
 
 
-def commit(store: SnapshotStore, staged: Staged, **changed: Any) -> Snapshot:
+def commit(store: SnapshotStore, pending: PendingSnapshot, **changed: Any) -> Snapshot:
     described: dict[str, Any] = {
         "run_id": "run",
         "code_version": "1",
@@ -39,28 +39,28 @@ def commit(store: SnapshotStore, staged: Staged, **changed: Any) -> Snapshot:
         "rows": 4,
         "seconds": 1.5,
     }
-    return store.commit(staged, **described | changed)
+    return store.commit(pending, **described | changed)
 
 
 def make(store: SnapshotStore, asset: tuple[str, ...] = FEATURES, **inputs: str) -> Snapshot:
-    staged = store.begin(asset, "run", inputs)
-    write(staged)
-    return commit(store, staged)
+    pending = store.begin(asset, "run", inputs)
+    write(pending)
+    return commit(store, pending)
 
 
 def test_nothing_is_current_before_the_first_commit(store: SnapshotStore) -> None:
     assert store.current(FEATURES) is None
-    staged = store.begin(FEATURES, "run", {})
-    write(staged)
+    pending = store.begin(FEATURES, "run", {})
+    write(pending)
     assert store.current(FEATURES) is None
     with pytest.raises(UserError, match="Materialize sift_features first"):
         store.require_current(FEATURES)
 
 
 def test_a_commit_makes_it_current_with_all_that_made_it(store: SnapshotStore) -> None:
-    staged = store.begin(FEATURES, "run", {"image_seqfile": "x"})
-    write(staged, b"12345")
-    made = commit(store, staged)
+    pending = store.begin(FEATURES, "run", {"image_seqfile": "x"})
+    write(pending, b"12345")
+    made = commit(store, pending)
     assert store.current(FEATURES) == made
     assert (made.files, made.bytes, made.rows, made.sequence) == (1, 5, 4, 1)
     assert (made.inputs, made.config, made.run_id) == ({"image_seqfile": "x"}, {"k": 3}, "run")
@@ -96,9 +96,9 @@ def test_commits_with_the_same_number_are_both_kept(store: SnapshotStore, tmp_pa
 
 def test_a_discarded_snapshot_leaves_nothing(store: SnapshotStore, tmp_path: Path) -> None:
     made = make(store)
-    staged = store.begin(FEATURES, "run", {})
-    write(staged)
-    store.discard(staged)
+    pending = store.begin(FEATURES, "run", {})
+    write(pending)
+    store.discard(pending)
     assert store.current(FEATURES) == made
     assert {path.name for path in (tmp_path / "sift_features").iterdir()} == {"_snapshots", made.name}
     assert len(list((tmp_path / "sift_features" / "_snapshots").iterdir())) == 1
@@ -134,39 +134,41 @@ def test_pruning_keeps_what_the_current_graph_names(store: SnapshotStore) -> Non
 
 def test_pruning_keeps_what_is_being_read(store: SnapshotStore) -> None:
     features = make(store)
-    staged = store.begin(WORDS, "run", {"sift_features": features.name})
+    pending = store.begin(WORDS, "run", {"sift_features": features.name})
     for _ in range(3):
         make(store)
     store.prune(FEATURES, 1)
     assert features in store.snapshots(FEATURES)
-    store.discard(staged)
+    store.discard(pending)
     store.prune(FEATURES, 1)
     assert features not in store.snapshots(FEATURES)
 
 
-def die(store: SnapshotStore, staged: Staged) -> None:
-    """Make it look as if the process that writes this had been killed."""
-    marker = Path(staged.uri).parent / "_snapshots" / f"{staged.name}.pending"
-    content = json.loads(marker.read_text())
+def die(store: SnapshotStore, lease: PendingSnapshot | ReadLease) -> None:
+    """Make it look as if the process that took this lease had been killed."""
+    file = Path(store._files.uri("/".join((*lease.asset, "_snapshots", f"{lease.name}.pending"))))
+    content = json.loads(file.read_text())
     content["process"]["started"] += 1
-    marker.write_text(json.dumps(content))
+    file.write_text(json.dumps(content))
 
 
-def test_pruning_removes_what_a_dead_run_left(store: SnapshotStore, tmp_path: Path) -> None:
+def test_pruning_removes_the_leftovers_of_a_dead_run(store: SnapshotStore, tmp_path: Path) -> None:
     make(store)
     alive, dead = store.begin(FEATURES, "alive", {}), store.begin(FEATURES, "dead", {})
-    for staged in (alive, dead):
-        write(staged)
+    for pending in (alive, dead):
+        write(pending)
     die(store, dead)
     store.prune(FEATURES, 3)
     assert Path(alive.uri).exists()
     assert not Path(dead.uri).exists()
-    left = {path.name for path in (tmp_path / "sift_features" / "_snapshots").iterdir()}
-    assert not [name for name in left if name.startswith(dead.name)]
-    assert {f"{alive.name}.pending", f"{alive.name}.beat"} < left
+    files = {path.name for path in (tmp_path / "sift_features" / "_snapshots").iterdir()}
+    assert not [name for name in files if name.startswith(dead.name)]
+    assert {f"{alive.name}.pending", f"{alive.name}.beat"} < files
 
 
-def test_what_a_dead_run_wrote_after_it_was_cleaned_up_goes_too(store: SnapshotStore, tmp_path: Path) -> None:
+def test_pruning_removes_what_a_run_wrote_after_its_leftovers_were_removed(
+    store: SnapshotStore, tmp_path: Path
+) -> None:
     made = make(store)
     for name in ("20200101T000000-dead-1234", f"{made.name}.uploaded"):
         (tmp_path / "sift_features" / name).mkdir()
@@ -180,43 +182,43 @@ def test_what_a_dead_run_wrote_after_it_was_cleaned_up_goes_too(store: SnapshotS
     assert len(list((tmp_path / "sift_features" / "_snapshots").iterdir())) == 1
 
 
-def test_only_dead_runs_leave_something_and_only_of_the_same_rows(store: SnapshotStore) -> None:
+def test_leftovers_are_those_of_dead_or_failed_runs_with_the_same_row_version(store: SnapshotStore) -> None:
     alive = store.begin(FEATURES, "alive", {}, "v1")
     dead, other = store.begin(FEATURES, "dead", {}, "v1"), store.begin(FEATURES, "other", {}, "v2")
     failed = store.begin(FEATURES, "failed", {}, "v1")
-    for staged in (alive, dead, other, failed):
-        write(staged)
+    for pending in (alive, dead, other, failed):
+        write(pending)
     assert store.lease_leftovers(FEATURES, "v1", "next") == []
     die(store, dead)
     die(store, other)
     store.abandon(failed)
-    assert {left.name for left, _ in store.lease_leftovers(FEATURES, "v1", "next")} == {
+    assert {leftover.name for leftover, _ in store.lease_leftovers(FEATURES, "v1", "next")} == {
         dead.name,
         failed.name,
     }
-    assert [left.name for left, _ in store.lease_leftovers(FEATURES, "v2", "next")] == [other.name]
+    assert [leftover.name for leftover, _ in store.lease_leftovers(FEATURES, "v2", "next")] == [other.name]
 
 
-def test_what_a_dead_run_left_stays_while_one_of_two_runs_reads_it(store: SnapshotStore) -> None:
+def test_a_leftover_stays_while_one_of_two_runs_reads_it(store: SnapshotStore) -> None:
     dead = store.begin(FEATURES, "dead", {}, "v1")
     write(dead)
     die(store, dead)
-    ((left, lease),) = store.lease_leftovers(FEATURES, "v1", "one")
-    ((same, other_hold),) = store.lease_leftovers(FEATURES, "v1", "other")
-    assert left.name == same.name == dead.name
+    ((leftover, lease),) = store.lease_leftovers(FEATURES, "v1", "one")
+    ((same, other_lease),) = store.lease_leftovers(FEATURES, "v1", "other")
+    assert leftover.name == same.name == dead.name
 
     store.discard(lease)
-    store.discard_leftover(left)
+    store.discard_leftover(leftover)
     store.prune(FEATURES, 1)
     assert Path(dead.uri, "part-0.parquet").read_bytes() == b"rows"
 
-    store.discard(other_hold)
+    store.discard(other_lease)
     store.discard_leftover(same)
     assert not Path(dead.uri).exists()
     assert store.lease_leftovers(FEATURES, "v1", "late") == []
 
 
-def test_what_a_removal_has_not_finished_goes_at_once(store: SnapshotStore, tmp_path: Path) -> None:
+def test_an_unfinished_removal_is_finished_by_the_next_run(store: SnapshotStore, tmp_path: Path) -> None:
     make(store)
     dead = store.begin(FEATURES, "dead", {})
     write(dead)
@@ -238,22 +240,20 @@ def test_a_snapshot_can_be_read_in_a_block_while_newer_ones_replace_it(store: Sn
     assert not Path(older.uri).exists()
 
 
-def test_what_a_dead_reader_held_is_free_when_the_next_one_comes(
-    store: SnapshotStore, tmp_path: Path
-) -> None:
+def test_leases_of_dead_readers_go_when_the_next_reader_comes(store: SnapshotStore, tmp_path: Path) -> None:
     make(store)
-    notes = tmp_path / "sift_features" / "_snapshots"
+    records = tmp_path / "sift_features" / "_snapshots"
     leased = [store.lease(lambda: store.current(FEATURES), f"reader{number}") for number in range(2)]
     assert leased[0]
     assert leased[1]
     die(store, leased[0][1])
     third = store.lease(lambda: store.current(FEATURES), "reader3")
     assert third
-    assert {path.stem for path in notes.glob("*.pending")} == {leased[1][1].name, third[1].name}
-    assert {path.stem for path in notes.glob("*.beat")} == {leased[1][1].name, third[1].name}
+    assert {path.stem for path in records.glob("*.pending")} == {leased[1][1].name, third[1].name}
+    assert {path.stem for path in records.glob("*.beat")} == {leased[1][1].name, third[1].name}
 
 
-def test_a_run_that_dies_at_the_end_of_its_commit_leaves_a_note_that_is_removed(
+def test_the_heartbeat_of_a_run_that_died_at_the_end_of_its_commit_is_removed(
     store: SnapshotStore, tmp_path: Path
 ) -> None:
     made = make(store)
@@ -264,9 +264,9 @@ def test_a_run_that_dies_at_the_end_of_its_commit_leaves_a_note_that_is_removed(
     assert Path(made.uri).exists()
 
 
-def test_files_that_a_loss_of_power_has_cut_are_no_parts(store: SnapshotStore) -> None:
-    staged = store.begin(FEATURES, "run", {})
-    folder = Path(staged.uri)
+def test_files_cut_by_a_loss_of_power_are_not_parts(store: SnapshotStore) -> None:
+    pending = store.begin(FEATURES, "run", {})
+    folder = Path(pending.uri)
     folder.mkdir()
     for name, content in {
         "a.parquet": b"PAR1....PAR1",
@@ -276,7 +276,7 @@ def test_files_that_a_loss_of_power_has_cut_are_no_parts(store: SnapshotStore) -
         "_index": b"",
     }.items():
         (folder / name).write_bytes(content)
-    assert store.parts(staged) == {"a.parquet": 12, "part-r-00001": 3}
+    assert store.parts(pending) == {"a.parquet": 12, "part-r-00001": 3}
 
 
 def test_what_a_manifest_names_is_on_the_disk_before_it(
@@ -299,13 +299,13 @@ def test_what_a_manifest_names_is_on_the_disk_before_it(
     assert order == sorted(order)
 
 
-def test_files_that_are_taken_over_take_no_place(store: SnapshotStore) -> None:
+def test_reused_files_take_no_room(store: SnapshotStore) -> None:
     made = make(store)
-    staged = store.begin(FEATURES, "run", {})
-    store.take_over(made, {"part-0.parquet": "part-7.parquet"}, staged)
-    taken = Path(staged.uri, "part-7.parquet")
+    pending = store.begin(FEATURES, "run", {})
+    store.take_over(made, {"part-0.parquet": "part-7.parquet"}, pending)
+    taken = Path(pending.uri, "part-7.parquet")
     assert taken.samefile(Path(made.uri, "part-0.parquet"))
-    commit(store, staged)
+    commit(store, pending)
     store.prune(FEATURES, 1)
     assert not Path(made.uri).exists()
     assert taken.read_bytes() == b"rows"
@@ -313,13 +313,13 @@ def test_files_that_are_taken_over_take_no_place(store: SnapshotStore) -> None:
 
 def test_a_run_that_was_taken_for_dead_does_not_commit(store: SnapshotStore) -> None:
     older = make(store)
-    staged = store.begin(FEATURES, "stopped for an hour", {})
-    write(staged)
-    die(store, staged)
+    pending = store.begin(FEATURES, "stopped for an hour", {})
+    write(pending)
+    die(store, pending)
     store.prune(FEATURES, 3)
-    write(staged)
+    write(pending)
     with pytest.raises(UserError, match="no sign of life"):
-        commit(store, staged)
+        commit(store, pending)
     assert store.current(FEATURES) == older
 
 
@@ -350,28 +350,28 @@ def test_manifests_of_earlier_releases_are_read(store: SnapshotStore, tmp_path: 
 
 def test_discarding_what_was_committed_after_all_keeps_it(store: SnapshotStore, tmp_path: Path) -> None:
     """The run may be interrupted between the manifest and the end of the commit."""
-    staged = store.begin(FEATURES, "run", {})
-    write(staged)
-    made = commit(store, staged)
-    store.discard(staged)
+    pending = store.begin(FEATURES, "run", {})
+    write(pending)
+    made = commit(store, pending)
+    store.discard(pending)
     assert store.current(FEATURES) == made
     assert Path(made.uri, "part-0.parquet").exists()
 
 
-def test_the_marker_of_a_run_that_died_after_its_commit_does_not_harm_it(
+def test_the_lease_of_a_run_that_died_after_its_commit_does_no_harm(
     store: SnapshotStore, tmp_path: Path
 ) -> None:
-    staged = store.begin(FEATURES, "run", {})
-    write(staged)
-    die(store, staged)
-    marker = tmp_path / "sift_features" / "_snapshots" / f"{staged.name}.pending"
-    left = marker.read_text()
-    made = commit(store, staged)
-    marker.write_text(left)
+    pending = store.begin(FEATURES, "run", {})
+    write(pending)
+    die(store, pending)
+    lease_file = tmp_path / "sift_features" / "_snapshots" / f"{pending.name}.pending"
+    content = lease_file.read_text()
+    made = commit(store, pending)
+    lease_file.write_text(content)
     store.prune(FEATURES, 3)
     assert store.current(FEATURES) == made
     assert Path(made.uri).exists()
-    assert not marker.exists()
+    assert not lease_file.exists()
 
 
 def test_a_snapshot_that_is_read_is_kept(store: SnapshotStore) -> None:
@@ -388,7 +388,7 @@ def test_a_snapshot_that_is_read_is_kept(store: SnapshotStore) -> None:
     assert features not in store.snapshots(FEATURES)
 
 
-def test_a_snapshot_that_is_removed_while_it_is_chosen_is_chosen_anew(store: SnapshotStore) -> None:
+def test_another_snapshot_is_chosen_if_the_first_is_removed_meanwhile(store: SnapshotStore) -> None:
     older, newer = make(store), make(store)
     choices = iter([older, newer])
 
@@ -403,7 +403,7 @@ def test_a_snapshot_that_is_removed_while_it_is_chosen_is_chosen_anew(store: Sna
     assert leased[0] == newer
 
 
-def test_what_is_removed_stays_if_somebody_begins_to_read_it(
+def test_a_snapshot_stays_if_a_run_begins_to_read_it_during_its_removal(
     store: SnapshotStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     older = make(store)
@@ -421,8 +421,8 @@ def test_what_is_removed_stays_if_somebody_begins_to_read_it(
     assert Path(older.uri).exists()
 
 
-def test_a_file_that_was_never_whole_is_removed(store: SnapshotStore, tmp_path: Path) -> None:
-    notes = tmp_path / "sift_features" / "_snapshots"
+def test_temporary_files_of_dead_runs_are_removed(store: SnapshotStore, tmp_path: Path) -> None:
+    records = tmp_path / "sift_features" / "_snapshots"
     make(store)
     alive = store.begin(FEATURES, "alive", {})
     for name in (
@@ -430,9 +430,9 @@ def test_a_file_that_was_never_whole_is_removed(store: SnapshotStore, tmp_path: 
         ".0000000002-20200101T000000-dead-1.json.12",
         ".beat.1",
     ):
-        (notes / name).touch()
+        (records / name).touch()
     store.prune(FEATURES, 3)
-    assert [path.name for path in notes.glob(".*")] == [f".0000000002-{alive.name}.json.12"]
+    assert [path.name for path in records.glob(".*")] == [f".0000000002-{alive.name}.json.12"]
 
 
 def test_many_runs_at_once_lose_nothing(store: SnapshotStore) -> None:
@@ -450,7 +450,7 @@ def test_many_runs_at_once_lose_nothing(store: SnapshotStore) -> None:
     assert Path(current.uri, "part-0.parquet").exists()
 
 
-def test_folders_of_others_are_passed_over(
+def test_folders_without_permission_are_ignored(
     store: SnapshotStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(store)
@@ -504,9 +504,7 @@ def test_damage_to_an_older_manifest_does_not_harm_what_is_newer(
 
 
 @pytest.mark.parametrize("changed", [{"name": "../../x"}, {"asset": "../x"}, {"rows": 5}, {"sizes": None}])
-def test_a_manifest_that_says_what_was_not_committed_is_damaged(
-    store: SnapshotStore, tmp_path: Path, changed: dict[str, Any]
-) -> None:
+def test_a_changed_manifest_is_damaged(store: SnapshotStore, tmp_path: Path, changed: dict[str, Any]) -> None:
     made = make(store)
     manifest = tmp_path / "sift_features" / "_snapshots" / f"0000000001-{made.name}.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | changed))
@@ -518,20 +516,20 @@ def test_no_name_leads_pruning_out_of_the_data_folder(tmp_path: Path) -> None:
     (tmp_path / "of somebody else").touch()
     store = SnapshotStore(LocalFiles(tmp_path / "data"))
     made = make(store)
-    notes = tmp_path / "data" / "sift_features" / "_snapshots"
-    manifest = next(notes.glob("*.json"))
+    records = tmp_path / "data" / "sift_features" / "_snapshots"
+    manifest = next(records.glob("*.json"))
     content = json.loads(manifest.read_text())
     for name in ("0000000000-...json", "0000000000-.json", "0000000000-x...json", "...pending", ".pending"):
-        (notes / name).write_text(json.dumps(content | {"name": "../.."}))
+        (records / name).write_text(json.dumps(content | {"name": "../.."}))
     for name in ("...beat", ".beat"):
-        (notes / name).write_text("ended")
+        (records / name).write_text("ended")
     store.prune(FEATURES, 1)
     assert (tmp_path / "of somebody else").exists()
     assert Path(made.uri, "part-0.parquet").exists()
     assert store.current(FEATURES) == made
 
 
-MARKERS = [
+DAMAGED_LEASES = [
     b"",
     b"{",
     b"[]",
@@ -541,43 +539,41 @@ MARKERS = [
 ]
 
 
-@pytest.mark.parametrize("damage", MARKERS)
-def test_of_a_damaged_marker_the_signs_of_life_tell(
-    store: SnapshotStore, tmp_path: Path, damage: bytes
-) -> None:
+@pytest.mark.parametrize("damage", DAMAGED_LEASES)
+def test_heartbeats_decide_for_a_damaged_lease(store: SnapshotStore, tmp_path: Path, damage: bytes) -> None:
     made = make(store)
-    notes = tmp_path / "sift_features" / "_snapshots"
+    records = tmp_path / "sift_features" / "_snapshots"
     alive, dead = store.begin(FEATURES, "alive", {}, "v1"), store.begin(FEATURES, "dead", {}, "v1")
-    for staged in (alive, dead):
-        write(staged)
-        (notes / f"{staged.name}.pending").write_bytes(damage)
-    (notes / f"{dead.name}.beat").write_text((datetime.now(UTC) - SILENCE_LIMIT).isoformat())
+    for pending in (alive, dead):
+        write(pending)
+        (records / f"{pending.name}.pending").write_bytes(damage)
+    (records / f"{dead.name}.beat").write_text((datetime.now(UTC) - SILENCE_LIMIT).isoformat())
     assert store.lease_leftovers(FEATURES, "v1", "next") == []
     store.prune(FEATURES, 1)
     assert Path(alive.uri).exists()
     assert not Path(dead.uri).exists()
-    assert not list(notes.glob(f"{dead.name}*"))
+    assert not list(records.glob(f"{dead.name}*"))
     assert store.current(FEATURES) == made
     assert commit(store, alive) == store.current(FEATURES)
 
 
 @pytest.mark.parametrize("heartbeat", [None, b"", b"\x00\xff", b"yesterday", b"2020-01-01"])
-def test_who_shows_no_sign_that_can_be_read_gets_time_for_another(
+def test_a_process_without_a_readable_heartbeat_gets_time_for_another(
     store: SnapshotStore, tmp_path: Path, heartbeat: bytes | None
 ) -> None:
-    notes = tmp_path / "sift_features" / "_snapshots"
-    staged = store.begin(FEATURES, "run", {})
-    write(staged)
-    (notes / f"{staged.name}.pending").write_bytes(b"{")
-    sign = notes / f"{staged.name}.beat"
-    sign.unlink() if heartbeat is None else sign.write_bytes(heartbeat)
+    records = tmp_path / "sift_features" / "_snapshots"
+    pending = store.begin(FEATURES, "run", {})
+    write(pending)
+    (records / f"{pending.name}.pending").write_bytes(b"{")
+    heartbeat_file = records / f"{pending.name}.beat"
+    heartbeat_file.unlink() if heartbeat is None else heartbeat_file.write_bytes(heartbeat)
     store.prune(FEATURES, 1)
-    assert Path(staged.uri).exists()
-    given = datetime.fromisoformat(sign.read_text())
-    sign.write_text((given - SILENCE_LIMIT).isoformat())
+    assert Path(pending.uri).exists()
+    given = datetime.fromisoformat(heartbeat_file.read_text())
+    heartbeat_file.write_text((given - SILENCE_LIMIT).isoformat())
     store.prune(FEATURES, 1)
-    assert not Path(staged.uri).exists()
-    assert list(notes.iterdir()) == []
+    assert not Path(pending.uri).exists()
+    assert list(records.iterdir()) == []
 
 
 def test_damage_that_shows_without_reading(store: SnapshotStore) -> None:
@@ -591,26 +587,30 @@ def test_damage_that_shows_without_reading(store: SnapshotStore) -> None:
     assert f"{part} is missing." in str(store.damage(made))
 
 
-def test_what_fails_for_want_of_room_is_left_all_the_same(tmp_path: Path) -> None:
+def test_a_run_that_fails_on_a_full_disk_leaves_its_rows(tmp_path: Path) -> None:
     require_root()
     with small_disk(tmp_path / "disk", 64):
         store = SnapshotStore(LocalFiles(tmp_path / "disk"))
-        older, staged = make(store), store.begin(FEATURES, "run", {}, "v1")
-        write(staged)
+        older, pending = make(store), store.begin(FEATURES, "run", {}, "v1")
+        write(pending)
         with pytest.raises(OSError, match="No space left"):
-            Path(staged.uri, "part-1").write_bytes(bytes(2**17))
+            Path(pending.uri, "part-1").write_bytes(bytes(2**17))
         with pytest.raises(OSError, match=r"No space left on device: '.*/_snapshots/.*\.json'"):
-            commit(store, staged)
-        store.abandon(staged)
+            commit(store, pending)
+        store.abandon(pending)
         assert store.current(FEATURES) == older
         with pytest.raises(UserError, match="Make room there"):
             store.begin(FEATURES, "another", {})
         resize(tmp_path / "disk", 256)
-        ((left, lease),) = store.lease_leftovers(FEATURES, "v1", "next")
-        assert left == staged
+        ((leftover, lease),) = store.lease_leftovers(FEATURES, "v1", "next")
+        assert (leftover.name, leftover.uri, leftover.row_version) == (
+            pending.name,
+            pending.uri,
+            pending.row_version,
+        )
         store.discard(lease)
-        notes = list((tmp_path / "disk" / "sift_features" / "_snapshots").iterdir())
-        assert len(notes) == 3, "the manifest, a marker and a beat"
+        records = list((tmp_path / "disk" / "sift_features" / "_snapshots").iterdir())
+        assert len(records) == 3, "a manifest, a lease and a heartbeat"
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

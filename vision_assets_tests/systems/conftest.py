@@ -12,8 +12,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from vision_assets import settings
-from vision_assets.snapshots.files import HadoopFiles
+from vision_assets.snapshots.hadoop_files import HadoopFiles
 from vision_assets.snapshots.store import SnapshotStore
+from vision_assets.spark.jvm import hadoop_of
 from vision_assets.spark.session import start_session
 from vision_assets.steps import image_index
 from vision_assets_tests.pipeline import ALL_ASSETS, AnyRunner, Runner
@@ -103,7 +104,7 @@ class Elsewhere(AnyRunner):
 
     @property
     def files(self) -> HadoopFiles:
-        return HadoopFiles(self.uri, lambda: self.spark)
+        return HadoopFiles(self.uri, lambda: hadoop_of(self.spark))
 
     @property
     def store(self) -> SnapshotStore:  # type: ignore[override]
@@ -140,7 +141,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory, image_folder: Path, spark
 def source(system: System, spark: SparkSession, image_folder: Path) -> str:
     """The URI of `image_folder`, copied to a storage."""
     uri = f"{system.uri}/images"
-    files = HadoopFiles(uri, lambda: spark)
+    files = HadoopFiles(uri, lambda: hadoop_of(spark))
     for file in sorted(image_folder.rglob("*.jpg")):
         files.create(str(file.relative_to(image_folder)), file.read_bytes())
     return uri

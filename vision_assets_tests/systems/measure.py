@@ -16,7 +16,8 @@ import dagster as dg
 
 from benchmarks.files import spread
 from vision_assets import settings
-from vision_assets.snapshots.files import HadoopFiles
+from vision_assets.snapshots.hadoop_files import HadoopFiles
+from vision_assets.spark.jvm import hadoop_of
 from vision_assets.spark.session import start_session
 from vision_assets.vision.data.samples import write_sample_images
 from vision_assets_tests.pipeline import (
@@ -81,7 +82,7 @@ def main() -> None:
     with started(arguments.storage, folder / "server") as system:
         for name, value in system.properties.items():
             spark.sparkContext._jsc.hadoopConfiguration().set(name, value)
-        HadoopFiles(system.uri, lambda: spark).create("images.tar", archive.read_bytes())
+        HadoopFiles(system.uri, lambda: hadoop_of(spark)).create("images.tar", archive.read_bytes())
         Elsewhere(f"{system.uri}/warm", spark).run(folder / "sample")
         for number in range(arguments.rounds):
             here = Runner(folder / f"data_{number}")

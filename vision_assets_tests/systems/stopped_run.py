@@ -20,7 +20,7 @@ from dagster._cli import main
 from pyspark import SparkContext, TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
-from vision_assets.snapshots.files import HadoopFiles
+from vision_assets.snapshots.hadoop_files import HadoopFiles
 
 _MANIFEST = re.compile(r"/_snapshots/\.?\d+-[^/]+\.json(\.[0-9a-f]+)?$")
 """Under its name, or another one until it is whole."""
@@ -51,10 +51,10 @@ def kill_at_commit(moment: str) -> None:
 def kill_the_jvm_at_copies() -> None:
     copy = HadoopFiles._copy
 
-    def copied(files: HadoopFiles, spark: SparkSession, path: str, target: str) -> None:
+    def copied(files: HadoopFiles, hadoop: tuple[Any, Any], path: str, target: str) -> None:
         HadoopFiles._copy = copy  # type: ignore[method-assign]
         os.kill(SparkContext._gateway.proc.pid, signal.SIGKILL)  # type: ignore[union-attr]
-        copy(files, spark, path, target)
+        copy(files, hadoop, path, target)
 
     HadoopFiles._copy = copied  # type: ignore[assignment, method-assign]
 

@@ -15,7 +15,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets import settings
-from vision_assets.snapshots.files import HadoopFiles
+from vision_assets.snapshots.hadoop_files import HadoopFiles
 from vision_assets_tests.pipeline import (
     ALL_ASSETS,
     ITERATIONS,

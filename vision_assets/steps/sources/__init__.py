@@ -1,7 +1,6 @@
 """Where images come from: a folder, a tar, a zip or a SequenceFile, on local disks or Hadoop storage."""
 
 import os
-import re
 import shutil
 import tarfile
 import time
@@ -18,6 +17,7 @@ from pyspark import RDD, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from vision_assets import uris
 from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
 from vision_assets.spark.diagnosis import diagnose
@@ -42,9 +42,6 @@ __all__ = ["ImageFiles", "Reader", "Skipped", "open_source"]
 
 Reader = Literal["auto", "workers", "driver"]
 Kind = Literal["sequence file", "zip", "gzip", "tar"]
-
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")
-_FILE_URI = re.compile(r"file:(?://[^/]*)?(/.*)", re.DOTALL | re.IGNORECASE)
 
 
 class Split(Protocol):
@@ -132,16 +129,13 @@ def local_path(source: str, hadoop: Callable[[], Any]) -> str | None:
     """
     if not source.strip():
         raise UserError("no source: give a folder, an archive or a SequenceFile, as a path or a URI")
-    if match := _FILE_URI.fullmatch(source):
-        path = match[1]
-    elif _SCHEME.match(source):
+    path = uris.local_path(source)
+    if path is None:
         return None
-    else:
-        path = str(Path(source).expanduser().absolute())
-    if Path(path).exists():
-        return path
+    if path.exists():
+        return str(path)
     default = str(hadoop().get("fs.defaultFS", "file:///"))
-    if not _FILE_URI.fullmatch(source) and not default.startswith("file:"):
+    if not uris.is_uri(source) and uris.scheme_of(default) != "file":
         return None
     raise UserError(f"source {source!r} does not exist on this machine. Is the path right?")
 

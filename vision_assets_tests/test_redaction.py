@@ -1,6 +1,6 @@
 import pytest
 
-from vision_assets.errors import redact
+from vision_assets.redaction import redact
 
 
 @pytest.mark.parametrize(
