@@ -180,8 +180,8 @@ def test_links_are_followed_but_not_in_circles(spark: SparkSession, tmp_path: Pa
     assert set(written.skipped.examples) == {
         ("real/up", "link to a folder that is read anyway"),
         ("again", "link to a folder that is read anyway"),
-        ("broken.jpg", "link that leads nowhere"),
-        ("self.jpg", "link that leads nowhere"),
+        ("broken.jpg", "dangling link"),
+        ("self.jpg", "dangling link"),
         ("pipe.jpg", "not a regular file"),
     }
 
@@ -273,7 +273,7 @@ def test_members_stay_inside(spark: SparkSession, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["tar", "zip"])
 def test_members_of_the_same_key(spark: SparkSession, tmp_path: Path, kind: str) -> None:
     source = make(kind, tmp_path, {"a.jpg": b"1", "../a.jpg": b"2"})
-    with pytest.raises(UserError, match=r"same key as another, such as 'a\.jpg'"):
+    with pytest.raises(UserError, match=r"same key as another image, such as 'a\.jpg'"):
         open_source(spark, str(source))
 
 
@@ -381,14 +381,14 @@ def test_splits_read_without_spark(tmp_path: Path) -> None:
     tar = make("tar", tmp_path, files)
     with tar.open("rb") as file:
         listing, prefix, _ = list_tar("x", file, patterns)
-    assert dict(TarSplit(str(tar), False, prefix, listing.whole()).read()) == files
+    assert dict(TarSplit(str(tar), False, prefix, listing.all_rows()).read()) == files
     archive = make("zip", tmp_path, files)
     listing, prefix, _ = list_zip("x", str(archive), patterns)
-    assert dict(ZipSplit(str(archive), prefix, listing.whole()).read()) == files
+    assert dict(ZipSplit(str(archive), prefix, listing.all_rows()).read()) == files
     folder = make("folder", tmp_path, files)
     listing = listing.__class__()
     listing.add(b"a.jpg", 1)
-    assert dict(FolderSplit(bytes(folder), listing.whole()).read()) == {"a.jpg": b"1"}
+    assert dict(FolderSplit(bytes(folder), listing.all_rows()).read()) == {"a.jpg": b"1"}
 
 
 # ------------------------------------------------------------------------------------------ nothing there
