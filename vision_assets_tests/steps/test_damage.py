@@ -2,28 +2,36 @@ import pytest
 
 from vision_assets.steps.damage import damaged_table
 
+SNAPSHOT = "20260101T000000-run-1"
+
 
 @pytest.mark.parametrize(
-    ("uri", "message"),
+    ("uri", "file", "folder", "asset", "option"),
     [
         (
-            "file:///data/sift_features/20260101T000000-run-1/part-0.parquet",
-            (
-                "/data/sift_features/20260101T000000-run-1/part-0.parquet is missing. Materialize sift_features "
-                "again with `full_refresh: true`, or remove /data/sift_features/_snapshots/"
-                "*-20260101T000000-run-1.json to go back to the snapshot before it."
-            ),
+            f"file:///data/sift_features/{SNAPSHOT}/part-0.parquet",
+            f"/data/sift_features/{SNAPSHOT}/part-0.parquet",
+            "/data/sift_features",
+            "sift_features",
+            " with `full_refresh: true`",
         ),
         (
-            "hdfs://name/data/kmeans_dictionary/20260101T000000-run-1/_index/part-0",
-            (
-                "hdfs://name/data/kmeans_dictionary/20260101T000000-run-1/_index/part-0 is missing. Materialize "
-                "kmeans_dictionary again, or remove hdfs://name/data/kmeans_dictionary/_snapshots/"
-                "*-20260101T000000-run-1.json to go back to the snapshot before it."
-            ),
+            f"hdfs://name/data/kmeans_dictionary/{SNAPSHOT}/_index/part-0",
+            f"hdfs://name/data/kmeans_dictionary/{SNAPSHOT}/_index/part-0",
+            "hdfs://name/data/kmeans_dictionary",
+            "kmeans_dictionary",
+            "",
         ),
-        ("file:///images/a.jpg", None),
     ],
 )
-def test_only_files_of_snapshots_belong_to_a_table(uri: str, message: str | None) -> None:
-    assert damaged_table(uri, "is missing") == message
+def test_the_message_names_file_asset_and_manifest(
+    uri: str, file: str, folder: str, asset: str, option: str
+) -> None:
+    message = damaged_table(uri, "is missing")
+    assert message
+    assert message.startswith(f"{file} is missing. Materialize {asset} again{option}, or remove {folder}/")
+    assert f"*-{SNAPSHOT}.json" in message
+
+
+def test_other_files_belong_to_no_table() -> None:
+    assert damaged_table("file:///images/a.jpg", "is missing") is None
