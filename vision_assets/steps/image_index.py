@@ -55,7 +55,7 @@ def read_images(spark: SparkSession, uris: Sequence[str], partitions: int) -> Da
     Returns
     -------
     DataFrame
-        Of the schema of `vision_assets.tables.table.IMAGE_SCHEMA`.
+        With the schema of `vision_assets.tables.table.IMAGE_SCHEMA`.
     """
     return read_table(spark, uris, partitions, ("fileName", "content"))
 
@@ -89,7 +89,7 @@ def read(spark: SparkSession, uri: str) -> DataFrame:
     Returns
     -------
     DataFrame
-        Of the schema of `vision_assets.tables.table.IMAGE_SEQFILE`.
+        With the schema of `vision_assets.tables.table.IMAGE_SEQFILE`.
     """
     files = _files(spark, uri, INDEX)
     if not files:

@@ -48,7 +48,7 @@ class Range(NamedTuple):
     length : int
         Bytes of the range.
     offsets : ndarray of shape (n,), dtype int64
-        Of the blocks found, in bytes from the beginning of the range.
+        Offsets of these blocks, in bytes from the beginning of the range.
     blocks : bytes
         The blocks, compressed.
     """
