@@ -156,8 +156,7 @@ def _load_from(
 
 
 def _read_table(store: SnapshotStore, snapshot: Snapshot) -> pa.Table:
-    _require_all_files(store, snapshot)
-    return pa.concat_tables([_read_part(store, snapshot, file) for file in store.files(snapshot)])
+    return pa.concat_tables([_read_part(store, snapshot, file) for file in _files_of(store, snapshot)])
 
 
 def _read_part(store: SnapshotStore, snapshot: Snapshot, file: str) -> pa.Table:
@@ -168,18 +167,21 @@ def _read_part(store: SnapshotStore, snapshot: Snapshot, file: str) -> pa.Table:
 
 
 def _read_classifier(store: SnapshotStore, snapshot: Snapshot) -> Classifier:
-    _require_all_files(store, snapshot)
+    _files_of(store, snapshot)
     try:
         return classifier_from_npz(store.read(snapshot, CLASSIFIER_FILE))
     except (OSError, ValueError) as error:
         raise _damaged(snapshot, CLASSIFIER_FILE, error) from error
 
 
-def _require_all_files(store: SnapshotStore, snapshot: Snapshot) -> None:
+def _files_of(store: SnapshotStore, snapshot: Snapshot) -> list[str]:
+    """Return the names of a snapshot's files; raise a `UserError` if one is missing or has another size."""
+    files = store.files(snapshot)
     if damage := store.damage(snapshot):
         raise damage
-    if not store.files(snapshot):  # sizes of files were not always noted
+    if not files:  # older manifests have no sizes
         raise damaged_file(f"{snapshot.uri}/*", "is missing", bool(snapshot.row_version))
+    return files
 
 
 def _damaged(snapshot: Snapshot, file: str, error: Exception) -> UserError:

@@ -1,8 +1,10 @@
-"""The layers import only downward, and what runs in Spark's workers needs no Dagster."""
+"""Rooms import only downward, no imports run in a circle, and Spark's workers need no Dagster."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -35,14 +37,41 @@ EXTERNAL = {
 
 
 def imported(file: Path) -> set[str]:
+    """Return what a module imports, also in functions and for annotations alone."""
+    return names_in(ast.walk(ast.parse(file.read_text())))
+
+
+def needed(file: Path) -> set[str]:
+    """Return what a module imports when it runs, also in functions."""
+    return names_in(running(ast.parse(file.read_text())))
+
+
+def running(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from running(node)
+
+
+def names_in(nodes: Iterator[ast.AST]) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: relative import"
+            assert node.level == 0, f"relative import of {node.module}"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
+
+
+def modules() -> dict[str, Path]:
+    """Return the names of all modules of the package, and their files."""
+    return {module_name(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+
+
+def module_name(file: Path) -> str:
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 @pytest.mark.parametrize("room", EXTERNAL)
@@ -58,6 +87,28 @@ def test_a_room_imports_only_what_is_below(room: str) -> None:
                 assert rest[0] in below, f"{where} imports {name}"
             elif root not in sys.stdlib_module_names:
                 assert root in EXTERNAL[room], f"{where} imports {name}"
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    """A package counts as its `__init__` module alone, so a module may import its siblings."""
+    files = modules()
+    graph = {
+        module: {
+            found
+            for name in needed(file)
+            if (found := name if name in files else name.rpartition(".")[0]) in files
+        }
+        for module, file in files.items()
+    }
+    assert sum(map(len, graph.values())) > len(graph), "imports were found"
+    TopologicalSorter(graph).prepare()  # names a circle
+
+
+def test_the_engine_knows_neither_images_nor_tables() -> None:
+    """It imports less than its floor would allow, so that it could serve another project."""
+    for file in sorted((PACKAGE / "spark").rglob("*.py")):
+        ours = {name.split(".")[1] for name in imported(file) if name.startswith("vision_assets.")}
+        assert ours <= {"errors", "settings", "uris", "spark"}, file.name
 
 
 def python(code: str) -> str:
@@ -82,13 +133,16 @@ print({{"dagster", "pyspark", "cv2", "numpy"}} & set(sys.modules))
     assert python(code) == "set()\n"
 
 
-def test_the_workers_code_runs_without_dagster() -> None:
-    code = """
-import sys
-sys.modules["dagster"] = sys.modules["dagster_pyspark"] = None
-from vision_assets.spark import sequence_file
-from vision_assets.steps import dictionary, encodings, features, sources, stored_tables
-from vision_assets.tables import table
+def test_the_workers_code_needs_neither_dagster_nor_matplotlib_nor_pydantic() -> None:
+    rooms = tuple(f"vision_assets.{room}" for room in ("spark", "snapshots", "tables", "steps"))
+    names = [name for name in modules() if name.startswith(rooms)]
+    assert "vision_assets.steps.worker_daemon" in names
+    code = f"""
+import importlib, sys
+for name in ("dagster", "dagster_pyspark", "matplotlib", "pydantic"):
+    sys.modules[name] = None
+for name in {names}:
+    importlib.import_module(name)
 """
     python(code)
 

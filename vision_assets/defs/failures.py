@@ -8,7 +8,7 @@ import dagster as dg
 
 from vision_assets.redaction import redact
 from vision_assets.spark.diagnosis import Diagnosis, diagnose
-from vision_assets.steps.faults import damaged_table
+from vision_assets.steps.damage import damaged_table
 
 RETRY_POLICY = dg.RetryPolicy(
     max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS

@@ -1,1 +1,1 @@
-"""Tables: applies the functions of `vision` to Spark data, batches in and batches out, without Dagster."""
+"""The engine: Spark sessions, storages, file formats and errors, for any project; no images, no tables."""

@@ -13,7 +13,7 @@ def binary_values(cells: pa.BinaryArray, dtype: np.dtype) -> NDArray:
     cells : pyarrow.BinaryArray
         Without nulls.
     dtype : dtype
-        Of the values: uint8 or float32.
+        Type of the values: uint8 or float32.
 
     Returns
     -------
@@ -28,7 +28,7 @@ def binary_values(cells: pa.BinaryArray, dtype: np.dtype) -> NDArray:
 
 
 def list_column(matrix: NDArray[np.floating]) -> pa.ListArray:
-    """Make a column of lists from a matrix, without copying.
+    """Return the rows of a matrix as a column of lists, without copying.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""Storages whose clients are not part of PySpark: their Java libraries and how Spark uses them.
+"""Storages whose clients are not part of PySpark: their Java libraries and Spark properties.
 
-python -m vision_assets.spark.connectors FOLDER LIBRARIES EXCLUDED fetches libraries into FOLDER/jars.
+``python -m vision_assets.spark.connectors FOLDER LIBRARIES EXCLUDED`` fetches libraries into ``FOLDER/jars``.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ from vision_assets import settings
 from vision_assets.errors import UserError
 
 HADOOP = "3.5.0"
-"""Of the client in PySpark."""
+"""Version of the client in PySpark."""
 _AWS_SDK = "2.35.4"
-"""The one that this Hadoop was built with."""
+"""Version that this Hadoop was built with."""
 _CLOUD = "4.1.2"
-"""The newest that is published; what it binds Spark's writers with has not changed since."""
+"""Newest published version; the classes that bind Spark's writers have not changed since."""
 
 _SECONDS_TO_FETCH = 900
 
@@ -33,7 +33,7 @@ _IVY_SETTINGS = """\
   <resolvers><ibiblio name="central" m2compatible="true"/></resolvers>
 </ivysettings>
 """
-"""Spark's own would also look among what Maven has on this machine, which may be the half of a library."""
+"""Spark's own settings also search Maven's folder on this machine, which may have an incomplete library."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Connector:
     libraries : tuple of str
         Maven coordinates, the client's first.
     excluded : tuple of str
-        Group and artifact of what they depend on but Spark has itself, or nothing here uses.
+        Group and artifact of dependencies that Spark already has, or that nothing here uses.
     properties : mapping
         Spark properties.
     """
@@ -56,7 +56,7 @@ class Connector:
 
     @property
     def client(self) -> str:
-        """Name of the artifact, which is in that of its file."""
+        """Name of the artifact, which is part of its file name."""
         return self.libraries[0].split(":")[1]
 
 
@@ -64,7 +64,7 @@ CONNECTORS = {
     "s3a": Connector(
         libraries=(
             f"org.apache.hadoop:hadoop-aws:{HADOOP}",
-            # In place of the SDK in one piece, which is fifty times as large.
+            # Instead of the bundled SDK, which is fifty times as large.
             f"software.amazon.awssdk:s3-transfer-manager:{_AWS_SDK}",
             f"software.amazon.awssdk:apache-client:{_AWS_SDK}",
             f"software.amazon.awssdk:sts:{_AWS_SDK}",
@@ -103,7 +103,7 @@ CONNECTORS = {
                     "transport-native-unix-common",
                 )
             ),
-            # What Spark's committer for object stores is published with, but S3 has no use for.
+            # Dependencies of Spark's committer for object stores that S3 does not need.
             "com.fasterxml.jackson.core:jackson-annotations",
             "com.fasterxml.jackson.core:jackson-core",
             "com.fasterxml.jackson.core:jackson-databind",
@@ -120,7 +120,7 @@ CONNECTORS = {
             "commons-logging:commons-logging",
         ),
         properties={
-            # Nothing is renamed: what tasks have written appears with the commit of the job.
+            # Nothing is renamed: files of tasks appear when the job is committed.
             "spark.hadoop.fs.s3a.committer.name": "magic",
             "spark.sql.sources.commitProtocolClass": (
                 "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol"
@@ -128,9 +128,9 @@ CONNECTORS = {
             "spark.sql.parquet.output.committer.class": (
                 "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter"
             ),
-            # The uploads that a dead run has begun go with its folder.
+            # Unfinished uploads of a dead run are removed with its folder.
             "spark.hadoop.fs.s3a.directory.operations.purge.uploads": "true",
-            # This one tries again when a connection breaks amid a file.
+            # This stream tries again when a connection breaks within a file.
             "spark.hadoop.fs.s3a.input.stream.type": "classic",
         },
     ),
@@ -138,7 +138,7 @@ CONNECTORS = {
         libraries=("org.alluxio:alluxio-shaded-client:2.9.3",),
         properties={
             "spark.hadoop.fs.alluxio.impl": "alluxio.hadoop.FileSystem",
-            # What is committed is in the storage below, not in the memory of one worker alone.
+            # Committed files are in the storage below, not only in the memory of one worker.
             "spark.hadoop.alluxio.user.file.writetype.default": "CACHE_THROUGH",
             "spark.hadoop.alluxio.user.metrics.collection.enabled": "false",
         },
@@ -147,13 +147,13 @@ CONNECTORS = {
 
 
 def connector_config(configured: Mapping[str, str]) -> dict[str, str]:
-    """Return the Spark properties for the storages that are used, and fetch libraries that are not there yet.
+    """Return the Spark properties for the storages that are used, and fetch missing libraries.
 
     Parameters
     ----------
     configured : mapping
-        Spark properties of the user. A client that is named among their libraries is used as they have it;
-        other libraries of theirs stay beside those of the connectors.
+        Spark properties of the user. If their libraries include a client, that client is used; their other
+        libraries stay beside those of the connectors.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def connector_config(configured: Mapping[str, str]) -> dict[str, str]:
     Raises
     ------
     UserError
-        If a name is unknown, or libraries are not there and cannot be fetched.
+        If a name is unknown, or libraries are missing and cannot be fetched.
     """
     config: dict[str, str] = {}
     theirs = [configured[name] for name in ("spark.jars", "spark.jars.packages") if name in configured]
@@ -182,14 +182,14 @@ def _named() -> list[str]:
     named = settings.connectors()
     if unknown := sorted(set(named) - set(CONNECTORS)):
         raise UserError(
-            f"{settings.CONNECTORS} names {', '.join(unknown)}: there are {', '.join(CONNECTORS)}. "
-            "HDFS and local folders need none."
+            f"{settings.CONNECTORS} names {', '.join(unknown)}, but the connectors are "
+            f"{', '.join(CONNECTORS)}. HDFS and local folders need no connector."
         )
     return named
 
 
 def libraries(scheme: str) -> Path:
-    """Return the folder of the Java libraries for a URI scheme; fetch them if there is none.
+    """Return the folder of the Java libraries for a URI scheme; fetch them if it does not exist.
 
     Raises
     ------
@@ -201,17 +201,17 @@ def libraries(scheme: str) -> Path:
 
 
 def fetched(folder: Path, name: str, libraries: Sequence[str], excluded: Sequence[str] = ()) -> Path:
-    """Return a folder with Java libraries and all that they depend on; fetch them if there is no such folder.
+    """Return a folder with Java libraries and their dependencies; fetch them if it does not exist.
 
     Parameters
     ----------
     folder : Path
-        Where folders of libraries lie.
+        Parent of the folders of libraries.
     name : str
     libraries : sequence of str
         Maven coordinates.
     excluded : sequence of str
-        Group and artifact of what is left out.
+        Group and artifact of dependencies that are left out.
 
     Raises
     ------
@@ -225,7 +225,7 @@ def fetched(folder: Path, name: str, libraries: Sequence[str], excluded: Sequenc
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
-            # In a JVM of its own: this process may have one already, or not want one yet.
+            # In a separate JVM: this process may already have one, or may not want one yet.
             command = [
                 sys.executable,
                 "-m",
@@ -242,28 +242,28 @@ def fetched(folder: Path, name: str, libraries: Sequence[str], excluded: Sequenc
         if folder.is_dir():  # another process was first
             return folder
         raise UserError(
-            f"cannot fetch {libraries[0]} into {folder}: {_said(error)}\nRun make jars where the network is, "
-            f"and copy the folder; {settings.JARS} names another place."
+            f"cannot fetch {libraries[0]} into {folder}: {_said(error)}\nRun make jars on a machine with "
+            f"network access and copy the folder; {settings.JARS} names another place."
         ) from error
     return folder
 
 
 def folder_name(name: str, libraries: Sequence[str], excluded: Sequence[str] = ()) -> str:
-    """Return the name of a folder of libraries, which changes with them."""
+    """Return the name of a folder of libraries, which changes when the libraries change."""
     content = repr((sorted(libraries), sorted(excluded))).encode()
     return f"{name}-{hashlib.sha256(content).hexdigest()[:8]}"
 
 
 def _said(error: Exception) -> str:
     if isinstance(error, subprocess.TimeoutExpired):
-        return f"that has not ended after {error.timeout:g} s"
+        return f"no end after {error.timeout:g} s"
     said = error.stderr.decode(errors="replace") if isinstance(error, subprocess.CalledProcessError) else ""
     cause = re.search(r"^Exception in thread \S+ [\w.]+: (.+)", said, re.MULTILINE)
     return cause[1] if cause else (said or str(error)).strip().splitlines()[-1]
 
 
 def _resolve(folder: str, libraries: str, excluded: str) -> None:
-    """Have Spark resolve libraries, as for `spark.jars.packages`, into the folder ``jars`` in a folder."""
+    """Let Spark resolve libraries, as for `spark.jars.packages`, into the subfolder ``jars`` of a folder."""
     settings_file = Path(folder, "ivysettings.xml")
     settings_file.write_text(_IVY_SETTINGS)
     conf = SparkConf(loadDefaults=False)

@@ -1,8 +1,8 @@
-"""Calls of what may crash or never return, guarded so that one item is all that this costs.
+"""Guards calls that may crash or never return, so that a crash costs one item and not the task.
 
-The first attempt of a Spark task makes the calls in the worker itself, for nothing more than a timer. A crash
-or the timer ends the worker, and Spark tries the task again. Later attempts make the calls in a process of
-their own, which takes the worker's place in the crash.
+The first attempt of a Spark task makes the calls in the worker itself, at the cost of a timer. A crash or the
+timer ends the worker, and Spark tries the task again. Later attempts make the calls in a separate process,
+which crashes instead of the worker.
 """
 
 import os
@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeVar
 from pyspark import TaskContext
 
 SECONDS_PER_CALL = 15 * 60
-"""SIFT on 200 megapixels full of keypoints takes about four minutes of a core."""
+"""For comparison: SIFT on 200 megapixels full of keypoints takes about four minutes of a core."""
 
 _FORK = get_context("fork")
 _Item = TypeVar("_Item")
@@ -26,7 +26,7 @@ _Result = TypeVar("_Result")
 
 
 class Crash(NamedTuple):
-    """How a process ended that was to return a result.
+    """How a process ended that should have returned a result.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Crash(NamedTuple):
 
 
 def run_guarded(function: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result | Crash]:
-    """Call a function with each item, as the attempt of this Spark task asks for.
+    """Call a function with each item; in a separate process if an earlier attempt of this Spark task failed.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def run_guarded(function: Callable[[_Item], _Result], items: Sequence[_Item]) ->
     Yields
     ------
     object or Crash
-        For each item in order what the function returns; at later attempts a `Crash` where it never does.
+        For each item in order the result of the function; at later attempts a `Crash` where there is none.
     """
     context = TaskContext.get()
     again = context is not None and context.attemptNumber() > 0
@@ -70,7 +70,7 @@ def run_guarded(function: Callable[[_Item], _Result], items: Sequence[_Item]) ->
 
 
 def run_isolated(function: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result | Crash]:
-    """Call a function with each item in a process forked from this one, in a new one after each crash.
+    """Call a function with each item in a forked process; each crash is followed by a new process.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def run_isolated(function: Callable[[_Item], _Result], items: Sequence[_Item]) -
     Yields
     ------
     object or Crash
-        For each item in order what the function returns, or how the process ended that called it.
+        For each item in order the result of the function, or how the process ended.
 
     Raises
     ------
@@ -90,8 +90,8 @@ def run_isolated(function: Callable[[_Item], _Result], items: Sequence[_Item]) -
     """
     while items:
         done, crash = yield from _until_crash(function, items)
-        # A process that has made other calls may suffer from what these did to its memory. An item is at
-        # fault if it ends a fresh one.
+        # Earlier calls may have damaged the memory of the process. An item is at fault if it ends a process
+        # that has made no other call.
         if crash and (done == 0 or crash.timed_out):
             yield crash
             done += 1
@@ -113,7 +113,7 @@ def _timed(function: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iter
 def _until_crash(
     function: Callable[[_Item], _Result], items: Sequence[_Item]
 ) -> Generator[_Result, None, tuple[int, Crash | None]]:
-    """Yield the results of a new process; return how many there were, and what ended it before the last."""
+    """Yield the results of a new process; return their number, and the crash if there was one."""
     receiver, sender = _FORK.Pipe(duplex=False)
     process = _FORK.Process(target=_send_results, args=(function, items, sender))
     process.start()
@@ -122,7 +122,7 @@ def _until_crash(
         for done in range(len(items)):
             try:
                 result, error = receiver.recv()
-            except (EOFError, OSError):  # the latter if it ended amid a result
+            except (EOFError, OSError):  # the latter if it ended within a result
                 process.join()
                 return done, Crash(process.exitcode or 0)
             if error:
@@ -136,12 +136,12 @@ def _until_crash(
 
 
 def _send_results(function: Callable[[_Item], _Result], items: Sequence[_Item], sender: Connection) -> None:
-    # Spark sees that a worker has died when its connection closes: nobody else may hold it open. And this
-    # process sees that the worker has died when nobody holds the other end of the pipe.
-    # All numbers up to the limit would take minutes where that is a billion.
+    # Spark notices the death of a worker when its connection closes, so this process must not keep the
+    # connection open. This process notices the death when the other end of the pipe closes.
+    # Closing all numbers up to the limit would take minutes where the limit is a billion.
     for number in [int(entry.name) for entry in Path("/dev/fd").iterdir()]:
         if number > 2 and number != sender.fileno():
-            with suppress(OSError):  # the listing's own is closed already
+            with suppress(OSError):  # the one of the listing is closed already
                 os.close(number)
     try:
         for result in _timed(function, items):

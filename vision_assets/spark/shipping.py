@@ -1,4 +1,4 @@
-"""Sends a cluster the code that its Python workers run: nothing of this project is installed there."""
+"""Sends a cluster the code that its Python workers run, because the project is not installed there."""
 
 import zipfile
 from pathlib import Path
@@ -7,6 +7,7 @@ from pyspark import SparkContext
 
 ARCHIVE = "vision_assets.zip"
 _PACKAGE = Path(__file__).parents[1]
+# All rooms that tasks may need; a name here is no import, so this package stays below them.
 _SHIPPED = (
     *("__init__.py", "errors.py", "pipelines.py", "settings.py"),
     *("vision", "spark", "snapshots", "tables", "steps"),
@@ -15,28 +16,28 @@ _NOT_SHIPPED = _PACKAGE / "vision" / "data"
 
 
 def ship(context: SparkContext) -> None:
-    """Send the code of the workers with all tasks from now on; nothing if that is done.
+    """Send the code of the workers with all tasks from now on; do nothing if it is sent already.
 
     Parameters
     ----------
     context : SparkContext
-        Of a cluster.
+        Connected to a cluster.
     """
     if ARCHIVE in context._python_includes:  # type: ignore[operator]
         return
-    # PySpark's own temporary folder: an executor that comes later fetches the archive then.
+    # The archive stays in PySpark's temporary folder: executors that start later fetch it then.
     archive = Path(str(context._temp_dir), ARCHIVE)
     _pack(archive)
     context.addPyFile(str(archive))
-    # Spark puts the archive on the path of a worker, but not of the daemon that workers are forked from. It
-    # starts in the folder into which an executor gets its files.
+    # Spark puts the archive on the path of a worker, but not on that of the daemon that forks the workers.
+    # The daemon starts in the folder that an executor fetches its files into.
     context.environment["PYTHONPATH"] = ARCHIVE
 
 
 def _pack(archive: Path) -> None:
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         for name in _SHIPPED:
-            place = _PACKAGE / name
-            for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            module = _PACKAGE / name
+            for file in sorted(module.rglob("*.py")) if module.is_dir() else [module]:
                 if not file.is_relative_to(_NOT_SHIPPED):
                     packed.write(file, file.relative_to(_PACKAGE.parent))

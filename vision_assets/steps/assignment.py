@@ -20,7 +20,7 @@ def vocabulary_of(dictionary: pa.Table, dtype: np.dtype = UINT8) -> Vocabulary:
     dictionary : pyarrow.Table
         Columns ``wordId`` and ``center``, one row per word, in any order.
     dtype : dtype
-        Of the descriptors: uint8 or float32.
+        Type of the descriptors: uint8 or float32.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def load_vocabulary(dictionary: "DataFrame", dtype: np.dtype = UINT8) -> Vocabul
     dictionary : DataFrame
         Columns ``wordId`` and ``center``, one row per word.
     dtype : dtype
-        Of the descriptors: uint8 or float32.
+        Type of the descriptors: uint8 or float32.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Spark's classes as a JVM holds them, in a file: with it a local session starts and warms up faster.
+"""An archive of Spark's loaded Java classes, with which a local session starts and warms up faster.
 
-python -m vision_assets.steps.class_archive makes the file. Without it, or under another Java, all works too,
-only slower. It is Java's class data sharing (JEP 350: Dynamic CDS Archives).
+``python -m vision_assets.steps.class_archive`` creates the file. Without it, or with another Java, everything
+works, only slower. It is Java's class data sharing (JEP 350: Dynamic CDS Archives).
 """
 
 import tempfile
@@ -32,11 +32,17 @@ from vision_assets.vision.vocabulary.kmeans import KMeansOptions
 
 
 def make() -> Path:
-    """Make the file: take each step of the pipeline once and have the JVM write down what it has loaded.
+    """Create the archive: run each step of the pipeline once and let the JVM dump the classes it has loaded.
 
     Returns
     -------
     Path
+        The archive.
+
+    Raises
+    ------
+    RuntimeError
+        If Java fails.
     """
     file = class_archive()
     file.unlink(missing_ok=True)
@@ -49,7 +55,7 @@ def make() -> Path:
         _use(spark, Path(folder))
         spark.stop()
         _await_end()
-        unfinished.replace(file)  # in one step, so that no JVM ever maps half a file
+        unfinished.replace(file)  # atomic, so that no JVM maps an incomplete file
     return file
 
 
@@ -75,7 +81,7 @@ def _use(spark: SparkSession, folder: Path) -> None:
 
 
 def _await_end() -> None:
-    """Let the JVM exit on its own, which is when it writes the file."""
+    """Let the JVM exit on its own, because it writes the file then."""
     gateway: Any = SparkContext._gateway
     gateway.shutdown()
     gateway.proc.stdin.close()

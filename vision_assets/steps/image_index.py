@@ -1,4 +1,4 @@
-"""The index of stored images: which they are, what is in them and where, without reading them again."""
+"""The index of stored images: their names, sizes, digests and part files, without reading them again."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,10 +12,10 @@ from vision_assets.spark.session import PARTITIONS_PER_CORE
 from vision_assets.steps.image_table import IMAGE_SEQFILE
 
 INDEX = "_index"
-"""Folder beside the part files; readers of SequenceFiles and Parquet pass names with an underscore over."""
+"""Folder beside the part files; readers of SequenceFiles and Parquet ignore names with an underscore."""
 
 STAMPS = "_stamps"
-"""The same while the images are written: what a run that dies leaves says which images its parts hold."""
+"""Folder with the stamps of images that are being written; if the run dies, the next one can reuse them."""
 
 _NAME = r"[^/]+$"
 _LARGEST_PARTITION = 2**25  # bytes
@@ -23,7 +23,19 @@ _SMALLEST_PARTITION = 2**20  # bytes: about a second of SIFT
 
 
 def default_partitions(spark: SparkSession, size: int) -> int:
-    """Return about how many partitions images are read in: of 1 to 32 MB, sixteen per core."""
+    """Return the number of partitions to read images in.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    size : int
+        Bytes of all images.
+
+    Returns
+    -------
+    int
+        Partitions have 1 to 32 MB, and there are sixteen per core if that leaves each with 1 MB.
+    """
     cores = spark.sparkContext.defaultParallelism
     enough = min(PARTITIONS_PER_CORE * cores, -(-size // _SMALLEST_PARTITION))
     return max(cores, enough, -(-size // _LARGEST_PARTITION))
@@ -43,13 +55,13 @@ def read_images(spark: SparkSession, uris: Sequence[str], partitions: int) -> Da
     Returns
     -------
     DataFrame
-        Of the schema of `vision_assets.tables.table.IMAGE_SCHEMA`.
+        With the schema of `vision_assets.tables.table.IMAGE_SCHEMA`.
     """
     return read_table(spark, uris, partitions, ("fileName", "content"))
 
 
 def scan(spark: SparkSession, uris: Sequence[str]) -> DataFrame:
-    """Read images and make their index, without stamps.
+    """Read images and compute their index, without stamps.
 
     Parameters
     ----------
@@ -72,12 +84,12 @@ def scan(spark: SparkSession, uris: Sequence[str]) -> DataFrame:
 
 
 def read(spark: SparkSession, uri: str) -> DataFrame:
-    """Read the index of stored images; of those that were stored without one, make it.
+    """Read the index of stored images; compute it if they were stored without one.
 
     Returns
     -------
     DataFrame
-        Of the schema of `vision_assets.steps.image_table.IMAGE_SEQFILE`.
+        With the schema of `vision_assets.steps.image_table.IMAGE_SEQFILE`.
     """
     files = _files(spark, uri, INDEX)
     if not files:
@@ -88,17 +100,17 @@ def read(spark: SparkSession, uri: str) -> DataFrame:
 def write(
     spark: SparkSession, uri: str, new_parts: Sequence[str], taken_over: Mapping[str, Mapping[str, str]]
 ) -> None:
-    """Write the index of images that have been stored, in place of their stamps.
+    """Write the index of stored images, which replaces their stamps.
 
     Parameters
     ----------
     spark : SparkSession
     uri : str
-        Their folder, with the stamps if the source has any.
+        Folder of the images, with their stamps if the source has any.
     new_parts : sequence of str
-        Names of the part files that no index has yet.
+        Names of the part files that are in no index yet.
     taken_over : mapping
-        Folder of stored images to names of their part files there and here.
+        For each folder of earlier images: name of a part file there to its name here.
     """
     tables = []
     if new_parts:
@@ -139,7 +151,7 @@ def read_stamps(spark: SparkSession, uri: str) -> DataFrame | None:
 
 
 def _files(spark: SparkSession, uri: str, folder: str) -> list[str]:
-    # Not the folder itself: of a name with an underscore Spark warns that it is ignored, and reads it.
+    # Not the folder itself: Spark warns that a name with an underscore is ignored, but reads it.
     system, path = hadoop_path(spark, f"{uri}/{folder}")
     if not system.exists(path):
         return []

@@ -1,4 +1,4 @@
-"""Which part files of stored images can be taken over: those of images that are unchanged in the source."""
+"""Which part files of stored images can be reused: those whose images are unchanged in the source."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ _TIMES_A_FIRST_RUN = 8
 
 @dataclass(frozen=True)
 class ImagePlan:
-    """What is taken over, and what is to be read.
+    """Which part files are reused, and which images are read.
 
     Parameters
     ----------
     parts : list of list of str
-        For each of the stored folders the part files that are taken over.
+        For each stored folder the part files that are reused.
     unread : ndarray of shape (images of the source,), dtype bool
-        Which images are to be read.
+        Which images have to be read.
     dropped : int
-        Images of the first folder that the source does not have any more.
+        Number of images in the first folder that the source no longer has.
     """
 
     parts: list[list[str]]
@@ -39,7 +39,7 @@ class ImagePlan:
 
     @property
     def reused(self) -> int:
-        """Number of images taken over."""
+        """Number of reused images."""
         return int(np.count_nonzero(~self.unread))
 
 
@@ -52,19 +52,19 @@ def plan_images(spark: SparkSession, stamps: pa.Table, stored: Sequence[StoredPa
     stamps : pyarrow.Table
         Columns ``fileName``, ``stamp``: the images of the source.
     stored : sequence of StoredParts
-        Folders of images from the same source, with their index or, of a run that died, with their stamps.
+        Folders of images from the same source, with an index, or with stamps if their run died.
 
     Returns
     -------
     ImagePlan
     """
     wanted = stamps.to_pandas()
-    # A name that two images have is of none that is stored; that there are such is found out later.
+    # A name that occurs twice in the source matches no stored image; a later check reports it.
     unread = wanted.drop_duplicates("fileName", keep=False).set_index("fileName")["stamp"]
     reused: set[str] = set()
     parts: list[list[str]] = []
     dropped = 0
-    # To read the images again gives as many parts as a first run.
+    # Reading all images again gives as few parts as a first run, so too many small parts are not reused.
     many = _TIMES_A_FIRST_RUN * SPLITS_PER_CORE * spark.sparkContext.defaultParallelism
     for rank, folder in enumerate(stored):
         images = _images(spark, folder)
@@ -78,7 +78,7 @@ def plan_images(spark: SparkSession, stamps: pa.Table, stored: Sequence[StoredPa
 
 
 def _images(spark: SparkSession, folder: StoredParts) -> pd.DataFrame:
-    """File name, part and stamp of the images in a folder."""
+    """Return file name, part and stamp of the images in a folder; none if a file is damaged."""
     stamps = image_index.read_stamps(spark, folder.uri)
     try:
         if stamps is None:
@@ -86,20 +86,21 @@ def _images(spark: SparkSession, folder: StoredParts) -> pd.DataFrame:
         else:
             scanned = image_index.scan(spark, [f"{folder.uri}/{name}" for name in folder.sizes])
             found = scanned.join(stamps, "fileName", "left")
-        # Not toPandas, which would warn of a damaged file that is no obstacle.
+        # toPandas would warn about a damaged file, which is no obstacle here.
         return found.select("fileName", "part", "stamp").toArrow().to_pandas()
     except (Py4JJavaError, PySparkException) as error:
         if diagnose(error, source=folder.uri).kind is not Kind.DAMAGE:
             raise
-        if stamps is not None and len(folder.sizes) > 1:  # one that an upload has not finished
+        if stamps is not None and len(folder.sizes) > 1:  # an upload was interrupted
             parts = [StoredParts(folder.uri, {name: size}) for name, size in folder.sizes.items()]
             return pd.concat([_images(spark, part) for part in parts])
-        return pd.DataFrame(columns=["fileName", "part", "stamp"])  # a file is damaged: none is taken over
+        return pd.DataFrame(columns=["fileName", "part", "stamp"])  # a damaged file is not reused
 
 
 def _unchanged_parts(
     images: pd.DataFrame, unread: pd.Series, sizes: Mapping[str, int], many: int
 ) -> list[str]:
     unchanged = images["stamp"].notna() & (images["stamp"] == images["fileName"].map(unread))
-    whole = unchanged.groupby(images["part"]).all()
-    return worth_keeping([name for name in whole.index[whole] if name in sizes], sizes, many)
+    is_unchanged = unchanged.groupby(images["part"]).all()
+    names = is_unchanged.index[is_unchanged]
+    return worth_keeping([name for name in names if name in sizes], sizes, many)

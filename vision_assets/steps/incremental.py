@@ -161,7 +161,7 @@ def write_images(
         plan = plan_images(spark, stamps, [folder for _, folder in stored])
         parts, reused, dropped = plan.parts, plan.reused, plan.dropped
         if reused:
-            images = images.listed.only(plan.unread)
+            images = images.listed.select(plan.unread)
     if images.count != 0:
         with progress(images.count):
             found = image_writer.write(spark, images, uri)

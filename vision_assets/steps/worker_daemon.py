@@ -1,20 +1,20 @@
-"""Spark's daemon that Python workers are forked from, with what they need imported before.
+"""Spark's daemon that forks the Python workers, with the modules that they need already imported.
 
-Each worker would import NumPy, OpenCV, SciPy and others by itself, which takes half a second, and have them
-in memory once more.
+Otherwise each worker would import NumPy, OpenCV, SciPy and others itself, which takes half a second, and have
+its own copy of them in memory.
 """
 
 import gc
 
-import pandas as pd  # noqa: F401 - PyArrow imports it with the first array that it makes of Python values
-from pyspark import worker  # noqa: F401 - this one imports most of PySpark
+import pandas as pd  # noqa: F401 - PyArrow imports it with the first array of Python values
+from pyspark import worker  # noqa: F401 - imports most of PySpark
 from pyspark.daemon import manager
 
-from vision_assets.steps import image_writer  # noqa: F401
+from vision_assets.steps import dictionary, encodings, features, image_writer  # noqa: F401 - what tasks run
 
 if __name__ == "__main__":
-    # Spark collects garbage after each task. To look through all objects of these modules takes 0.1 s every
-    # time, as long as many a task itself.
+    # Spark collects garbage after each task. Scanning all objects of these modules would take 0.1 s each
+    # time, as long as many tasks themselves.
     gc.collect()
     gc.freeze()
     manager()

@@ -41,7 +41,7 @@ def test_connectors_can_be_named(jars: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_an_unknown_connector_is_named(jars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.CONNECTORS, "s3a,swift")
-    with pytest.raises(UserError, match=r"VISION_ASSETS_CONNECTORS names swift: there are s3a, alluxio\."):
+    with pytest.raises(UserError, match=r"names swift, but the connectors are s3a, alluxio\."):
         spark_config()
 
 

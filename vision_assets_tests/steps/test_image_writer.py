@@ -145,7 +145,7 @@ def test_a_sequence_file_cut_short(spark: SparkSession, tmp_path: Path, cut: int
 def test_a_wrong_length_does_not_reach_the_jvm(
     spark: SparkSession, tmp_path: Path, place: int, layout: str, number: int
 ) -> None:
-    """Of these some would end the JVM, and one the file, as if there were no more records."""
+    """Some of them would end the JVM, and one would look like the end of the file."""
     part = tmp_path / "part-00000"
     sequence_file.write_parts([("a.jpg", bytes(3000)), ("b.jpg", b"b")], lambda path: path.rename(part))
     data = bytearray(part.read_bytes())

@@ -28,8 +28,10 @@ def read_archive(path: Path) -> dict[str, bytes]:
     """List and read an archive without Spark, as the driver and then a worker do."""
     listing, prefix, _, kind = _list(path)
     if kind == "zip":
-        return dict(ZipSplit(str(path), prefix, listing.whole()).read()) if len(listing) else {}
-    return dict(TarSplit(str(path), kind == "gzip", prefix, listing.whole()).read()) if len(listing) else {}
+        return dict(ZipSplit(str(path), prefix, listing.all_rows()).read()) if len(listing) else {}
+    return (
+        dict(TarSplit(str(path), kind == "gzip", prefix, listing.all_rows()).read()) if len(listing) else {}
+    )
 
 
 def _list(path: Path) -> tuple[Listing, int, Skipped, str]:

@@ -61,7 +61,7 @@ def is_refused(path: Path) -> bool:
         (header("n", tarfile.GNUTYPE_LONGNAME, 1 << 40), "claims that a name has 1,099,511,627,776 bytes"),
         (header("n", tarfile.XHDTYPE, 1 << 33), "claims that a name has 8,589,934,592 bytes"),
         (header("n", tarfile.XGLTYPE, -512), "claims that a name has -512 bytes"),
-        (ONE_IMAGE + header("b.jpg", tarfile.REGTYPE, -1024), "member 'b.jpg' has a size below zero"),
+        (ONE_IMAGE + header("b.jpg", tarfile.REGTYPE, -1024), "member 'b.jpg' has a negative size"),
         (ONE_IMAGE + header("b.jpg", tarfile.REGTYPE, 1 << 42), "unexpected end"),
         (2000 * (header("n", tarfile.GNUTYPE_LONGNAME, 4) + b"name".ljust(512, b"\0")), "recursion"),
         (sparse_header(9, extended=True), "index out of range"),
@@ -146,7 +146,7 @@ def test_members_that_share_their_bytes(tmp_path: Path) -> None:
     data = zip_of(([f"{copy:02}.jpg" for copy in range(50)], 1 << 20, packed), method=zipfile.ZIP_DEFLATED)
     (tmp_path / "x.zip").write_bytes(data)
 
-    with pytest.raises(UserError, match=r"'x\.zip' is .* a trap: member '01\.jpg' shares bytes with another"):
+    with pytest.raises(UserError, match=r"'x\.zip' is .* member '01\.jpg' shares bytes with another"):
         list_archive(tmp_path / "x.zip")
 
 
@@ -155,7 +155,7 @@ def test_a_member_beyond_the_end(tmp_path: Path) -> None:
     struct.pack_into("<I", data, data.index(b"PK\x01\x02") + 20, 0xFFFFFFF0)
     (tmp_path / "x.zip").write_bytes(data)
 
-    with pytest.raises(UserError, match=r"member '0\.jpg' lies outside of it"):
+    with pytest.raises(UserError, match=r"member '0\.jpg' is outside of it"):
         list_archive(tmp_path / "x.zip")
 
 

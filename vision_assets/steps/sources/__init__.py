@@ -1,63 +1,58 @@
-"""Where images come from: a folder, a tar, a zip or a SequenceFile, on local disks or Hadoop storage."""
+"""Where images come from: a folder, a tar, a zip or a SequenceFile, on local disks or Hadoop storage.
 
-import os
-import shutil
-import tarfile
-import time
-import weakref
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from functools import partial
-from itertools import chain
+Each kind of source is one module with one class, which recognizes its content and opens it. A new kind is
+such a module and a line in `SOURCES`, or in `ARCHIVES` if it is an archive that Python reads from a disk.
+"""
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from py4j.protocol import Py4JJavaError
-from pyspark import RDD, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from vision_assets import uris
 from vision_assets.errors import UserError
-from vision_assets.spark import sequence_file
 from vision_assets.spark.diagnosis import diagnose
-from vision_assets.spark.hadoop import copy_to_local, hadoop_path, list_status, read_head
-from vision_assets.steps.sources.folder import FolderSplit, folder_key, list_folder
-from vision_assets.steps.sources.hadoop import open_folder
-from vision_assets.steps.sources.hadoop_tar import can_read, open_tar_blocks
-from vision_assets.steps.sources.image_files import (
-    ImageFiles,
-    Pair,
-    Patterns,
-    Skipped,
-    no_images,
-    stamp,
-)
-from vision_assets.steps.sources.listing import Listing, archive_stamps, listed
-from vision_assets.steps.sources.tar import BLOCK, TarSplit, list_tar, open_tar
-from vision_assets.steps.sources.zip import ZipSplit, list_zip
+from vision_assets.steps.sources.archive import ArchiveSource
+from vision_assets.steps.sources.copied_archive import CopiedArchiveSource
+from vision_assets.steps.sources.folder import FolderSource
+from vision_assets.steps.sources.hadoop_folder import HadoopFolderSource
+from vision_assets.steps.sources.hadoop_tar import HadoopTarSource
+from vision_assets.steps.sources.image_files import ImageFiles, Patterns, Skipped, no_images
+from vision_assets.steps.sources.place import Place, hadoop_place, is_local_master, local_place
+from vision_assets.steps.sources.sequence_file import SequenceFileSource
+from vision_assets.steps.sources.source import Source
+from vision_assets.steps.sources.tar import GzippedTarSource, TarSource
+from vision_assets.steps.sources.zip import ZipSource
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 
 __all__ = ["ImageFiles", "Reader", "Skipped", "open_source"]
 
 Reader = Literal["auto", "workers", "driver"]
-Kind = Literal["sequence file", "zip", "gzip", "tar"]
 
+ARCHIVES: tuple[ArchiveSource, ...] = (ZipSource(), GzippedTarSource(), TarSource())
+"""Formats of archives."""
 
-class Split(Protocol):
-    """What one task reads."""
-
-    def read(self) -> Iterator[Pair]:
-        """Yield key and bytes of each image."""
+SOURCES: tuple[Source, ...] = (
+    SequenceFileSource(),
+    FolderSource(),
+    HadoopFolderSource(),
+    *ARCHIVES,
+    HadoopTarSource(),
+    CopiedArchiveSource(ARCHIVES),
+)
+"""All kinds of sources; the first that recognizes a place opens it."""
 
 
 def open_source(
     spark: SparkSession, source: str, patterns: Sequence[str] = DEFAULT_PATTERNS, *, reader: Reader = "auto"
 ) -> ImageFiles:
-    """Choose the images of a source. Their bytes are read later, by `sequence_file.write`.
+    """Choose the images of a source. Their bytes are read later, by `vision_assets.steps.image_writer.write`.
 
     Keys are paths relative to the source, with '/'; inside an archive with a single top folder relative to
-    that folder. A SequenceFile's own keys stay as they are.
+    that folder. Keys of a SequenceFile stay as they are.
 
     Parameters
     ----------
@@ -65,9 +60,9 @@ def open_source(
         The session.
     source : str
         A folder, a tar, tar.gz or zip, a SequenceFile or a folder of its part files, as a local path or a
-        Hadoop URI. What it is shows its content, not its name.
+        Hadoop URI. Its content decides what it is, not its name.
     patterns : sequence of str
-        Glob patterns for the file name, without regard to case.
+        Glob patterns for the file name; case is ignored.
     reader : {"auto", "workers", "driver"}
         Who reads a local source. "workers" need to have it at the same path; "driver" uploads it from this
         machine alone; "auto" takes the driver when Spark's workers are on other machines. Through Hadoop
@@ -76,36 +71,24 @@ def open_source(
     Returns
     -------
     ImageFiles
-        What was chosen and what skipped. Use it in a `with` block, to have a copied archive removed.
+        What was chosen and what skipped. Use it in a `with` block, which removes a copied archive.
 
     Raises
     ------
     UserError
-        When the source is missing, unreadable, damaged or of an unknown kind, or holds no image.
+        If the source is missing, unreadable, damaged or of an unknown kind, or has no image.
     """
     chosen = Patterns(patterns)
     path = local_path(source, spark.sparkContext._jsc.hadoopConfiguration)
     if path is not None:
-        by_driver = reader == "driver" or (reader == "auto" and not _is_local_master(spark))
-        images = _open_local(spark, source, path, chosen, by_driver=by_driver)
+        by_driver = reader == "driver" or (reader == "auto" and not is_local_master(spark))
+        images = _open(local_place(spark, source, path, chosen, by_driver=by_driver))
     else:
-        images = open_hadoop(spark, source, chosen)
+        images = _open_hadoop(spark, source, chosen)
     if images.count == 0:
         images.close()
         raise no_images(source, chosen, images.skipped)
     return images
-
-
-def open_hadoop(spark: SparkSession, source: str, patterns: Patterns) -> ImageFiles:
-    """Open a source through Hadoop's file system; see `open_source`."""
-    try:
-        return _open_hadoop(spark, source, patterns)
-    except (Py4JJavaError, PySparkException) as error:
-        diagnosis = diagnose(error)
-        if diagnosis.is_known and diagnosis.may_pass:
-            raise
-        advice = "" if diagnosis.is_known else ".\nIs the URI right, and is Spark set up for it?"
-        raise UserError(f"cannot read {source!r}: {diagnosis.text}{advice}") from error
 
 
 def local_path(source: str, hadoop: Callable[[], Any]) -> str | None:
@@ -140,170 +123,25 @@ def local_path(source: str, hadoop: Callable[[], Any]) -> str | None:
     raise UserError(f"source {source!r} does not exist on this machine. Is the path right?")
 
 
-def _is_local_master(spark: SparkSession) -> bool:
-    return str(spark.sparkContext.master).startswith("local")
-
-
-def _open_local(
-    spark: SparkSession, source: str, path: str, patterns: Patterns, *, by_driver: bool
-) -> ImageFiles:
-    try:
-        if Path(path).is_dir():
-            parts = sorted(str(part) for part in Path(path).glob("part-*") if part.is_file())
-            head = _local_head(parts[0]) if parts else b""
-            if not head.startswith(sequence_file.MAGIC):
-                return _local_folder(spark, source, path, patterns, by_driver=by_driver)
-        else:
-            parts, head = [path], _local_head(path)
-    except OSError as error:
-        raise UserError(
-            f"cannot read {source!r}: {error.strerror}.\nAllow reading it, or move it elsewhere."
-        ) from error
-    kind = _kind(source, head)
-    if kind == "sequence file":
-        sequence_file.check_header(head, parts[0])
-        for part in parts:
-            sequence_file.check_records(part)
-        return _sequence_file(spark, source, f"file://{path}", patterns, parts if by_driver else ())
-    return _local_archive(spark, source, path, kind, patterns, by_driver=by_driver)
-
-
-def _local_folder(
-    spark: SparkSession, source: str, path: str, patterns: Patterns, *, by_driver: bool
-) -> ImageFiles:
-    now = time.time_ns()
-    listing, skipped = list_folder(source, path, patterns)
-
-    def read(chosen: Listing) -> ImageFiles:
-        cut = chosen.cut(spark.sparkContext.defaultParallelism)
-        splits = [FolderSplit(os.fsencode(path), entries) for entries in cut]
-        return _read_splits(ImageFiles(source, patterns, len(chosen), skipped), splits, by_driver=by_driver)
-
-    def stamps() -> Iterator[tuple[str, str | None]]:
-        for name, (size, *times) in listing.rows():
-            yield folder_key(name), stamp(size, *times, now=now)
-
-    return replace(read(listing), listed=listed(listing, stamps, read))
-
-
-def _local_archive(
-    spark: SparkSession, source: str, path: str, kind: Kind, patterns: Patterns, *, by_driver: bool
-) -> ImageFiles:
-    now, status = time.time_ns(), Path(path).stat()
-    if kind == "zip":
-        listing, prefix, skipped = list_zip(source, path, patterns)
-    else:
-        with open_tar(path, gzipped=kind == "gzip") as file:
-            listing, prefix, skipped = list_tar(source, file, patterns)
-
-    def read(chosen: Listing) -> ImageFiles:
-        splits: Sequence[Split]
-        if kind == "gzip":
-            splits = [TarSplit(path, True, prefix, chosen.whole())]
-        else:
-            cut = chosen.cut(spark.sparkContext.defaultParallelism)
-            split = ZipSplit if kind == "zip" else partial(TarSplit, gzipped=False)
-            splits = [split(path=path, prefix=prefix, entries=entries) for entries in cut]
-        return _read_splits(ImageFiles(source, patterns, len(chosen), skipped), splits, by_driver=by_driver)
-
-    state = stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, now=now)
-    return replace(
-        read(listing), listed=listed(listing, partial(archive_stamps, listing, prefix, state), read)
+def _open(place: Place) -> ImageFiles:
+    for source in SOURCES:
+        if source.recognizes(place):
+            return source.open(place)
+    if not place.head:
+        raise UserError(f"{place.source!r} is empty: it has no bytes.\nCopy or create it again.")
+    *formats, last = dict.fromkeys(name for source in SOURCES for name in source.formats)
+    raise UserError(
+        f"{place.source!r} is not a {', '.join(formats)} or {last}, or it is damaged: it begins with "
+        f"{place.head[:8]!r}.\nName one of these as the source."
     )
 
 
-def _read_splits(images: ImageFiles, splits: Sequence[Split], *, by_driver: bool) -> ImageFiles:
-    if by_driver:
-        return replace(images, by_driver=partial(_splits_by_driver, splits))
-    return replace(images, by_workers=partial(_splits_by_workers, splits))
-
-
-def _splits_by_driver(splits: Sequence[Split]) -> Iterator[Pair]:
-    return chain.from_iterable(map(_read_split, splits))
-
-
-def _splits_by_workers(splits: Sequence[Split], context: SparkContext) -> "RDD[Pair]":
-    return context.parallelize(splits, len(splits)).flatMap(_read_split)
-
-
-def _read_split(split: Split) -> Iterator[Pair]:
-    return split.read()
-
-
 def _open_hadoop(spark: SparkSession, source: str, patterns: Patterns) -> ImageFiles:
-    files, path = hadoop_path(spark, source)
-    if not files.exists(path):
-        raise UserError(f"source {source!r} does not exist.\nIs the path right?")
-    first = source
-    if files.getFileStatus(path).isDirectory():
-        statuses = list_status(spark, source)
-        parts = [s.path for s in statuses if not s.is_folder and _is_part(s.path)]
-        head = read_head(*hadoop_path(spark, parts[0]), BLOCK) if parts else b""
-        if not head.startswith(sequence_file.MAGIC):
-            return open_folder(spark, source, source, patterns)
-        first = parts[0]
-    else:
-        head = read_head(files, path, BLOCK)
-    kind = _kind(source, head)
-    if kind == "sequence file":
-        sequence_file.check_header(head, first)
-        return _sequence_file(spark, source, source, patterns)
-    if kind == "tar" and can_read(source, files.getFileStatus(path).getLen()):
-        return open_tar_blocks(spark, source, source, patterns)
-    return _open_copy(spark, source, kind, patterns)
-
-
-def _open_copy(spark: SparkSession, source: str, kind: Kind, patterns: Patterns) -> ImageFiles:
-    """Read an archive that cannot be read in ranges from a copy on this machine's disk."""
-    copy = copy_to_local(spark, source)
-    remove = partial(shutil.rmtree, copy.parent, ignore_errors=True)
     try:
-        by_driver = not _is_local_master(spark)
-        images = _local_archive(spark, source, str(copy), kind, patterns, by_driver=by_driver)
-    except BaseException:
-        remove()
-        raise
-    # Its stamps are those of the copy, which is a new file each time.
-    images = replace(images, close=remove, listed=None)
-    weakref.finalize(images, remove)
-    return images
-
-
-def _is_part(uri: str) -> bool:
-    return uri.rpartition("/")[2].startswith("part-")
-
-
-def _kind(source: str, head: bytes) -> Kind:
-    if not head:
-        raise UserError(f"{source!r} is empty: it has no bytes.\nCopy or make it again.")
-    if head.startswith(sequence_file.MAGIC):
-        return "sequence file"
-    if head.startswith(b"PK"):
-        return "zip"
-    if head.startswith(b"\x1f\x8b"):
-        return "gzip"
-    try:
-        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
-    except tarfile.HeaderError as error:
-        if len(head) < BLOCK or any(head):
-            raise UserError(
-                f"{source!r} is no folder, tar, tar.gz, zip or SequenceFile, or it is damaged: "
-                f"it begins with {head[:8]!r}.\nGive one of these."
-            ) from error
-    return "tar"
-
-
-def _local_head(path: str) -> bytes:
-    with open(path, "rb") as file:  # noqa: PTH123 - as in the other sources
-        return file.read(BLOCK)
-
-
-def _sequence_file(
-    spark: SparkSession, source: str, uri: str, patterns: Patterns, to_upload: Sequence[str] = ()
-) -> ImageFiles:
-    images = ImageFiles(source, patterns, None, Skipped(), to_upload=to_upload)
-    return images if to_upload else replace(images, by_workers=partial(_records_by_workers, spark, uri))
-
-
-def _records_by_workers(spark: SparkSession, uri: str, _context: SparkContext) -> "RDD[Pair]":
-    return sequence_file.read(spark, uri)
+        return _open(hadoop_place(spark, source, patterns))
+    except (Py4JJavaError, PySparkException) as error:
+        diagnosis = diagnose(error)
+        if diagnosis.is_known and diagnosis.may_pass:
+            raise
+        advice = "" if diagnosis.is_known else ".\nIs the URI right, and is Spark set up for it?"
+        raise UserError(f"cannot read {source!r}: {diagnosis.text}{advice}") from error

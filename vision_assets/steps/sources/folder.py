@@ -1,13 +1,16 @@
-"""A folder that Python can read: the driver lists it, whoever reads opens each file."""
+"""A folder that Python can read. The driver lists it; workers or the driver open each file."""
 
 import os
 import stat
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vision_assets.errors import UserError
-from vision_assets.steps.sources.image_files import LINK, SPECIAL, Pair, Patterns, Skipped
-from vision_assets.steps.sources.listing import Entries, Listing, clean_key
+from vision_assets.steps.sources.image_files import LINK, SPECIAL, ImageFiles, Pair, Patterns, Skipped, stamp
+from vision_assets.steps.sources.listing import Entries, Listing, clean_key, listed
+from vision_assets.steps.sources.place import Place
+from vision_assets.steps.sources.source import read_splits
 
 Identity = tuple[int, int]
 
@@ -25,7 +28,7 @@ class FolderSplit:
         Raises
         ------
         UserError
-            When a file cannot be read any more.
+            If a file can no longer be read.
         """
         for name, _ in self.entries:
             # Bytes, because driver and worker may run with different locales.
@@ -35,10 +38,37 @@ class FolderSplit:
                     data = file.read()
             except OSError as error:
                 raise UserError(
-                    f"cannot read {_show(path)}: {error.strerror}. It was there when the folder was listed; "
-                    "every worker has to reach it, or set the reader to 'driver'."
+                    f"cannot read {_show(path)}: {error.strerror}. It existed when the folder was listed. "
+                    "Every worker has to reach it, or set the reader to 'driver'."
                 ) from error
             yield folder_key(name), data
+
+
+class FolderSource:
+    """A local folder."""
+
+    formats = ("folder",)
+
+    def recognizes(self, place: Place) -> bool:
+        """Tell whether a place is a folder that Python can read."""
+        return place.path is not None and place.is_folder
+
+    def open(self, place: Place) -> ImageFiles:
+        """Choose the images of a folder; see `list_folder`."""
+        now, path = time.time_ns(), str(place.path)
+        listing, skipped = list_folder(place.source, path, place.patterns)
+
+        def read(chosen: Listing) -> ImageFiles:
+            cut = chosen.cut(place.spark.sparkContext.defaultParallelism)
+            splits = [FolderSplit(os.fsencode(path), entries) for entries in cut]
+            images = ImageFiles(place.source, place.patterns, len(chosen), skipped)
+            return read_splits(images, splits, by_driver=place.by_driver)
+
+        def stamps() -> Iterator[tuple[str, str | None]]:
+            for name, (size, *times) in listing.rows():
+                yield folder_key(name), stamp(size, *times, now=now)
+
+        return replace(read(listing), listed=listed(listing, stamps, read))
 
 
 def list_folder(source: str, path: str, patterns: Patterns) -> tuple[Listing, Skipped]:
@@ -46,13 +76,14 @@ def list_folder(source: str, path: str, patterns: Patterns) -> tuple[Listing, Sk
 
     Returns
     -------
-    The images with their size and the times of their last change, of content and of state; and what was
-    skipped.
+    Listing
+        The images with size and times of the last change of content and of state, in nanoseconds.
+    Skipped
 
     Raises
     ------
     UserError
-        When a folder cannot be listed.
+        If a folder cannot be listed.
     """
     root = os.fsencode(path)
     listing, skipped = Listing(further_numbers=2), Skipped()
@@ -61,7 +92,7 @@ def list_folder(source: str, path: str, patterns: Patterns) -> tuple[Listing, Sk
         try:
             status = entry.stat()
         except OSError as error:
-            skipped.add(key, f"{LINK} that leads nowhere" if entry.is_symlink() else str(error.strerror))
+            skipped.add(key, f"dangling {LINK}" if entry.is_symlink() else str(error.strerror))
             continue
         reason = patterns.reason_to_skip(key, status.st_size) if stat.S_ISREG(status.st_mode) else SPECIAL
         if reason:
@@ -77,15 +108,15 @@ def folder_key(name: bytes) -> str:
 
 
 def walk(root: bytes, skipped: Skipped) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
-    """Yield the relative path of everything below a folder that is no folder, in the order of the names.
+    """Yield the relative path of everything below a folder except folders, in the order of the names.
 
     Raises
     ------
     UserError
-        When a folder cannot be listed.
+        If a folder cannot be listed.
     """
-    # Links come last, so that a folder is read under its own name; each is read once, or rings of links
-    # would never end.
+    # Links come last, so that a folder is read under its own name. Each folder is read once, because cycles
+    # of links would never end.
     folders, links = [b""], list[bytes]()
     seen: set[Identity] = set()
     while folders or links:
@@ -103,7 +134,7 @@ def walk(root: bytes, skipped: Skipped) -> Iterator[tuple[bytes, os.DirEntry[byt
         except OSError as error:
             raise UserError(
                 f"cannot list the folder {_show(path)}: {error.strerror}.\n"
-                "Allow reading it, or move it elsewhere."
+                "Grant read access, or move it elsewhere."
             ) from error
         inside: list[bytes] = []
         for entry in entries:
@@ -119,7 +150,7 @@ def _is_folder(entry: os.DirEntry[bytes]) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        # A link that leads to itself.
+        # A link to itself.
         return False
 
 

@@ -1,9 +1,8 @@
 """A tar on shared storage, read by all workers at once, each a range of its blocks.
 
-The first pass finds all blocks that look like headers, wherever they are. With those at hand the driver
-walks the archive as if it were local; what only looked like a header is never come to. In the second
-pass the workers cut the members out of their ranges. Members that lie in more than one range are put
-together from fragments, which takes a third pass.
+The first pass finds all blocks that look like headers. With these blocks the driver walks the archive as if
+it were local, and never comes to blocks that only look like headers. In the second pass the workers cut the
+members out of their ranges. A third pass joins members that extend over more than one range.
 """
 
 import time
@@ -21,7 +20,7 @@ from pyspark.serializers import NoOpSerializer
 from pyspark.sql import SparkSession
 
 from vision_assets.spark.hadoop import escape_glob, hadoop_path
-from vision_assets.steps.sources.hadoop import NANOSECONDS
+from vision_assets.steps.sources.hadoop_folder import NANOSECONDS
 from vision_assets.steps.sources.image_files import ImageFiles, Pair, Patterns, stamp
 from vision_assets.steps.sources.listing import (
     SPLIT_BYTES,
@@ -31,47 +30,75 @@ from vision_assets.steps.sources.listing import (
     archive_stamps,
     listed,
 )
-from vision_assets.steps.sources.tar import BLOCK, MAX_LONG_NAME_BYTES, list_tar
+from vision_assets.steps.sources.place import Place
+from vision_assets.steps.sources.tar import BLOCK, MAX_LONG_NAME_BYTES, is_tar, list_tar
 
 _MAX_RECORD_BLOCKS = 2048
 _CHUNK = 1 << 18
 _LOOKS_OCTAL = np.isin(np.arange(256), np.frombuffer(b" 01234567", dtype=np.uint8))
 _BEFORE_THE_MEMBER = b"LKxgX"
-"""Types of headers whose own data, a long name say, has to be read together with the headers."""
+"""Types of headers whose own data, such as a long name, has to be read together with the headers."""
 
 
 class Range(NamedTuple):
-    """What a worker found in its range of the archive."""
+    """What a worker found in its range of the archive.
+
+    Parameters
+    ----------
+    length : int
+        Bytes of the range.
+    offsets : ndarray of shape (n,), dtype int64
+        Offsets of these blocks, in bytes from the beginning of the range.
+    blocks : bytes
+        The blocks, compressed.
+    """
 
     length: int
-    """In bytes."""
     offsets: "np.ndarray[Any, np.dtype[np.int64]]"
     blocks: bytes
-    """Compressed."""
 
 
 class Piece(NamedTuple):
-    """Bytes of a member."""
+    """Consecutive bytes of a member.
+
+    Parameters
+    ----------
+    key : str
+    size : int
+        Bytes of the entire member.
+    start : int
+        Offset of `data` within the member.
+    data : bytes
+    """
 
     key: str
     size: int
     start: int
-    """Where in the member they begin."""
     data: bytes
 
     @property
-    def is_whole(self) -> bool:
-        """Tell whether these are all of the member's bytes."""
+    def is_complete(self) -> bool:
+        """Whether these are all bytes of the member."""
         return len(self.data) == self.size
 
 
 Tables = list[tuple[int, Entries]]
-"""The members in the order of their offsets, some at a time, after the offset of the first of them."""
+"""The members in the order of their offsets, in groups, each with the offset of its first member."""
 
 
-def can_read(uri: str, size: int) -> bool:
-    """Tell whether Hadoop can be asked for this archive's blocks."""
-    return size > 0 and size % BLOCK == 0 and "," not in uri
+class HadoopTarSource:
+    """A plain tar behind Hadoop that is cut into blocks, without a copy."""
+
+    formats = ("tar",)
+
+    def recognizes(self, place: Place) -> bool:
+        """Tell whether a place has a tar of complete blocks, at a path that Hadoop reads as one path."""
+        is_readable = place.size > 0 and place.size % BLOCK == 0 and "," not in place.uri
+        return place.path is None and not place.is_folder and is_readable and is_tar(place.head)
+
+    def open(self, place: Place) -> ImageFiles:
+        """Choose the images of a tar; see `open_tar_blocks`."""
+        return open_tar_blocks(place.spark, place.source, place.uri, place.patterns)
 
 
 def open_tar_blocks(
@@ -82,7 +109,7 @@ def open_tar_blocks(
     Raises
     ------
     UserError
-        When the archive is damaged or incomplete, or two images have the same key.
+        If the archive is damaged or incomplete, or two images have the same key.
     """
     files, path = hadoop_path(spark, uri)
     now, status = time.time_ns(), files.getFileStatus(path)
@@ -110,7 +137,7 @@ def open_tar_blocks(
 
 
 def _blocks(context: SparkContext, uri: str, size: int, split_bytes: int) -> "RDD[bytes]":
-    """Return the archive's bytes in equal records of whole blocks, in order."""
+    """Return the archive's bytes in equal records of complete blocks, in order."""
     blocks = size // BLOCK
     split = max(BLOCK, min(split_bytes, size // (SPLITS_PER_CORE * context.defaultParallelism)))
     most = min(_MAX_RECORD_BLOCKS, split // BLOCK)
@@ -118,20 +145,20 @@ def _blocks(context: SparkContext, uri: str, size: int, split_bytes: int) -> "RD
     jvm, spark_context = cast(Any, context._jvm), context._jsc.sc()
     conf = jvm.org.apache.hadoop.conf.Configuration(context._jsc.hadoopConfiguration())
     conf.set("mapreduce.input.fileinputformat.split.maxsize", str(split))
-    # `SparkContext.binaryRecords`, but with settings of its own.
+    # Like `SparkContext.binaryRecords`, but with separate settings.
     records = spark_context.binaryRecords(escape_glob(uri), per_record * BLOCK, conf)
     return RDD(records.toJavaRDD(), context, NoOpSerializer())
 
 
 def find_headers(records: Iterable[bytes]) -> Iterator[Range]:
-    """Find all blocks that may be headers, and those with long names that follow them."""
+    """Find all blocks that may be headers, and the blocks with long names that follow them."""
     offset, following = 0, 0
     offsets: list[int] = []
     packer, packed = zlib.compressobj(1), bytearray()
     for record in _larger(records):
         blocks = np.frombuffer(record, dtype=np.uint8).reshape(-1, BLOCK)
         checksums = blocks[:, 148:154]
-        # The check of the sums is left to the walk: what is found too much costs only memory.
+        # The walk verifies the checksums; surplus blocks cost only memory.
         maybe = _LOOKS_OCTAL[checksums].all(axis=1) & (checksums != ord(" ")).any(axis=1)
         wanted = set(range(min(following, len(blocks))))
         following -= len(wanted)
@@ -149,7 +176,7 @@ def find_headers(records: Iterable[bytes]) -> Iterator[Range]:
 
 
 def _larger(records: Iterable[bytes]) -> Iterator[bytes]:
-    """Put small records together: how large they can be follows from the factors of the archive's size."""
+    """Join small records. Their size depends on the factors of the archive's size, and may be one block."""
     held: list[bytes] = []
     size = 0
     for record in records:
@@ -197,7 +224,7 @@ class _Headers:
 
     def _read(self, position: int, size: int) -> bytes:
         if size == 1:
-            # Only asked for to see that a member's last byte is there.
+            # `tarfile` reads one byte only to check that a member's last byte exists.
             return b"\0"
         blocks = [self._block(offset) for offset in range(position, position + size, BLOCK)]
         if None not in blocks:
@@ -224,17 +251,17 @@ def _members(
     context: SparkContext,
 ) -> "RDD[Pair]":
     shared = context.broadcast(tables)
-    whole = blocks.mapPartitionsWithIndex(partial(_whole, starts, prefix, shared))
+    complete = blocks.mapPartitionsWithIndex(partial(_complete, starts, prefix, shared))
     fragments = blocks.mapPartitionsWithIndex(partial(_fragments, starts, prefix, shared))
     together = fragments.groupByKey(max(1, len(starts) // 8)).map(_join)
-    return whole.union(together)
+    return complete.union(together)
 
 
-def _whole(
+def _complete(
     starts: list[int], prefix: int, tables: Broadcast[Tables], index: int, records: Iterable[bytes]
 ) -> Iterator[Pair]:
     for piece in pieces(records, starts[index], tables.value):
-        if piece.is_whole:
+        if piece.is_complete:
             yield piece.key.encode()[prefix:].decode(), piece.data
 
 
@@ -242,7 +269,7 @@ def _fragments(
     starts: list[int], prefix: int, tables: Broadcast[Tables], index: int, records: Iterable[bytes]
 ) -> Iterator[tuple[str, tuple[int, bytes]]]:
     for piece in pieces(records, starts[index], tables.value):
-        if not piece.is_whole:
+        if not piece.is_complete:
             yield piece.key.encode()[prefix:].decode(), (piece.start, piece.data)
 
 
@@ -252,7 +279,7 @@ def _join(fragments: tuple[str, Iterable[tuple[int, bytes]]]) -> Pair:
 
 
 def pieces(records: Iterable[bytes], position: int, tables: Tables) -> Iterator[Piece]:
-    """Cut a range of the archive, which begins at `position`, into its members' bytes."""
+    """Cut a range of the archive that begins at `position` into the bytes of its members."""
     members = _members_from(position, tables)
     member = next(members, None)
     held: list[bytes] = []
@@ -275,7 +302,7 @@ def pieces(records: Iterable[bytes], position: int, tables: Tables) -> Iterator[
 
 
 def _members_from(position: int, tables: Tables) -> Iterator[tuple[str, int, int]]:
-    """Yield key, size and offset of the members from the first that has a byte at or after `position`."""
+    """Yield key, size and offset of members, from the first with a byte at or after `position`."""
     table = max(0, bisect_right(tables, position, key=lambda row: row[0]) - 1)
     for _, entries in tables[table:]:
         for name, (size, offset) in entries:

@@ -1,4 +1,4 @@
-"""What a source yields: which images were chosen, what was skipped and why, and how to read them."""
+"""The images of a source: which were chosen, which were skipped and why, and how they are read."""
 
 import fnmatch
 import posixpath
@@ -17,13 +17,13 @@ from pyspark import RDD, SparkContext
 from vision_assets.errors import UserError
 
 MAX_IMAGE_BYTES = 1 << 30
-"""A JVM array, which has to hold a whole value and its copies, ends at 2 GiB."""
+"""An array of the JVM, which has to take an image and copies of it, ends at 2 GiB."""
 
 MAX_EXAMPLES = 20
 
 _SECOND = 10**9
 _FINE_TICK = 2 * 10**7
-_COARSE_TICK = 2 * _SECOND  # of FAT
+_COARSE_TICK = 2 * _SECOND  # the one of FAT
 
 NOT_MATCHED = "name matches no pattern"
 TOO_LARGE = "larger than 1 GiB"
@@ -36,14 +36,22 @@ Pair = tuple[str, bytes]
 
 @dataclass
 class Skipped:
-    """What was not taken from a source: how many per reason, and the first few by name."""
+    """What was not taken from a source.
+
+    Parameters
+    ----------
+    counts : dict
+        Reason to number of names.
+    examples : list of (str, str)
+        The first few names, each with its reason.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     examples: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def total(self) -> int:
-        """Number of names skipped, for whatever reason."""
+        """Number of skipped names, for any reason."""
         return sum(self.counts.values())
 
     def add(self, name: str, reason: str) -> None:
@@ -60,14 +68,28 @@ class Skipped:
 
 
 class Patterns:
-    """Glob patterns for the file name, without regard to case."""
+    """Glob patterns for file names; case is ignored.
+
+    Parameters
+    ----------
+    patterns : sequence of str
+
+    Raises
+    ------
+    UserError
+        If there is no pattern, or one has a folder or nothing in it.
+    """
 
     def __init__(self, patterns: Sequence[str]) -> None:
         if isinstance(patterns, str) or not patterns:
-            raise UserError(f"no file name patterns in {patterns!r}: give a list such as ['*.jpg', '*.png']")
+            raise UserError(
+                f"no list of file name patterns: {patterns!r}. Set one such as ['*.jpg', '*.png']."
+            )
         for pattern in patterns:
             if "/" in pattern or not pattern:
-                raise UserError(f"pattern {pattern!r} has a folder or nothing in it: give file names")
+                raise UserError(
+                    f"pattern {pattern!r} is empty or names a folder. Use patterns for file names."
+                )
         self.globs = tuple(patterns)
         self._regex = re.compile("|".join(fnmatch.translate(pattern.lower()) for pattern in patterns))
 
@@ -76,7 +98,7 @@ class Patterns:
         return self._regex.match(posixpath.basename(name).lower()) is not None
 
     def reason_to_skip(self, name: str, size: int) -> str | None:
-        """Tell why a regular file is not taken, None when it is."""
+        """Return why a regular file of this size in bytes is not taken; None if it is taken."""
         if posixpath.basename(name).startswith("._"):
             return MACOS_METADATA
         if not self.match(name):
@@ -91,21 +113,21 @@ class Listed:
     Attributes
     ----------
     stamps : callable
-        Makes a table of ``fileName`` and ``stamp``. An image whose stamp is the same as at another time has
-        not changed meanwhile; null says nothing.
-    only : callable
-        Takes an ndarray of shape (count,), dtype bool; returns those images alone, to be read.
+        Returns a table of ``fileName`` and ``stamp``. An image with the same stamp as at another time has not
+        changed in between; null says nothing.
+    select : callable
+        Takes an ndarray of shape (count,), dtype bool; returns these images, to be read.
     """
 
     stamps: Callable[[], pa.Table]
-    only: "Callable[[NDArray[np.bool_]], ImageFiles]"
+    select: "Callable[[NDArray[np.bool_]], ImageFiles]"
 
 
 @dataclass(frozen=True)
 class ImageFiles:
     """The images chosen from a source, not read yet.
 
-    A source is read by the workers, by the driver's own process, or part by each.
+    The workers read them, or the driver's own process, or each a part.
 
     Attributes
     ----------
@@ -114,17 +136,17 @@ class ImageFiles:
     patterns : Patterns
         The patterns that chose them.
     count : int, optional
-        How many were chosen; None when only reading all of it can tell.
+        How many were chosen; None if only reading the source tells.
     skipped : Skipped
         What was not chosen.
     by_workers : callable, optional
-        Makes an RDD of (key, bytes).
+        Takes a SparkContext and returns an RDD of (key, bytes).
     by_driver : callable, optional
         Yields (key, bytes) in the driver.
     to_upload : sequence of str
-        Local paths of SequenceFiles that the workers read once they are on the cluster's storage.
+        Local paths of SequenceFiles that the workers read after an upload to the cluster's storage.
     listed : Listed, optional
-        None of a source that does not say which images it holds until it is read.
+        What is known of each image; None if the source only tells when it is read.
     """
 
     source: str
@@ -136,7 +158,7 @@ class ImageFiles:
     to_upload: Sequence[str] = ()
     listed: Listed | None = None
     close: Callable[[], object] = field(default=lambda: None, repr=False)
-    """Removes temporary files, if there are any. Leaving a `with` block does it as well."""
+    """Removes temporary files, if there are any. Leaving a `with` block calls it."""
 
     def __enter__(self) -> Self:
         return self
@@ -151,22 +173,22 @@ class ImageFiles:
 
 
 def stamp(size: int, *times: int, now: int | None = None) -> str | None:
-    """Return what tells one state of a file from another.
+    """Return a stamp that differs between two states of a file.
 
     Parameters
     ----------
     size : int
         Bytes.
     *times : int
-        When it was changed, in nanoseconds since 1970.
+        Times of its changes, in nanoseconds since 1970.
     now : int, optional
-        Before its state was looked up, in the same unit.
+        A time before its state was read, in the same unit; None takes the current time.
 
     Returns
     -------
     str or None
-        None of a file that was changed just now: it could change again within the same tick of the file
-        system's clock, and be taken for unchanged then.
+        None for a file that was changed just now. It could change again within the same tick of the file
+        system's clock, and would look unchanged.
     """
     newest = max(times)
     tick = _FINE_TICK if newest % _SECOND else _COARSE_TICK
@@ -176,9 +198,9 @@ def stamp(size: int, *times: int, now: int | None = None) -> str | None:
 
 
 def no_images(source: str, patterns: Patterns, skipped: Skipped) -> UserError:
-    """Make the error for a source from which nothing was chosen."""
+    """Return the error about a source from which nothing was chosen."""
     if not skipped.total:
-        return UserError(f"{source!r} is empty: there is no file in it. Name a source with images.")
+        return UserError(f"{source!r} is empty: it has no files. Name a source with images.")
     shown = ", ".join(f"{name!r} ({reason})" for name, reason in skipped.examples[:3])
     globs = ", ".join(patterns.globs)
     return UserError(f"no image in {source!r}: {skipped.total} skipped, such as {shown}.\nPatterns: {globs}")

@@ -1,4 +1,4 @@
-"""Names and places of millions of files, held compactly, and cut into what one task reads."""
+"""Names and positions of millions of files, stored compactly and cut into what one task reads."""
 
 import posixpath
 import re
@@ -16,12 +16,12 @@ from vision_assets.errors import UserError
 from vision_assets.steps.sources.image_files import MACOS_METADATA, ImageFiles, Listed, Patterns, Skipped
 
 SPLIT_BYTES = 128 << 20
-"""A task streams its split, so this bounds no memory: it is a size of part files that HDFS and S3 like."""
+"""Size of part files that suits HDFS and S3. It does not bound memory, because a task streams its split."""
 
 SPLITS_PER_CORE = 4
 
 BYTES_PER_FILE = 4096
-"""The effort of opening a file, as bytes that are read in the same time."""
+"""Cost of opening a file, as bytes that are read in the same time."""
 
 _MOST_EXPANSION = 200
 _ALWAYS_ALLOWED_BYTES = 1 << 30
@@ -35,9 +35,14 @@ def clean_key(name: str) -> str:
     A leading '/', '.' and '..' are resolved as if the source were the root of the file system. Bytes
     that are not UTF-8, which Python keeps as lone surrogates, become ``\xNN``.
 
+    Parameters
+    ----------
+    name : str
+
     Returns
     -------
-    The key; empty when the name names no file.
+    str
+        Empty if the name does not name a file.
     """
     parts: list[str] = []
     for part in name.split("/"):
@@ -56,7 +61,7 @@ def _escape(surrogate: re.Match[str]) -> str:
 class ExpansionLimit:
     """Refuses an archive that would unpack to far more than its own size.
 
-    Some kilobytes can hold members of terabytes, which would fill the disk.
+    Some kilobytes can unpack to terabytes, which would fill the disk.
 
     Parameters
     ----------
@@ -71,18 +76,18 @@ class ExpansionLimit:
         self._packed = packed
 
     def check(self, unpacked: int, name: str) -> None:
-        """Raise a `UserError` when the members up to `name` come to too many bytes."""
+        """Raise a `UserError` if the members up to `name` have too many bytes in total."""
         if unpacked > _MOST_EXPANSION * self._packed + _ALWAYS_ALLOWED_BYTES:
             raise UserError(
                 f"the archive {self._source!r} of {self._packed:,} bytes would unpack to more than "
                 f"{_MOST_EXPANSION} times that, {unpacked:,} bytes up to member {name!r}.\n"
-                "If that is no trap, unpack it yourself and give the folder."
+                "If you trust it, unpack it yourself and name the folder as the source."
             )
 
 
 @dataclass(frozen=True)
 class Entries:
-    """Some rows of a `Listing`, small when pickled."""
+    """Some rows of a `Listing`, compact when pickled."""
 
     packed_names: bytes
     numbers: "tuple[array[int], ...]"
@@ -93,7 +98,13 @@ class Entries:
 
 
 class Listing:
-    """Rows of (name, size in bytes, further numbers), about 8 bytes per number and a name's own bytes."""
+    """Rows of (name, size in bytes, further numbers), in about 8 bytes per number plus the bytes of the name.
+
+    Parameters
+    ----------
+    further_numbers : int
+        How many numbers a row has besides the size.
+    """
 
     def __init__(self, further_numbers: int = 0) -> None:
         self._names = bytearray()
@@ -104,7 +115,7 @@ class Listing:
         return len(self._ends)
 
     def add(self, name: bytes, *numbers: int) -> None:
-        """Add a row. The name holds no NUL."""
+        """Add a row; the name has no NUL."""
         self._names += name + b"\0"
         self._ends.append(len(self._names))
         for column, number in zip(self._numbers, numbers, strict=True):
@@ -121,20 +132,31 @@ class Listing:
         """Yield name and numbers of each row in order."""
         return zip(self.names(), zip(*self._numbers, strict=True), strict=True)
 
-    def only(self, chosen: NDArray[np.bool_]) -> "Listing":
-        """Return some of the rows."""
+    def select(self, chosen: NDArray[np.bool_]) -> "Listing":
+        """Return the rows that a mask of shape (rows,), dtype bool, selects."""
         listing = Listing(len(self._numbers) - 1)
         for (name, numbers), is_chosen in zip(self.rows(), chosen.tolist(), strict=True):
             if is_chosen:
                 listing.add(name, *numbers)
         return listing
 
-    def whole(self) -> Entries:
-        """Return all rows as one."""
+    def all_rows(self) -> Entries:
+        """Return all rows."""
         return self._rows(0, len(self))
 
     def cut(self, parallelism: int) -> list[Entries]:
-        """Return consecutive rows, about equally many bytes each, at most `SPLIT_BYTES` or one file."""
+        """Cut the rows into what one task reads.
+
+        Parameters
+        ----------
+        parallelism : int
+            Number of cores.
+
+        Returns
+        -------
+        list of Entries
+            Consecutive rows, of about equally many bytes, at most `SPLIT_BYTES` or one file.
+        """
         efforts = np.array(self._numbers[0], dtype=np.int64) + BYTES_PER_FILE
         target = min(SPLIT_BYTES, int(efforts.sum()) // (SPLITS_PER_CORE * parallelism))
         starts, filled = [], target + 1
@@ -146,7 +168,7 @@ class Listing:
         return [self._rows(*bounds) for bounds in pairwise([*starts, len(self)])]
 
     def raise_if_duplicates(self, source: str) -> None:
-        """Raise a `UserError` that shows some of the names that are there more than once."""
+        """Raise a `UserError` if names occur more than once; it shows some of them."""
         hashes = np.fromiter((hash(name) for name in self.names()), dtype=np.int64, count=len(self))
         hashes.sort()
         twice = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
@@ -162,8 +184,8 @@ class Listing:
         if doubles:
             shown = ", ".join(map(repr, doubles[:3]))
             raise UserError(
-                f"{len(doubles)} images in {source!r} have the same key as another, such as {shown}.\n"
-                "Each path has to be there once (a leading '/', './' and '../' are left out of keys)."
+                f"{len(doubles)} images in {source!r} have the same key as another image, such as {shown}.\n"
+                "Each path has to occur once (keys leave out a leading '/', './' and '../')."
             )
 
     def _rows(self, start: int, stop: int) -> Entries:
@@ -186,7 +208,7 @@ def listed(
     stamps : callable
         Yields key and stamp of each row.
     read : callable
-        Makes the images of some of its rows.
+        Takes some of the rows and returns their images.
 
     Returns
     -------
@@ -197,24 +219,32 @@ def listed(
         keys, values = zip(*stamps(), strict=True)
         return pa.table({"fileName": pa.array(keys, pa.string()), "stamp": pa.array(values, pa.string())})
 
-    return Listed(table, lambda chosen: read(listing.only(chosen)))
+    return Listed(table, lambda chosen: read(listing.select(chosen)))
 
 
 def archive_stamps(listing: Listing, prefix: int, state: str | None) -> Iterator[tuple[str, str | None]]:
-    """Yield key and stamp of each member of an archive: that of the archive as a whole."""
+    """Yield the key of each member of an archive, with the stamp of the archive itself."""
     for name in listing.names():
         yield name[prefix:].decode(), state
 
 
 class ArchiveListing:
-    """The images among an archive's members, by key, and what is not one of them.
+    """Collects the images among an archive's members.
+
+    Parameters
+    ----------
+    source : str
+        The archive, as the user gave it.
+    patterns : Patterns
+    further_numbers : int
+        How many numbers a member has besides its size.
 
     Attributes
     ----------
     skipped : Skipped
-        What is no image.
+        Members that are not chosen.
     size : int
-        Of all images, in bytes.
+        Bytes of all images.
     """
 
     def __init__(self, source: str, patterns: Patterns, further_numbers: int) -> None:
@@ -226,11 +256,11 @@ class ArchiveListing:
         self.size = 0
 
     def skip(self, name: str, reason: str) -> None:
-        """Count a member that is no regular file or cannot be read."""
+        """Count a member that is not a regular file or cannot be read."""
         self.skipped.add(clean_key(name) or repr(name), reason)
 
     def add(self, name: str, *numbers: int) -> None:
-        """Take a regular member with its size and further numbers, or count it as skipped."""
+        """Add a regular member with its size and further numbers, or count it as skipped."""
         key = clean_key(name)
         if not key or _is_macos_metadata(key):
             self.skip(name, MACOS_METADATA if key else "no file name")
@@ -245,12 +275,12 @@ class ArchiveListing:
             self.size += numbers[0]
 
     def finish(self) -> tuple[Listing, int]:
-        """Return the images, and how many bytes of each name are the single top folder's.
+        """Return the images, and how many bytes of each name belong to a single top folder.
 
         Raises
         ------
         UserError
-            When two images have the same key.
+            If two images have the same key.
         """
         self._listing.raise_if_duplicates(self._source)
         top = self._tops.pop() if len(self._tops) == 1 else ""

@@ -1,21 +1,22 @@
-"""A tar, plain or gzipped, read in place: the driver walks the headers, readers seek to the bytes."""
+"""A tar, plain or gzipped, read in place. The driver walks the headers; readers seek to the bytes."""
 
 import gzip
 import os
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Self, cast
 
 from vision_assets.errors import UserError
+from vision_assets.steps.sources.archive import ArchiveSource
 from vision_assets.steps.sources.image_files import LINK, SPECIAL, Pair, Patterns, Skipped
 from vision_assets.steps.sources.listing import ArchiveListing, Entries, ExpansionLimit, Listing
 
 BLOCK = tarfile.BLOCKSIZE
 
 MAX_LONG_NAME_BYTES = 1 << 20
-"""Of a header that holds a member's name or attributes, which is read into memory."""
+"""Largest header with the name or attributes of a member, because it is read into memory."""
 
 _CHUNK = 1 << 20
 _LONG_NAMES = {
@@ -25,7 +26,7 @@ _LONG_NAMES = {
     tarfile.XGLTYPE,
     tarfile.SOLARIS_XHDTYPE,
 }
-# The last two from headers that end early, and from headers that follow each other without a member.
+# The last two come from headers that end early, and from headers that follow each other without a member.
 _BROKEN = (
     *(tarfile.TarError, zlib.error, EOFError, OSError, ValueError, OverflowError),
     *(IndexError, RecursionError),
@@ -34,7 +35,7 @@ _BROKEN = (
 
 @dataclass(frozen=True)
 class TarSplit:
-    """Some members of a tar; `prefix` bytes of their names are the top folder, which is left out."""
+    """Some members of a tar; the first `prefix` bytes of their names, a top folder, are left out."""
 
     path: str
     gzipped: bool
@@ -47,7 +48,7 @@ class TarSplit:
         Raises
         ------
         UserError
-            When the archive cannot be read any more or has changed.
+            If the archive can no longer be read or has changed.
         """
         try:
             with open_tar(self.path, gzipped=self.gzipped) as file:
@@ -61,17 +62,64 @@ class TarSplit:
             raise archive_unreadable(self.path, error) from error
 
 
+class TarSource(ArchiveSource):
+    """A tar on a local disk."""
+
+    formats = ("tar",)
+
+    def has_format(self, head: bytes) -> bool:
+        """Tell whether a file begins like a tar."""
+        return is_tar(head)
+
+    def list_members(self, source: str, path: str, patterns: Patterns) -> tuple[Listing, int, Skipped]:
+        """Walk a tar's headers; see `list_tar`."""
+        with open_tar(path, gzipped=False) as file:
+            return list_tar(source, file, patterns)
+
+    def splits(self, path: str, prefix: int, chosen: Listing, parallelism: int) -> Sequence[TarSplit]:
+        """Return consecutive members, of about equally many bytes."""
+        return [TarSplit(path, False, prefix, entries) for entries in chosen.cut(parallelism)]
+
+
+class GzippedTarSource(ArchiveSource):
+    """A tar.gz on a local disk."""
+
+    formats = ("tar.gz",)
+
+    def has_format(self, head: bytes) -> bool:
+        """Tell whether a file begins like gzip."""
+        return head.startswith(b"\x1f\x8b")
+
+    def list_members(self, source: str, path: str, patterns: Patterns) -> tuple[Listing, int, Skipped]:
+        """Walk a tar's headers; see `list_tar`."""
+        with open_tar(path, gzipped=True) as file:
+            return list_tar(source, file, patterns)
+
+    def splits(self, path: str, prefix: int, chosen: Listing, parallelism: int) -> Sequence[TarSplit]:
+        """Return all members as one: a gzip can only be read from its beginning."""
+        return [TarSplit(path, True, prefix, chosen.all_rows())]
+
+
+def is_tar(head: bytes) -> bool:
+    """Tell whether a file that begins with this block, or is shorter, is a tar; an empty tar is all zeros."""
+    try:
+        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return len(head) == BLOCK and not any(head)
+    return True
+
+
 def open_tar(path: str, *, gzipped: bool) -> gzip.GzipFile | BinaryIO:
-    """Open a tar so that seeking gives the places in the tar itself."""
-    # For gzip a seek forward reads on, so going through in order is one pass.
+    """Open a tar so that positions are those in the unpacked tar."""
+    # Seeking forward in a gzip reads on, so reading in order is one pass.
     return gzip.open(path) if gzipped else open(path, "rb")  # noqa: PTH123
 
 
 def archive_unreadable(path: str, problem: object) -> UserError:
-    """Make the error for an archive that cannot be read any more, of one line as tasks' errors have to be."""
+    """Return the error about an archive that can no longer be read. Errors of tasks have one line."""
     return UserError(
-        f"cannot read the archive {path!r}: {problem}. It could be read when it was listed; "
-        "every worker has to reach it, or set the reader to 'driver'."
+        f"cannot read the archive {path!r}: {problem}. It was readable when it was listed. "
+        "Every worker has to reach it, or set the reader to 'driver'."
     )
 
 
@@ -80,12 +128,16 @@ def list_tar(source: str, file: Any, patterns: Patterns) -> tuple[Listing, int, 
 
     Returns
     -------
-    The images with their size and offset, how many bytes of each name to leave out, and what was skipped.
+    Listing
+        The images with size and offset, in bytes.
+    int
+        How many bytes of each name are left out.
+    Skipped
 
     Raises
     ------
     UserError
-        When the archive is damaged or incomplete, would unpack to far more than its size, or two images have
+        If the archive is damaged or incomplete, would unpack to far more than its size, or two images have
         the same key.
     """
     found = ArchiveListing(source, patterns, further_numbers=1)
@@ -99,7 +151,7 @@ def list_tar(source: str, file: Any, patterns: Patterns) -> tuple[Listing, int, 
             _read_to_end(file, limit)
     except _BROKEN as error:
         raise UserError(
-            f"the archive {source!r} is damaged or incomplete: {error}.\nCopy or make it again, then retry."
+            f"the archive {source!r} is damaged or incomplete: {error}.\nCopy or create it again, then retry."
         ) from error
     listing, prefix = found.finish()
     return listing, prefix, found.skipped
@@ -115,7 +167,7 @@ def _expansion_limit(source: str, file: Any) -> ExpansionLimit | None:
 
 
 def _read_to_end(file: gzip.GzipFile, limit: ExpansionLimit) -> None:
-    """Have the checksum verified, which is at the end."""
+    """Read the rest, so that gzip verifies the checksum at the end."""
     while file.read(_CHUNK):
         limit.check(file.tell(), "the last")
 
@@ -134,21 +186,21 @@ def _add(found: ArchiveListing, member: tarfile.TarInfo) -> None:
 
 
 def _members(file: Any) -> Iterator[tuple[tarfile.TarInfo, int]]:
-    """Yield each member and where it ends."""
+    """Yield each member and the offset of its end."""
     with tarfile.open(fileobj=file, mode="r:", tarinfo=_StrictTarInfo) as tar:
         end = 0
         while member := tar.next():
-            # A size below zero leads back, and so round and round.
+            # A negative size leads back to an earlier member, in an endless loop.
             if tar.offset <= end:
-                raise tarfile.ReadError(f"member {member.name!r} has a size below zero")
+                raise tarfile.ReadError(f"member {member.name!r} has a negative size")
             end = tar.offset
             yield member, end
-            # Else the list of millions of members stays in memory.
+            # Otherwise the list of millions of members stays in memory.
             cast(Any, tar).members = []
 
 
 class _StrictTarInfo(tarfile.TarInfo):
-    """Raises where `tarfile` takes a damaged header, or none at all, for the end of the archive."""
+    """Raises where `tarfile` takes a damaged or missing header for the end of the archive."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:

@@ -1,4 +1,4 @@
-"""What a source looks like from outside, to tell whether it has changed without reading it."""
+"""Fingerprints of sources, which tell whether a source has changed without reading its files."""
 
 import hashlib
 import os
@@ -20,14 +20,14 @@ _ACCESS_TIME = re.compile(r"; access_time=\d+")  # changes when somebody reads
 
 @dataclass(frozen=True)
 class Look:
-    """A source at one moment.
+    """State of a source at one moment.
 
     Attributes
     ----------
     files : int
-        How many there are: 1 if the source is a file itself.
+        Number of files; 1 if the source is itself a file.
     fingerprint : str
-        Of the source and the name, size and time of change of each file.
+        Hash of the source and of name, size and time of change of each file.
     """
 
     files: int
@@ -35,9 +35,9 @@ class Look:
 
 
 def look_at(source: str) -> Look:
-    """Look at all files of a source: those below a folder, or an archive itself.
+    """Look at all files of a source: those below a folder, or the archive itself.
 
-    No Spark session is needed. For a URI of Hadoop a bare JVM is started and kept for the next time.
+    No Spark session is needed. For a Hadoop URI a bare JVM is started and kept for the next time.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def look_at(source: str) -> Look:
     Raises
     ------
     UserError
-        When the source is missing or a folder of it cannot be listed.
+        If the source is missing, or one of its folders cannot be listed.
     """
     path = local_path(source, lambda: jvm.hadoop()[1])
     files = _hadoop_files(source) if path is None else _local_files(path)
@@ -69,7 +69,7 @@ def _local_files(path: str) -> Iterator[bytes]:
     for name, entry in walk(os.fsencode(path), Skipped()):
         try:
             yield _identity(name, entry.stat())
-        except OSError:  # a link that leads nowhere, or a file that has just gone
+        except OSError:  # a dangling link, or a file that was just removed
             yield name
 
 
@@ -86,7 +86,7 @@ def _hadoop_files(source: str) -> Iterator[bytes]:
         raise UserError(f"source {source!r} does not exist. Is the path right?")
     folders = [path]
     while folders:
-        # All folders of a depth at once: an answer of the JVM takes longer than a listing.
+        # All folders of one depth at once, because a call of the JVM takes longer than a listing.
         level = gateway.new_array(hadoop.fs.Path, len(folders))
         for index, folder in enumerate(folders):
             level[index] = folder
@@ -94,5 +94,5 @@ def _hadoop_files(source: str) -> Iterator[bytes]:
         for status, text in describe(gateway, files.listStatus(level)):
             if status.is_folder:
                 folders.append(hadoop.fs.Path(status.path))
-            else:  # as its file system describes it, which on an object store is with the hash of its content
+            else:  # the text of an object store has the hash of the content
                 yield _ACCESS_TIME.sub("", text).encode("utf-8", "surrogatepass")

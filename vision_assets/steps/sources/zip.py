@@ -1,17 +1,18 @@
-"""A zip, read in place: the driver reads its directory, readers seek to the bytes."""
+"""A zip, read in place. The driver reads its directory; readers seek to the bytes."""
 
 import bz2
 import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from vision_assets.errors import UserError
+from vision_assets.steps.sources.archive import ArchiveSource
 from vision_assets.steps.sources.image_files import LINK, SPECIAL, Pair, Patterns, Skipped
 from vision_assets.steps.sources.listing import ArchiveListing, Entries, ExpansionLimit, Listing
 from vision_assets.steps.sources.tar import archive_unreadable
@@ -24,7 +25,7 @@ _MADE_ON_UNIX = 3
 
 @dataclass(frozen=True)
 class ZipSplit:
-    """Some members of a zip; `prefix` bytes of their names are the top folder, which is left out."""
+    """Some members of a zip; the first `prefix` bytes of their names, a top folder, are left out."""
 
     path: str
     prefix: int
@@ -36,7 +37,7 @@ class ZipSplit:
         Raises
         ------
         UserError
-            When a member is damaged, or the archive cannot be read any more.
+            If a member is damaged, or the archive can no longer be read.
         """
         try:
             with open(self.path, "rb") as file:  # noqa: PTH123 - as in the other sources
@@ -45,11 +46,29 @@ class ZipSplit:
                     if data is None or zlib.crc32(data) != crc:
                         raise UserError(
                             f"member {name.decode()!r} of the archive {self.path!r} is damaged. "
-                            "Copy or make the archive again, then retry."
+                            "Copy or create the archive again, then retry."
                         )
                     yield name[self.prefix :].decode(), data
         except OSError as error:
             raise archive_unreadable(self.path, error) from error
+
+
+class ZipSource(ArchiveSource):
+    """A zip on a local disk."""
+
+    formats = ("zip",)
+
+    def has_format(self, head: bytes) -> bool:
+        """Tell whether a file begins like a zip."""
+        return head.startswith(b"PK")
+
+    def list_members(self, source: str, path: str, patterns: Patterns) -> tuple[Listing, int, Skipped]:
+        """Read a zip's directory; see `list_zip`."""
+        return list_zip(source, path, patterns)
+
+    def splits(self, path: str, prefix: int, chosen: Listing, parallelism: int) -> Sequence[ZipSplit]:
+        """Return consecutive members, of about equally many bytes."""
+        return [ZipSplit(path, prefix, entries) for entries in chosen.cut(parallelism)]
 
 
 def list_zip(source: str, path: str, patterns: Patterns) -> tuple[Listing, int, Skipped]:
@@ -57,13 +76,16 @@ def list_zip(source: str, path: str, patterns: Patterns) -> tuple[Listing, int, 
 
     Returns
     -------
-    The images with their size, offset of the header, packed size, method and checksum; how many bytes of
-    each name to leave out; and what was skipped.
+    Listing
+        The images with size, offset of the header, packed size, compression method and checksum.
+    int
+        How many bytes of each name are left out.
+    Skipped
 
     Raises
     ------
     UserError
-        When the archive is damaged, incomplete or encrypted, would unpack to far more than its size, or two
+        If the archive is damaged, incomplete or encrypted, would unpack to far more than its size, or two
         images have the same key.
     """
     found = ArchiveListing(source, patterns, further_numbers=4)
@@ -72,7 +94,7 @@ def list_zip(source: str, path: str, patterns: Patterns) -> tuple[Listing, int, 
             members, directory = archive.infolist(), archive.start_dir
     except (zipfile.BadZipFile, NotImplementedError, struct.error, OSError, ValueError) as error:
         raise UserError(
-            f"the archive {source!r} is damaged or incomplete: {error}.\nCopy or make it again, then retry."
+            f"the archive {source!r} is damaged or incomplete: {error}.\nCopy or create it again, then retry."
         ) from error
     _check_places(source, members, directory)
     limit = ExpansionLimit(source, Path(path).stat().st_size)
@@ -85,16 +107,16 @@ def list_zip(source: str, path: str, patterns: Patterns) -> tuple[Listing, int, 
 
 
 def _check_places(source: str, members: list[zipfile.ZipInfo], directory: int) -> None:
-    """See that each member has bytes of its own: a few shared by many would unpack to petabytes."""
+    """Check that members do not share bytes: a few bytes shared by many would unpack to petabytes."""
     free_from = 0
     for member in sorted(members, key=lambda member: member.header_offset):
         name, start = member.filename, member.header_offset
         end = start + _LOCAL_HEADER.size + member.compress_size
         if start < free_from or end > directory:
-            problem = "lies outside of it" if start < 0 or end > directory else "shares bytes with another"
+            problem = "is outside of it" if start < 0 or end > directory else "shares bytes with another"
             raise UserError(
-                f"the archive {source!r} is damaged or a trap: member {name!r} {problem}.\n"
-                "Copy or make it again, then retry."
+                f"the archive {source!r} is damaged or malicious: member {name!r} {problem}.\n"
+                "Copy or create it again, then retry."
             )
         free_from = end
 
@@ -105,7 +127,7 @@ def _add(found: ArchiveListing, member: zipfile.ZipInfo, source: str) -> None:
     if member.flag_bits & _ENCRYPTED:
         raise UserError(
             f"member {name!r} of the archive {source!r} is encrypted.\n"
-            "There is no way to give a password here: make the archive again without one."
+            "Passwords are not supported: create the archive again without one."
         )
     if kind not in (0, stat.S_IFREG):
         found.skip(name, LINK if kind == stat.S_IFLNK else SPECIAL)
@@ -117,7 +139,7 @@ def _add(found: ArchiveListing, member: zipfile.ZipInfo, source: str) -> None:
 
 
 def _name(member: zipfile.ZipInfo) -> str:
-    """Undo the code page 437 of names that are UTF-8 and do not say so, as many tools write them."""
+    """Return a member's name; many tools write UTF-8 without saying so, which is read as code page 437."""
     name = member.filename
     if not member.flag_bits & _UTF8_NAME:
         with suppress(UnicodeError):
@@ -126,7 +148,7 @@ def _name(member: zipfile.ZipInfo) -> str:
 
 
 def _stored(file: IO[bytes], offset: int, packed: int) -> bytes:
-    # Not with zipfile, which reads the directory of all members before it gives one.
+    # zipfile would read the directory of all members before it returns one.
     file.seek(offset)
     header = file.read(_LOCAL_HEADER.size)
     if len(header) < _LOCAL_HEADER.size:
@@ -139,7 +161,7 @@ def _stored(file: IO[bytes], offset: int, packed: int) -> bytes:
 def _unpack(data: bytes, method: int, size: int) -> bytes | None:
     try:
         if method == zipfile.ZIP_DEFLATED:
-            # One byte more than promised shows a bomb without unpacking it.
+            # One byte more than declared reveals a bomb without unpacking it.
             data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)
         elif method == zipfile.ZIP_BZIP2:
             data = bz2.BZ2Decompressor().decompress(data, size + 1)

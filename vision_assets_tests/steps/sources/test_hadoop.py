@@ -21,7 +21,7 @@ from vision_assets.spark.diagnosis import diagnose
 from vision_assets.spark.hadoop import list_status
 from vision_assets.steps import image_writer
 from vision_assets.steps.sources import open_source
-from vision_assets.steps.sources.hadoop import hadoop_glob
+from vision_assets.steps.sources.hadoop_folder import hadoop_glob
 from vision_assets.steps.sources.hadoop_tar import find_headers, open_tar_blocks, pieces
 from vision_assets.steps.sources.image_files import ImageFiles, Patterns
 from vision_assets.steps.sources.listing import Listing
@@ -244,7 +244,7 @@ def test_some_of_the_images_are_read(
     names = listed.stamps()["fileName"].to_pylist()
     for first in (0, 1):
         chosen = np.arange(len(names)) % 2 == first
-        some = stored(spark, listed.only(chosen), tmp_path / f"out{first}")
+        some = stored(spark, listed.select(chosen), tmp_path / f"out{first}")
         assert some == {name: files[name] for name in names[first::2]}
 
 
@@ -253,7 +253,7 @@ def test_a_file_that_vanishes_is_named(spark: SparkSession, remote: tuple[Path, 
     make_folder(folder / "gone", {f"{index} [x] é.jpg": b"x" for index in range(9)})
     images = open_source(spark, f"{uri}/gone")
     assert images.listed
-    some = images.listed.only(np.arange(9) > 0)
+    some = images.listed.select(np.arange(9) > 0)
     assert some.by_workers
     found_by_spark = some.by_workers(spark.sparkContext)
     (folder / "gone" / "4 [x] é.jpg").unlink()

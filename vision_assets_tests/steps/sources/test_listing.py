@@ -80,7 +80,7 @@ def test_duplicates_are_named() -> None:
     listing = Listing()
     for name in (b"a.jpg", b"b.jpg", b"a.jpg"):
         listing.add(name, 1)
-    with pytest.raises(UserError, match=r"1 images in 'x.tar' have the same key as another, such as 'a.jpg'"):
+    with pytest.raises(UserError, match=r"1 images in 'x.tar' have the same key as .*, such as 'a.jpg'"):
         listing.raise_if_duplicates("x.tar")
 
 

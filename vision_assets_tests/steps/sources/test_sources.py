@@ -17,10 +17,11 @@ from pyspark.sql import SparkSession
 
 from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
-from vision_assets.steps import image_writer
+from vision_assets.steps import image_writer, sources
 from vision_assets.steps.sources import ImageFiles, Reader, open_source
 from vision_assets.steps.sources.folder import FolderSplit
-from vision_assets.steps.sources.image_files import Patterns
+from vision_assets.steps.sources.image_files import Patterns, Skipped
+from vision_assets.steps.sources.place import Place
 from vision_assets.steps.sources.tar import TarSplit, list_tar
 from vision_assets.steps.sources.zip import ZipSplit, list_zip
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
@@ -180,8 +181,8 @@ def test_links_are_followed_but_not_in_circles(spark: SparkSession, tmp_path: Pa
     assert set(written.skipped.examples) == {
         ("real/up", "link to a folder that is read anyway"),
         ("again", "link to a folder that is read anyway"),
-        ("broken.jpg", "link that leads nowhere"),
-        ("self.jpg", "link that leads nowhere"),
+        ("broken.jpg", "dangling link"),
+        ("self.jpg", "dangling link"),
         ("pipe.jpg", "not a regular file"),
     }
 
@@ -273,7 +274,7 @@ def test_members_stay_inside(spark: SparkSession, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["tar", "zip"])
 def test_members_of_the_same_key(spark: SparkSession, tmp_path: Path, kind: str) -> None:
     source = make(kind, tmp_path, {"a.jpg": b"1", "../a.jpg": b"2"})
-    with pytest.raises(UserError, match=r"same key as another, such as 'a\.jpg'"):
+    with pytest.raises(UserError, match=r"same key as another image, such as 'a\.jpg'"):
         open_source(spark, str(source))
 
 
@@ -381,14 +382,14 @@ def test_splits_read_without_spark(tmp_path: Path) -> None:
     tar = make("tar", tmp_path, files)
     with tar.open("rb") as file:
         listing, prefix, _ = list_tar("x", file, patterns)
-    assert dict(TarSplit(str(tar), False, prefix, listing.whole()).read()) == files
+    assert dict(TarSplit(str(tar), False, prefix, listing.all_rows()).read()) == files
     archive = make("zip", tmp_path, files)
     listing, prefix, _ = list_zip("x", str(archive), patterns)
-    assert dict(ZipSplit(str(archive), prefix, listing.whole()).read()) == files
+    assert dict(ZipSplit(str(archive), prefix, listing.all_rows()).read()) == files
     folder = make("folder", tmp_path, files)
     listing = listing.__class__()
     listing.add(b"a.jpg", 1)
-    assert dict(FolderSplit(bytes(folder), listing.whole()).read()) == {"a.jpg": b"1"}
+    assert dict(FolderSplit(bytes(folder), listing.all_rows()).read()) == {"a.jpg": b"1"}
 
 
 # ------------------------------------------------------------------------------------------ nothing there
@@ -455,3 +456,31 @@ def test_a_failed_write_leaves_no_copy(spark: SparkSession, tmp_path: Path) -> N
     with pytest.raises(UserError, match="cannot read"):
         image_writer.write(spark, images, str(tmp_path / "out"))
     assert not list(tmp_path.rglob("part-*"))
+
+
+# -------------------------------------------------------------------------------------------- new sources
+
+
+class ListOfFiles:
+    """A kind of source that only this test knows: a text file that names images."""
+
+    formats = ("list of files",)
+
+    def recognizes(self, place: Place) -> bool:
+        return place.head.startswith(b"# images")
+
+    def open(self, place: Place) -> ImageFiles:
+        names = Path(str(place.path)).read_text().splitlines()[1:]
+        pairs = [(name, b"content") for name in names]
+        return ImageFiles(place.source, place.patterns, len(pairs), Skipped(), by_driver=lambda: iter(pairs))
+
+
+def test_a_new_kind_of_source_is_a_class_and_an_entry(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "list").write_text("# images\na.jpg\nb.jpg\n")
+    with pytest.raises(UserError, match=r"is not a SequenceFile, folder, zip, tar\.gz or tar, or it"):
+        open_source(spark, str(tmp_path / "list"))
+    monkeypatch.setattr(sources, "SOURCES", (*sources.SOURCES, ListOfFiles()))
+    files, _ = stored(spark, open_source(spark, str(tmp_path / "list")), tmp_path)
+    assert files == {"a.jpg": b"content", "b.jpg": b"content"}

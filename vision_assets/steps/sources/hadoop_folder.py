@@ -1,4 +1,4 @@
-"""Sources that are read through Hadoop's file systems: HDFS, S3, Swift and the like."""
+"""A folder behind one of Hadoop's file systems: HDFS, S3, Swift and the like."""
 
 import re
 import shutil
@@ -21,15 +21,30 @@ from vision_assets.steps.sources.image_files import (
     stamp,
 )
 from vision_assets.steps.sources.listing import BYTES_PER_FILE, SPLIT_BYTES, SPLITS_PER_CORE, Listing, listed
+from vision_assets.steps.sources.place import Place
 
 NANOSECONDS = 10**6
-"""In one of Hadoop's milliseconds."""
+"""Nanoseconds in a millisecond, which Hadoop's times count."""
+
+
+class HadoopFolderSource:
+    """A folder behind Hadoop."""
+
+    formats = ("folder",)
+
+    def recognizes(self, place: Place) -> bool:
+        """Tell whether a place is a folder that only Hadoop can read."""
+        return place.path is None and place.is_folder
+
+    def open(self, place: Place) -> ImageFiles:
+        """Choose the images of a folder; see `open_folder`."""
+        return open_folder(place.spark, place.source, place.uri, place.patterns)
 
 
 def open_folder(spark: SparkSession, source: str, uri: str, patterns: Patterns) -> ImageFiles:
-    """List a folder and all below. Workers read what Spark's reader shows, the driver the rest.
+    """List a folder and all below. Workers read the files that Spark's reader shows, the driver the rest.
 
-    Spark leaves out empty files, and names that begin with '_' or '.', as those of many cameras do.
+    Spark leaves out empty files and names that begin with '_' or '.', as those of many cameras do.
     """
     files, path = hadoop_path(spark, uri)
     root = files.makeQualified(path).toString().rstrip("/") + "/"
@@ -49,13 +64,13 @@ def open_folder(spark: SparkSession, source: str, uri: str, patterns: Patterns) 
         pending.extend(reversed(folders))
 
     def read(chosen: Listing) -> ImageFiles:
-        whole = len(chosen) == len(listing)
+        is_all = len(chosen) == len(listing)
         visible = np.array([_is_visible(_to_text(name), size) for name, (size, _) in chosen.rows()], bool)
-        if not whole:
+        if not is_all:
             paths = (f"{root_path}/{_to_text(name)}" for name in chosen.names())
             visible &= np.array([_can_be_named(path) for path in paths], bool)
-        left_out, shown = chosen.only(~visible), chosen.only(visible)
-        some = None if whole else shown
+        left_out, shown = chosen.select(~visible), chosen.select(visible)
+        some = None if is_all else shown
         by_workers = partial(_visible, spark, root, patterns, some) if shown else None
         by_driver = partial(_left_out, spark, root, left_out) if left_out else None
         return ImageFiles(source, patterns, len(chosen), skipped, by_workers, by_driver)
@@ -76,7 +91,7 @@ def _to_text(name: bytes) -> str:
 
 
 def _is_visible(key: str, size: int) -> bool:
-    """Tell which files Spark's reader shows."""
+    """Tell whether Spark's reader shows a file."""
     return size > 0 and not any(
         part.startswith(".") or (part.startswith("_") and "=" not in part) or part.endswith("._COPYING_")
         for part in key.split("/")
@@ -84,14 +99,14 @@ def _is_visible(key: str, size: int) -> bool:
 
 
 def _can_be_named(path: str) -> bool:
-    """Tell which files Spark's reader can be given one by one: a pattern of Hadoop's may have no colon."""
+    """Tell whether a file can be named to Spark's reader; Hadoop allows no colon in patterns."""
     return ":" not in path or escape_glob(path) == path
 
 
 def _visible(
     spark: SparkSession, root: str, patterns: Patterns, some: Listing | None, context: SparkContext
 ) -> "RDD[Pair]":
-    # A session of its own, for settings of its own: else each task has 32 small files.
+    # A separate session with its own settings; by default a task gets only 32 small files.
     session = spark.newSession()
     session.conf.set("spark.sql.files.openCostInBytes", BYTES_PER_FILE)
     session.conf.set("spark.sql.files.maxPartitionBytes", SPLIT_BYTES)
@@ -116,7 +131,7 @@ def _chosen_rows(root: str, patterns: Patterns, rows: Iterator[Row]) -> Iterator
 
 
 def hadoop_glob(globs: tuple[str, ...]) -> str | None:
-    """Write patterns as one of Hadoop's that disregards case; None when they are too special for that."""
+    """Return patterns as one pattern of Hadoop that ignores case; None if they are too special for that."""
     if not all(re.fullmatch(r"[\w.*-]+", glob, re.ASCII) for glob in globs):
         return None
     either = [
@@ -132,7 +147,7 @@ def _left_out(spark: SparkSession, root: str, listing: Listing) -> Iterator[Pair
 
 
 def _read_in_driver(spark: SparkSession, uri: str) -> bytes:
-    # By way of a file: the JVM hands over bytes as text, and slowly.
+    # Through a file, because the JVM passes bytes as text, slowly.
     copy = copy_to_local(spark, uri)
     try:
         return copy.read_bytes()
