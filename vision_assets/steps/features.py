@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ from vision_assets.spark.crash_guard import Crash, run_guarded
 from vision_assets.tables.table import features_table
 from vision_assets.vision.features.base import ExtractorOptions, ImageExtractor, use_one_thread
 from vision_assets.vision.io.decoding import ImageError
+from vision_assets.vision.io.labels import label_of
 
 _File = tuple[pa.StringScalar, pa.BinaryScalar]  # name and content
 
@@ -148,8 +148,3 @@ def feature_row(extractor: ImageExtractor, file_name: str, data: bytes) -> Featu
         found.descriptors.astype(found.descriptors.dtype.newbyteorder("<"), copy=False).tobytes(),
         None,
     )
-
-
-def label_of(file_name: str) -> str | None:
-    """Return the name of the folder that a file is in; None without one."""
-    return PurePosixPath(file_name).parent.name or None
