@@ -13,7 +13,9 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from vision_assets.spark.crash_guard import Crash, run_guarded
 from vision_assets.tables.table import features_table
-from vision_assets.vision.features.base import ExtractorOptions, ImageExtractor, use_one_thread
+from vision_assets.vision.features.base import ExtractorOptions
+from vision_assets.vision.features.extraction import ImageExtractor
+from vision_assets.vision.features.opencv import use_one_thread
 from vision_assets.vision.io.decoding import ImageError
 from vision_assets.vision.io.labels import label_of
 

@@ -29,8 +29,9 @@ from vision_assets.vision.draw import (
     surest_sheet,
     word_sheet,
 )
-from vision_assets.vision.features.base import ExtractorOptions, scale_keypoints
+from vision_assets.vision.features.base import ExtractorOptions
 from vision_assets.vision.features.codecs import descriptor_matrix, keypoint_matrix
+from vision_assets.vision.features.keypoints import scale_keypoints
 from vision_assets.vision.io.decoding import decode_gray, decode_preview
 from vision_assets.vision.vocabulary.assignment import Vocabulary, assign, squared_distances
 

@@ -14,7 +14,7 @@ from vision_assets.spark.crash_guard import Crash, run_guarded
 from vision_assets.spark.sequence_file import escape_glob, part_files, read_table, size_of
 from vision_assets.steps.features import label_of
 from vision_assets.steps.stored_tables import ImageStore
-from vision_assets.vision.features.base import use_one_thread
+from vision_assets.vision.features.opencv import use_one_thread
 from vision_assets.vision.io.decoding import ImageError
 
 _FILES = 16

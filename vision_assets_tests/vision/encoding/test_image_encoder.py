@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vision_assets.vision.encoding.bag_of_words import BagOfWords, Pooling
 from vision_assets.vision.encoding.base import Encoding, FeatureBatch
 from vision_assets.vision.encoding.image_encoder import ImageEncoder
-from vision_assets.vision.features.base import ImageExtractor, ImageFeatures
+from vision_assets.vision.features.extraction import ImageExtractor, ImageFeatures
 from vision_assets.vision.features.kaze import KazeOptions
 from vision_assets.vision.features.sift import SiftOptions
 from vision_assets.vision.io.decoding import ImageError
