@@ -20,7 +20,9 @@ from vision_assets.steps.pictures.features import draw_features
 from vision_assets.steps.spec import StepSpec
 from vision_assets.tables.columns import DIGEST, FILE_NAME, LABEL, column
 from vision_assets.tables.table import Count, Invariant, Table
-from vision_assets.vision.features.base import ExtractorOptions, ImageExtractor, use_one_thread
+from vision_assets.vision.features.base import ExtractorOptions
+from vision_assets.vision.features.extraction import ImageExtractor
+from vision_assets.vision.features.opencv import use_one_thread
 from vision_assets.vision.io.decoding import ImageError
 from vision_assets.vision.io.labels import label_of
 from vision_assets.vision.options import Options, option

@@ -11,7 +11,6 @@ from vision_assets.steps.image_table import IMAGE_SCHEMA
 from vision_assets.tables.verification import summarize
 from vision_assets.vision.features.codecs import descriptor_matrix, keypoint_matrix
 from vision_assets.vision.features.sift import SiftOptions
-from vision_assets.vision.io.labels import label_of
 from vision_assets_tests.vision import images
 
 Extract = Callable[..., dict[str, Row]]
@@ -94,16 +93,3 @@ def test_every_image_has_one_row(extracted: Extract, spark: SparkSession) -> Non
 def test_rows_do_not_depend_on_partitions(extracted: Extract) -> None:
     files = {f"{i}.jpg": images.jpeg(images.textured(seed=i)) for i in range(6)}
     assert extracted(files, partitions=1) == extracted(files, partitions=5)
-
-
-@pytest.mark.parametrize(
-    ("file_name", "label"),
-    [
-        ("a.jpg", None),
-        ("cats/a.jpg", "cats"),
-        ("train/cats/a.jpg", "cats"),
-        ("naïve café/ä.jpg", "naïve café"),
-    ],
-)
-def test_the_label_is_the_folder_that_the_file_is_in(file_name: str, label: str | None) -> None:
-    assert label_of(file_name) == label

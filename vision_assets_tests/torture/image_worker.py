@@ -16,7 +16,8 @@ import pyarrow as pa
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from vision_assets.steps.features import FeatureRow, feature_row, features_table
-from vision_assets.vision.features.base import ImageExtractor, use_one_thread
+from vision_assets.vision.features.extraction import ImageExtractor
+from vision_assets.vision.features.opencv import use_one_thread
 from vision_assets.vision.features.sift import SiftOptions
 from vision_assets.vision.io.decoding import ImageError, decode_preview
 from vision_assets_tests.torture.mutations import mutate

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from vision_assets.spark.crash_guard import Crash, run_guarded
 from vision_assets.spark.hadoop import escape_glob, part_files, size_of
 from vision_assets.steps.image_index import read_images
-from vision_assets.vision.features.base import use_one_thread
+from vision_assets.vision.features.opencv import use_one_thread
 from vision_assets.vision.io.decoding import ImageError
 from vision_assets.vision.io.labels import label_of
 

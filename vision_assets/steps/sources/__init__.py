@@ -5,7 +5,6 @@ such a module and a line in `SOURCES`, or in `ARCHIVES` if it is an archive that
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from py4j.protocol import Py4JJavaError

@@ -22,7 +22,8 @@ class FeatureBatch(NamedTuple):
         Number of descriptors of each image; their sum is N.
     keypoints : ndarray of shape (N, 5), dtype float32, optional
         x, y, size, angle and response of each descriptor, in pixels of the decoded image before any
-        shrinking; see `vision_assets.vision.features.base.ImageFeatures`. None if positions were not read.
+        shrinking: `vision_assets.vision.features.extraction.ImageFeatures` defines them. None if positions
+        were not read.
     sizes : ndarray of shape (M, 2), dtype int32, optional
         Width and height of each decoded image in pixels. None if positions were not read.
     """

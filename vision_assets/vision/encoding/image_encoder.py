@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_assets.vision.encoding.base import Encoding, FeatureBatch
-from vision_assets.vision.features.base import ExtractorOptions, ImageExtractor, ImageFeatures
+from vision_assets.vision.features.base import ExtractorOptions
+from vision_assets.vision.features.extraction import ImageExtractor, ImageFeatures
 from vision_assets.vision.io.loading import Image, load_gray
 from vision_assets.vision.vocabulary.assignment import Vocabulary, assign
 from vision_assets.vision.vocabulary.fixed_point import Descriptors

@@ -1,4 +1,4 @@
-"""The extractors: one module for each, and one line here."""
+"""The registry of extractors: each has a module, and a line here."""
 
 from collections.abc import Mapping
 
@@ -17,4 +17,4 @@ EXTRACTORS: Mapping[str, type[ExtractorOptions]] = {
         DaisyOptions,
     )
 }
-"""Name to description."""
+"""Name of an extractor to its options."""

@@ -3,7 +3,6 @@
 Tola, Lepetit, Fua: DAISY: An Efficient Dense Descriptor Applied to Wide Baseline Stereo, 2010.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,12 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_assets.vision.features import base as extraction
-from vision_assets.vision.features.base import ExtractorOptions, Features
+from vision_assets.vision.features import common_options as common
+from vision_assets.vision.features.base import DetectAndCompute, ExtractorOptions, Features
 from vision_assets.vision.options import option
 from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT
 
-_MOST = 2**20  # points in an image, whose descriptors are 0.8 GB
+_MOST_POINTS = 2**20  # of an image; their descriptors take 0.8 GB
 
 
 @dataclass(frozen=True)
@@ -28,44 +27,44 @@ class DaisyOptions(ExtractorOptions):
     step : int
         Pixels from one point of the grid to the next.
     radius : float
-        Of what a descriptor looks at, in pixels.
+        Radius of the descriptor's support region, in pixels.
     max_side, max_pixels : int
         See `vision_assets.vision.features.sift.SiftOptions`.
     """
 
     name: ClassVar = "daisy"
     title: ClassVar = "DAISY"
-    length: ClassVar = 200  # (3 rings x 8 places + the middle) x 8 directions of gradients
+    length: ClassVar = 200  # (3 rings x 8 points + the centre) x 8 gradient directions
     dtype: ClassVar = FIXED_POINT
     patch: ClassVar = 1.0
 
     step: int = option(8, "Pixels from one point of the grid to the next.", ge=1, le=1000)
-    radius: float = option(15.0, "Of what a descriptor looks at, in pixels.", ge=3, le=500)
-    max_side: int | None = extraction.max_side()
-    max_pixels: int = extraction.max_pixels()
+    radius: float = option(15.0, "Radius of the descriptor's support region, in pixels.", ge=3, le=500)
+    max_side: int | None = common.max_side()
+    max_pixels: int = common.max_pixels()
 
-    def build(self) -> Callable[[NDArray[np.uint8]], Features]:
-        """Return OpenCV's, which scales each descriptor to the length 1."""
+    def build(self) -> DetectAndCompute:
+        """Build OpenCV's DAISY on a grid of points; its descriptors have the norm 1."""
         daisy = cv2.xfeatures2d.DAISY.create(
             radius=self.radius, q_radius=3, q_theta=8, q_hist=8, norm=cv2.xfeatures2d.DAISY_NRM_FULL
         )
 
-        def detect(gray: NDArray[np.uint8]) -> Features:
+        def detect_and_compute(gray: NDArray[np.uint8]) -> Features:
             keypoints = self._grid(*gray.shape)
-            if len(keypoints) > _MOST:
+            if len(keypoints) > _MOST_POINTS:
                 raise ValueError(
-                    f"a grid of {len(keypoints):,} points is too fine: raise step, or set max_side"
+                    f"the grid has {len(keypoints):,} points, which is too many: raise step or set max_side"
                 )
             if not len(keypoints):
                 return keypoints, np.empty((0, self.length), np.float32)
             return keypoints, daisy.compute(gray, cv2.KeyPoint.convert(keypoints[:, :2]))[1]  # type: ignore[call-overload]
 
-        return detect
+        return detect_and_compute
 
     def _grid(self, height: int, width: int) -> NDArray[np.float32]:
-        """Return points that are so far from the borders that a descriptor looks at nothing outside."""
+        """Return the points of the grid whose support regions are within the image."""
         border = int(np.ceil(self.radius))
-        # OpenCV takes the last two rows and columns for outside.
+        # OpenCV treats the last two rows and columns as outside.
         rows, columns = (np.arange(border, side - border - 2, self.step) for side in (height, width))
         keypoints = np.zeros((len(rows) * len(columns), 5), np.float32)
         keypoints[:, 0], keypoints[:, 1] = np.tile(columns, len(rows)), np.repeat(rows, len(columns))

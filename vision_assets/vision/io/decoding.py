@@ -1,36 +1,16 @@
-"""Decoding of one image file's bytes, guarded against what cannot or should not be decoded."""
+"""Decodes the content of an image file, and refuses what cannot or should not be decoded."""
 
-import io
-import re
-import struct
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL.AvifImagePlugin import AvifImageFile
-from PIL.ImageFile import ImageFile
-from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
-from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, ImageFileDirectory_v2
 
-_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
-_JPEG_END = b"\xff\xd9"
-_JPEG_BARE_MARKERS = {0x01, *range(0xD0, 0xD9)}
-_JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_SCAN = 0xDA
+from vision_assets.vision.io.headers import ImageHeader, read_header
 
-_PNM_SPACE = rb"(?:\s|#[^\r\n]*[\r\n])+"
-_PNM_SIZE = re.compile(rb"P." + _PNM_SPACE + rb"(\d+)" + _PNM_SPACE + rb"(\d+)")
-_PAM_WIDTH = re.compile(rb"^WIDTH\s+(\d{1,9})\s*$", re.MULTILINE)
-_PAM_HEIGHT = re.compile(rb"^HEIGHT\s+(\d{1,9})\s*$", re.MULTILINE)
-_HDR_SIZE = re.compile(rb"^-Y (\d{1,9}) \+X (\d{1,9})", re.MULTILINE)
-_TEXT_HEADER_BYTES = 4096
-
-_LONGEST_SIDE = np.iinfo(np.int32).max  # OpenCV and tables know no larger numbers
+_LONGEST_SIDE = np.iinfo(np.int32).max  # the largest number that OpenCV and the tables can store
 
 _REDUCED_MODES = (
     (8, cv2.IMREAD_REDUCED_COLOR_8),
@@ -40,19 +20,19 @@ _REDUCED_MODES = (
 
 
 class ImageError(Exception):
-    """An image that cannot be used. The message says in one line what is wrong with it.
+    """An image that cannot be used.
 
     Parameters
     ----------
     message : str
         What is wrong, in one line.
     width, height : int, optional
-        Size in pixels, as far as it is known: of the decoded image or else as its header claims it.
+        Size in pixels, if known: that of the decoded image, or else the one that its header claims.
 
     Attributes
     ----------
     width, height : int or None
-        See above.
+        The size, None if unknown.
     """
 
     def __init__(self, message: str, *, width: int | None = None, height: int | None = None) -> None:
@@ -61,28 +41,19 @@ class ImageError(Exception):
         self.height = height
 
 
-class _Header(NamedTuple):
-    """What an image file says about itself; None where it says nothing that can be read."""
-
-    kind: str | None
-    width: int | None = None
-    height: int | None = None
-    complete: bool = True
-
-
 def decode_gray(data: bytes, *, max_pixels: int) -> npt.NDArray[np.uint8]:
     """Decode an image file to grey values.
 
     The result is that of ``cv2.imdecode(..., cv2.IMREAD_GRAYSCALE)``: an EXIF orientation is applied, 16-bit
-    values become 8-bit ones, an alpha channel is dropped, and of an animation it is the first frame.
+    values become 8-bit ones, an alpha channel is dropped, and an animation gives its first frame.
 
     Parameters
     ----------
     data : bytes
-        The content of the file, in any format that OpenCV knows.
+        The content of the file, in any format that OpenCV reads.
     max_pixels : int
         The largest width x height to decode, in pixels. An image whose header claims more is refused without
-        decoding it.
+        being decoded.
 
     Returns
     -------
@@ -92,40 +63,45 @@ def decode_gray(data: bytes, *, max_pixels: int) -> npt.NDArray[np.uint8]:
     Raises
     ------
     ImageError
-        If `data` is empty, not an image, larger than `max_pixels` or claims to be, truncated, broken or of a
-        kind that OpenCV cannot decode.
+        If `data` is empty, not an image, truncated, broken, of a kind that OpenCV cannot decode, or larger
+        than `max_pixels` or claims to be.
 
     Notes
     -----
-    A JPEG is taken as whole if an end-of-image marker follows its first scan. One that lost data before an
-    intact end decodes, with grey in place of what is lost, as everywhere else where libjpeg is at work.
+    A JPEG counts as complete if an end-of-image marker follows its first scan. One that lost data before an
+    intact end is decoded with grey in place of the lost part, as by any program that uses libjpeg.
+
+    Examples
+    --------
+    >>> decode_gray(b"P2 3 1 255 0 128 255", max_pixels=100)
+    array([[  0, 128, 255]], dtype=uint8)
     """
     image = _decode(data, max_pixels, lambda _: cv2.IMREAD_GRAYSCALE)
-    # OpenCV gives a PFM with the channels that it has, whatever is asked for.
+    # OpenCV returns a PFM with the channels of the file, whatever the mode.
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)  # type: ignore[return-value]
 
 
 def decode_preview(data: bytes, *, side: int, max_pixels: int) -> npt.NDArray[np.uint8]:
-    """Decode an image file to a small picture in colour.
+    """Decode an image file to a small colour picture.
 
     Parameters
     ----------
     data : bytes
-        The content of the file, in any format that OpenCV knows.
+        The content of the file, in any format that OpenCV reads.
     side : int
-        The longer side of the picture in pixels; a smaller image is not enlarged.
+        Longer side of the picture in pixels; a smaller image is not enlarged.
     max_pixels : int
         The largest width x height to decode, in pixels.
 
     Returns
     -------
     ndarray of shape (height, width, 3), dtype uint8
-        Blue, green, red.
+        Channels are blue, green, red.
 
     Raises
     ------
     ImageError
-        As `decode_gray` does.
+        In the same cases as `decode_gray`.
     """
     image = _decode(data, max_pixels, partial(_preview_mode, side))
     if image.ndim == 2:
@@ -137,8 +113,8 @@ def decode_preview(data: bytes, *, side: int, max_pixels: int) -> npt.NDArray[np
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
-def _preview_mode(side: int, header: _Header) -> int:
-    """Have libjpeg decode at an eighth, a quarter or half of the size where that is enough."""
+def _preview_mode(side: int, header: ImageHeader) -> int:
+    """Choose OpenCV's mode: libjpeg can decode at an eighth, a quarter or half of the size, much faster."""
     longer = max(header.width or 0, header.height or 0)
     for factor, mode in _REDUCED_MODES:
         if header.kind == "JPEG" and longer >= factor * side:
@@ -146,10 +122,10 @@ def _preview_mode(side: int, header: _Header) -> int:
     return cv2.IMREAD_COLOR_BGR
 
 
-def _decode(data: bytes, max_pixels: int, mode: Callable[[_Header], int]) -> npt.NDArray[np.uint8]:
+def _decode(data: bytes, max_pixels: int, mode: Callable[[ImageHeader], int]) -> npt.NDArray[np.uint8]:
     if not data:
         raise ImageError("the file is empty")
-    header = _read_header(data)
+    header = read_header(data)
     if header.width is not None and header.height is not None:
         _check_size(header.width, header.height, max_pixels)
     if not header.complete:
@@ -159,21 +135,21 @@ def _decode(data: bytes, max_pixels: int, mode: Callable[[_Header], int]) -> npt
             height=header.height,
         )
     if header.kind is not None and header.width is None:
-        # OpenCV would decode whatever size it finds there.
+        # OpenCV might read a size there that exceeds the limit.
         raise _undecodable(data, header)
     image = _imdecode(data, header, mode(header))
-    # Again, for kinds of images that are not known here.
+    # The header of some formats was not read before.
     _check_size(image.shape[1], image.shape[0], max_pixels)
     return image
 
 
 def opencv_reason(error: cv2.error) -> str:
-    """Return OpenCV's reason for an error as one line, without names of its source files.
+    """Return the reason of an OpenCV error in one line, without names of source files.
 
     Parameters
     ----------
     error : cv2.error
-        What OpenCV raised.
+        The exception.
 
     Returns
     -------
@@ -186,31 +162,33 @@ def opencv_reason(error: cv2.error) -> str:
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if not (0 < width <= _LONGEST_SIDE and 0 < height <= _LONGEST_SIDE):
-        raise ImageError(f"no image has the size that it claims, {width} x {height} pixels")
+        raise ImageError(f"the header claims an impossible size of {width} x {height} pixels")
     if width * height > max_pixels:
         raise ImageError(
-            f"{width} x {height} pixels are more than max_pixels = {max_pixels} allows",
+            f"{width} x {height} pixels exceed max_pixels = {max_pixels}",
             width=width,
             height=height,
         )
 
 
-def _imdecode(data: bytes, header: _Header, mode: int) -> npt.NDArray[np.uint8]:
+def _imdecode(data: bytes, header: ImageHeader, mode: int) -> npt.NDArray[np.uint8]:
     try:
         with _silent_opencv():
             image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     except cv2.error as error:
         raise ImageError(
-            f"OpenCV cannot decode it: {opencv_reason(error)}", width=header.width, height=header.height
+            f"OpenCV cannot decode the image: {opencv_reason(error)}",
+            width=header.width,
+            height=header.height,
         ) from error
     if image is None:
         raise _undecodable(data, header)
-    return image  # type: ignore[return-value]  # without IMREAD_ANYDEPTH it is uint8 always
+    return image  # type: ignore[return-value]  # always uint8 without IMREAD_ANYDEPTH
 
 
-def _undecodable(data: bytes, header: _Header) -> ImageError:
+def _undecodable(data: bytes, header: ImageHeader) -> ImageError:
     if header.kind is None:
-        return ImageError(f"not an image that OpenCV knows: its first bytes are {data[:8]!r}")
+        return ImageError(f"not an image in a format that OpenCV reads: the file begins with {data[:8]!r}")
     return ImageError(
         f"the {header.kind} image is truncated, broken or of a kind that OpenCV cannot decode",
         width=header.width,
@@ -220,146 +198,9 @@ def _undecodable(data: bytes, header: _Header) -> ImageError:
 
 @contextmanager
 def _silent_opencv() -> Iterator[None]:
-    """Keep OpenCV's log messages off stderr; the exception or the missing result says it too."""
+    """Keep OpenCV's log messages off stderr: the exception or the missing result tells the same."""
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         yield
     finally:
         cv2.utils.logging.setLogLevel(level)
-
-
-def _read_header(data: bytes) -> _Header:
-    start = data[:16]
-    for pattern, read in _HEADER_READERS:
-        if pattern.match(start):
-            return read(data)
-    return _Header(None)
-
-
-def _read_jpeg(data: bytes) -> _Header:
-    """Read a JPEG's segments up to its first scan; Pillow does not say where the scan begins.
-
-    An embedded thumbnail has an end-of-image marker of its own, but inside a segment, before the scan.
-    """
-    width = height = None
-    position = 2
-    while marker := _JPEG_MARKER.search(data, position):
-        position = marker.end()
-        code = marker[1][0]
-        if code == _JPEG_SCAN:
-            return _Header("JPEG", width, height, complete=data.find(_JPEG_END, position) >= 0)
-        if code in _JPEG_BARE_MARKERS:
-            continue
-        if code in _JPEG_FRAMES and len(data) >= position + 7:
-            height, width = struct.unpack_from(">HH", data, position + 3)
-        position += int.from_bytes(data[position : position + 2], "big")
-    return _Header("JPEG", width, height, complete=False)
-
-
-def _read_png(data: bytes) -> _Header:
-    """Read a PNG's size and see whether all its chunks are there.
-
-    For a chunk OpenCV takes the memory that it says it needs, up to 4 GB, before it looks for its bytes.
-    """
-    width, height = struct.unpack_from(">II", data, 16) if len(data) >= 24 else (None, None)
-    position = 8
-    while position + 12 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, position)
-        position += 12 + length
-        if name == b"IEND" and position <= len(data):
-            return _Header("PNG", width, height)
-    return _Header("PNG", width, height, complete=False)
-
-
-def _read_tiff(data: bytes) -> _Header:
-    """Read only the two tags: Pillow's class for TIFF refuses kinds of pixels that OpenCV decodes."""
-    try:
-        with _no_warnings():
-            file = io.BytesIO(data)
-            directory = ImageFileDirectory_v2(file.read(16 if data[2:4] in {b"+\x00", b"\x00+"} else 8))
-            file.seek(directory.next)
-            directory.load(file)
-            return _Header("TIFF", int(directory[IMAGEWIDTH]), int(directory[IMAGELENGTH]))
-    except Exception:  # noqa: BLE001 - as in _read_with_pillow
-        return _Header("TIFF")
-
-
-def _read_webp(data: bytes) -> _Header:
-    """Read the size from the first chunk, which is of one of three kinds."""
-    if len(data) < 30:
-        return _Header("WebP")
-    if data[12:16] == b"VP8X":
-        width, height = (int.from_bytes(data[at : at + 3], "little") for at in (24, 27))
-        return _Header("WebP", width + 1, height + 1)
-    if data[12:16] == b"VP8L":
-        (bits,) = struct.unpack_from("<I", data, 21)
-        return _Header("WebP", 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF))
-    width, height = struct.unpack_from("<HH", data, 26)
-    return _Header("WebP", width & 0x3FFF, height & 0x3FFF)
-
-
-def _read_bmp(data: bytes) -> _Header:
-    """Read the size; a negative height says that the rows go down."""
-    old = data[14:18] == b"\x0c\0\0\0"
-    header = _read_at("BMP", 18, "<HH" if old else "<ii", data)
-    return header if header.height is None else header._replace(height=abs(header.height))
-
-
-def _read_pnm(data: bytes) -> _Header:
-    size = _PNM_SIZE.match(data[:_TEXT_HEADER_BYTES])
-    return _Header("PNM", int(size[1]), int(size[2])) if size else _Header("PNM")
-
-
-def _read_pam(data: bytes) -> _Header:
-    text = data[:_TEXT_HEADER_BYTES]
-    width, height = _PAM_WIDTH.search(text), _PAM_HEIGHT.search(text)
-    return _Header("PAM", int(width[1]), int(height[1])) if width and height else _Header("PAM")
-
-
-def _read_hdr(data: bytes) -> _Header:
-    size = _HDR_SIZE.search(data[:_TEXT_HEADER_BYTES])
-    return _Header("HDR", int(size[2]), int(size[1])) if size else _Header("HDR")
-
-
-def _read_at(kind: str, place: int, layout: str, data: bytes) -> _Header:
-    """Read width and height where all files of a format have them."""
-    if len(data) < place + struct.calcsize(layout):
-        return _Header(kind)
-    return _Header(kind, *struct.unpack_from(layout, data, place))
-
-
-def _read_with_pillow(kind: str, reader: type[ImageFile], data: bytes) -> _Header:
-    """Have Pillow read a header; it decodes nothing yet.
-
-    Its class of the format is used directly: `Image.open` compares the size with Pillow's own limit, and its
-    error for larger images does not say what the size is.
-    """
-    try:
-        with _no_warnings():
-            return _Header(kind, *reader(io.BytesIO(data)).size)
-    except Exception:  # noqa: BLE001 - Pillow raises nearly anything on a broken header
-        return _Header(kind)
-
-
-@contextmanager
-def _no_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-# By the first 16 bytes of a file.
-_HEADER_READERS: tuple[tuple[re.Pattern[bytes], Callable[[bytes], _Header]], ...] = (
-    (re.compile(rb"\xff\xd8\xff"), _read_jpeg),
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), _read_png),
-    (re.compile(rb"II[*+]\x00|MM\x00[*+]"), _read_tiff),
-    (re.compile(rb"GIF8"), partial(_read_at, "GIF", 6, "<HH")),
-    (re.compile(rb"BM"), _read_bmp),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), _read_webp),
-    (re.compile(rb"....ftyp", re.DOTALL), partial(_read_with_pillow, "AVIF", AvifImageFile)),
-    (re.compile(rb"\0\0\0\x0cjP|\xff\x4f\xff\x51"), partial(_read_with_pillow, "JPEG 2000", Jpeg2KImageFile)),
-    (re.compile(rb"P[1-6Ff]\s"), _read_pnm),
-    (re.compile(rb"P7\s"), _read_pam),
-    (re.compile(rb"\#\?(RGBE|RADIANCE)"), _read_hdr),
-    (re.compile(rb"\x59\xa6\x6a\x95"), partial(_read_at, "Sun raster", 4, ">II")),
-)

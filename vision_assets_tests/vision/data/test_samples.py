@@ -7,7 +7,7 @@ import pytest
 
 from vision_assets.vision.data.sample_drawing import SAMPLE_CLASSES, draw_sample
 from vision_assets.vision.data.samples import MARKER_NAME, write_sample_images
-from vision_assets.vision.features.base import ImageExtractor
+from vision_assets.vision.features.extraction import ImageExtractor
 from vision_assets.vision.features.sift import SiftOptions
 
 

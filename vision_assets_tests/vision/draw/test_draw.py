@@ -31,7 +31,7 @@ from vision_assets.vision.draw import (
     training_charts,
     word_sheet,
 )
-from vision_assets.vision.features.base import ImageExtractor
+from vision_assets.vision.features.extraction import ImageExtractor
 from vision_assets.vision.features.sift import SiftOptions
 from vision_assets_tests.vision import images
 

@@ -41,12 +41,16 @@ def test_nothing_is_copied() -> None:
 
 @pytest.mark.parametrize("size", [1, 127, 129])
 def test_a_size_that_does_not_divide_is_refused(size: int) -> None:
-    with pytest.raises(ValueError, match=f"a cell of {size} bytes does not hold descriptors of 128 bytes"):
+    with pytest.raises(
+        ValueError, match=f"a cell of {size} bytes does not contain descriptors of 128 bytes each"
+    ):
         descriptor_matrix(bytes(size))
-    with pytest.raises(ValueError, match=f"a cell of {size} bytes does not hold keypoints of 20 bytes"):
+    with pytest.raises(
+        ValueError, match=f"a cell of {size} bytes does not contain keypoints of 20 bytes each"
+    ):
         keypoint_matrix(bytes(size))
 
 
 def test_a_length_of_zero_is_refused() -> None:
-    with pytest.raises(ValueError, match="does not hold"):
+    with pytest.raises(ValueError, match="does not contain"):
         descriptor_matrix(b"", length=0)

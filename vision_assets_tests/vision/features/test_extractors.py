@@ -11,15 +11,11 @@ from numpy.typing import NDArray
 from vision_assets.errors import UserError
 from vision_assets.vision.draw import cut_patch
 from vision_assets.vision.features import EXTRACTORS
-from vision_assets.vision.features.base import (
-    ExtractorOptions,
-    Features,
-    ImageExtractor,
-    ImageFeatures,
-    by_opencv,
-)
+from vision_assets.vision.features.base import ExtractorOptions, Features
 from vision_assets.vision.features.daisy import DaisyOptions
+from vision_assets.vision.features.extraction import ImageExtractor, ImageFeatures
 from vision_assets.vision.features.kaze import KAZE, KazeOptions
+from vision_assets.vision.features.opencv import by_opencv
 from vision_assets.vision.features.surf import SurfOptions
 from vision_assets.vision.io.decoding import ImageError
 from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT_ONE, quantize
@@ -214,22 +210,22 @@ def test_the_engines_of_surf_are_two_families() -> None:
     "create", [cv2.ORB.create, cv2.xfeatures2d.BRISK.create, cv2.xfeatures2d.AKAZE.create]
 )
 def test_descriptors_of_bits_are_refused(create: Callable[[], cv2.Feature2D]) -> None:
-    with pytest.raises(UserError, match=r"descriptors of bits.* a mean of bits is none"):
+    with pytest.raises(UserError, match=r"binary \(Hamming\) descriptors; k-means words need Euclidean"):
         by_opencv(create())
 
 
 @pytest.mark.parametrize(
     ("found", "wrong"),
     [
-        (np.ones((2, 63), np.float32), r"2 rows of 64, but found an array of \(2, 63\)"),
+        (np.ones((2, 63), np.float32), r"2 rows of 64 values, but the array has the shape \(2, 63\)"),
         (np.ones((3, 64), np.float32) / 8, "2 rows of 64"),
-        (np.ones((2, 64), np.float32), "about the length 1, but found one of 8"),
-        (np.full((2, 64), np.inf), "about the length 1"),
+        (np.ones((2, 64), np.float32), "norm about 1, but a row has the norm 8"),
+        (np.full((2, 64), np.inf), "norm about 1"),
     ],
 )
 def test_descriptors_that_are_not_as_described_are_refused(found: NDArray, wrong: str) -> None:
     extractor = ImageExtractor(SurfOptions())
-    extractor._detect = lambda gray: (np.zeros((2, 5), np.float32), found)
+    extractor._detect_and_compute = lambda gray: (np.zeros((2, 5), np.float32), found)
     with pytest.raises(UserError, match=rf"^SurfOptions describes .*{wrong}"):
         extractor.extract_gray(np.zeros((20, 30), np.uint8))
 
@@ -237,13 +233,13 @@ def test_descriptors_that_are_not_as_described_are_refused(found: NDArray, wrong
 def test_bytes_may_come_as_float32_but_fractions_are_no_bytes() -> None:
     extractor = ImageExtractor(EXTRACTORS["sift"]())
     found = np.arange(256, dtype=np.float32).reshape(2, 128)
-    extractor._detect = lambda gray: (np.zeros((2, 5), np.float32), found)
+    extractor._detect_and_compute = lambda gray: (np.zeros((2, 5), np.float32), found)
     descriptors = extractor.extract_gray(np.zeros((20, 30), np.uint8)).descriptors
     assert descriptors.dtype == np.uint8
     np.testing.assert_array_equal(descriptors, found)
     for wrong in (0.5, -1, 256, np.nan):
         found[1, 3] = wrong
-        with pytest.raises(UserError, match=r"whole numbers in 0\.\.255"):
+        with pytest.raises(UserError, match=r"integers in 0\.\.255"):
             extractor.extract_gray(np.zeros((20, 30), np.uint8))
 
 
@@ -255,18 +251,18 @@ def test_what_an_extractor_raises_is_an_error_of_the_image(error: Exception) -> 
         raise error
 
     extractor = ImageExtractor(SurfOptions())
-    extractor._detect = fail
+    extractor._detect_and_compute = fail
     with pytest.raises(ImageError, match=r"^SURF failed: (MemoryError\(\)|as told)$") as caught:
         extractor.extract_gray(np.zeros((20, 30), np.uint8))
     assert (caught.value.width, caught.value.height) == (30, 20)
 
 
 def test_more_features_than_a_cell_holds_are_an_error_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vision_assets.vision.features.base._CELL_BYTES", 64 * 4 * 100)
-    with pytest.raises(ImageError, match=r"SURF finds \d+ features, more than a cell"):
+    monkeypatch.setattr("vision_assets.vision.features.extraction._CELL_BYTES", 64 * 4 * 100)
+    with pytest.raises(ImageError, match=r"SURF finds \d+ features, which do not fit"):
         extract("surf", images.textured(200, 260))
-    monkeypatch.setattr("vision_assets.vision.features.daisy._MOST", 10)
-    with pytest.raises(ImageError, match=r"DAISY failed: a grid of \d+ points is too fine"):
+    monkeypatch.setattr("vision_assets.vision.features.daisy._MOST_POINTS", 10)
+    with pytest.raises(ImageError, match=r"DAISY failed: the grid has \d+ points, which is too many"):
         extract("daisy", images.textured(200, 260))
 
 

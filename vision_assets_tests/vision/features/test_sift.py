@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vision_assets.vision.features.base import ImageExtractor, use_one_thread
+from vision_assets.vision.features.extraction import ImageExtractor
+from vision_assets.vision.features.opencv import use_one_thread
 from vision_assets.vision.features.sift import SiftOptions
 from vision_assets.vision.io.decoding import ImageError
 from vision_assets_tests.vision import images
@@ -144,13 +145,13 @@ def test_a_broken_image_is_an_image_error() -> None:
 def test_an_image_beyond_max_pixels_is_refused_even_if_it_would_be_shrunk() -> None:
     extractor = ImageExtractor(SiftOptions(max_pixels=1000, max_side=10))
 
-    with pytest.raises(ImageError, match="160 x 120 pixels are more than max_pixels = 1000 allows"):
+    with pytest.raises(ImageError, match="160 x 120 pixels exceed max_pixels = 1000"):
         extractor.extract(images.jpeg())
 
 
 def test_a_failure_inside_sift_is_an_image_error(monkeypatch: pytest.MonkeyPatch) -> None:
     extractor = ImageExtractor(SiftOptions())
-    monkeypatch.setattr(extractor, "_detect", lambda gray: cv2.cvtColor(gray, cv2.COLOR_BGR2GRAY))
+    monkeypatch.setattr(extractor, "_detect_and_compute", lambda gray: cv2.cvtColor(gray, cv2.COLOR_BGR2GRAY))
 
     with pytest.raises(ImageError, match=r"^SIFT failed: [^\n]+$") as caught:
         extractor.extract(images.jpeg())

@@ -1,0 +1,16 @@
+import pytest
+
+from vision_assets.vision.io.labels import label_of
+
+
+@pytest.mark.parametrize(
+    ("file_name", "label"),
+    [
+        ("a.jpg", None),
+        ("cats/a.jpg", "cats"),
+        ("train/cats/a.jpg", "cats"),
+        ("naïve café/ä.jpg", "naïve café"),
+    ],
+)
+def test_the_label_is_the_folder_that_the_file_is_in(file_name: str, label: str | None) -> None:
+    assert label_of(file_name) == label
