@@ -14,6 +14,7 @@ from vision_assets.chains import Chain
 from vision_assets.errors import UserError
 from vision_assets.failures import failures
 from vision_assets.spark.classification import TrainingOptions, train_classifier
+from vision_assets.spark.progress import Progress, show
 from vision_assets.spark.splits import (
     COPY,
     SPARE,
@@ -135,7 +136,15 @@ def make_image_classifier(chain: Chain) -> dg.AssetsDefinition:
                 f"{len(labels):,} classes, {_per_split(counts, TRAIN):,.0f} images to train on in each split"
             )
             classifier = train_classifier(
-                encodings, sides, labels, options.rounds, config.training_options(), context.log.info
+                encodings,
+                sides,
+                labels,
+                options.rounds,
+                config.training_options(),
+                context.log.info,
+                lambda done: show(
+                    Progress(chain.classifier, "splits", done, options.rounds, done == options.rounds)
+                ),
             )
         context.add_output_metadata(
             {

@@ -10,6 +10,7 @@ from vision_assets.assets.chain_asset import chain_asset
 from vision_assets.assets.settings import Settings
 from vision_assets.chains import Chain
 from vision_assets.failures import failures
+from vision_assets.spark import progress
 from vision_assets.spark.dictionary import KMeansOptions, Progress, dictionary_table, train
 from vision_assets.storage.checkpoints import Checkpoint
 from vision_assets.storage.io_managers import DataFolder
@@ -65,6 +66,13 @@ def make_kmeans_dictionary(chain: Chain) -> dg.AssetsDefinition:
         features: DataFrame,
     ) -> DataFrame:
         """Visual words: the centres of a k-means clustering of the descriptors, one row per word."""
+
+        def save(training: Progress) -> None:
+            progress.show(
+                progress.Progress(chain.dictionary, "iterations", training.state.index, config.max_iter)
+            )
+            _save(context, checkpoint, training)
+
         with failures():
             checkpoint = data_folder.checkpoint(context, config.model_dump())
             training = train(
@@ -73,7 +81,7 @@ def make_kmeans_dictionary(chain: Chain) -> dg.AssetsDefinition:
                 context.log.info,
                 dtype=chain.extractor.dtype,
                 start=_last_progress(context, checkpoint),
-                save=lambda progress: _save(context, checkpoint, progress),
+                save=save,
             )
         iterations = [
             dg.TableRecord({"iteration": index, "inertia": inertia, "seconds": round(seconds, 3)})
@@ -107,8 +115,8 @@ def _last_progress(context: dg.AssetExecutionContext, checkpoint: Checkpoint) ->
         return None
 
 
-def _save(context: dg.AssetExecutionContext, checkpoint: Checkpoint, progress: Progress) -> None:
+def _save(context: dg.AssetExecutionContext, checkpoint: Checkpoint, training: Progress) -> None:
     try:
-        checkpoint.save(progress.state.index, progress.to_bytes())
+        checkpoint.save(training.state.index, training.to_bytes())
     except Exception as error:  # noqa: BLE001 - the training itself is well
         context.log.warning(f"how far the training has come could not be saved: {error}")

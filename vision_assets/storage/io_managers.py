@@ -211,7 +211,8 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
 
         def reporting(rows: int | None) -> AbstractContextManager[None]:
             expected = upstream.rows if rows is None and upstream else rows
-            return progress.reporting(session, table.rows_are, expected, context.log.info)
+            asset = "/".join(staged.asset)
+            return progress.reporting(session, table.rows_are, expected, context.log.info, asset)
 
         refresh = not staged.row_version or _config(context).get("full_refresh", False)
         with ExitStack() as stack:
