@@ -27,11 +27,7 @@ log=$(mktemp) || exit 1
 named=$(mktemp) || exit 1
 trap 'rm -f "$log" "$named"' EXIT
 vision-assets config --extractor "$extractor" "$config" >"$named" || exit 1
-{
-    dagster job execute -m vision_assets.definitions -j "$job" -c "$named" </dev/null 2>&1
-    echo "exit $?" >>"$log"
-} | tee -a "$log"
-if ! grep -qx "exit 0" "$log"; then
+if ! python -m vision_assets.cli.watch "$log" dagster job execute -m vision_assets.definitions -j "$job" -c "$named"; then
     # Dagster prints the reason in the middle of its report.
     why=$(awk '/^dagster\._core\.definitions\.events\.Failure: / { sub(/^[^:]*: /, ""); inside = 1 }
         inside && /^$/ { exit } inside' "$log")

@@ -1,9 +1,18 @@
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from vision_assets import settings
 from vision_assets.cli import main
+from vision_assets.cli.commands import COMMANDS
+from vision_assets.cli.completion import completion_script
+from vision_assets.cli.parser import GROUPS, SHELLS, build_parser
 from vision_assets_tests.pipeline import Runner
 
 
@@ -31,7 +40,7 @@ def test_summary_says_what_was_made(on_filled: Runner, capsys: pytest.CaptureFix
     assert main(["summary"]) == 0
     printed = capsys.readouterr().out
     descriptors = on_filled.current("sift_features").counts["descriptors"]
-    for part in ("12 images", f"{descriptors:,} descriptors", "0 of which could not be read", "20 words"):
+    for part in ("12 images", f"{descriptors:,} descriptors", "0 images could not be read", "20 words"):
         assert part in printed
     for asset in ("image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings"):
         assert on_filled.current(asset).uri in printed
@@ -78,3 +87,122 @@ def test_sample_refuses_a_folder_of_others(tmp_path: Path, capsys: pytest.Captur
     assert main(["sample", str(tmp_path)]) == 1
     assert str(tmp_path) in capsys.readouterr().err
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def help_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--help"])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_the_help_lists_every_command_in_a_group(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = help_of([], capsys).splitlines()
+    assert {name for group in GROUPS.values() for name in group} == set(COMMANDS)
+    for heading, commands in GROUPS.items():
+        below = lines[lines.index(f"{heading}:") + 1 :]
+        assert [line.split()[0] for line in below[: len(commands)]] == list(commands)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_ends_with_examples_that_parse(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, examples = help_of([command], capsys).split("\nexamples:\n")
+    calls = re.findall(r"(?<![/_])vision-assets ([^|>#)\"\n]+)", examples)
+    assert calls
+    for call in calls:
+        assert build_parser().parse_args(shlex.split(call)).command == command
+
+
+def test_a_command_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["pth"])
+    assert ended.value.code == 2
+    assert "'pth'" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def scripts() -> dict[str, str]:
+    """Shell to its completion script."""
+    return {shell: completion_script(shell) for shell in SHELLS}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_completion_script_is_valid(shell: str, scripts: dict[str, str], tmp_path: Path) -> None:
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is missing; install it with the system's package manager")
+    file = tmp_path / "script"
+    file.write_text(scripts[shell])
+    checked = subprocess.run([shell, "-n", file], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_completion_prints_the_script(scripts: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "bash"]) == 0
+    assert capsys.readouterr().out.strip() == scripts["bash"].strip()
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("su", {"summary"}),
+        ("path kaze_i", {"kaze_image_classifier"}),
+        ("snapshots image_s", {"image_seqfile"}),
+        ("predict --extractor k", {"kaze"}),
+        ("summary --", {"--help", "--extractor"}),
+        ("predict photo.jpg pho", {"photo.jpg"}),
+        ("completion ", set(SHELLS)),
+    ],
+)
+def test_bash_completes(typed: str, completed: set[str], scripts: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").touch()
+    words = ["vision-assets", *typed.split(" ")]
+    asked = f"""
+COMP_WORDS=({shlex.join(words)}) COMP_CWORD={len(words) - 1}
+$(complete -p vision-assets | sed 's/.*-F \\([^ ]*\\) .*/\\1/') vision-assets {shlex.quote(words[-1])}
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    answered = subprocess.run(
+        ["bash", "-c", scripts["bash"] + asked], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert set(answered.stdout.split()) == completed
+
+
+def test_a_table_aligns_numbers_to_the_right(on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summary"]) == 0
+    title, *rows = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")][:5]
+    assert {len(line) for line in rows} == {len(title)}
+    assert all(row.endswith(" MB") for row in rows)
+
+
+def test_an_error_of_yaml_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("ops: [\n  a: b: c\n")
+    assert main(["config", str(file)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{file} is not a run configuration: ")
+
+
+def test_a_reader_that_has_enough_is_no_error(on_filled: Runner) -> None:
+    command = [sys.executable, "-m", "vision_assets.cli", "path", "bow_encodings"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(writing)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_help_imports_no_table_and_no_library() -> None:
+    code = """
+import sys
+from vision_assets.cli import main
+try:
+    main(["predict", "--help"])
+except SystemExit:
+    print({"cv2", "numpy", "rich", "shtab", "vision_assets.cli.commands"} & set(sys.modules))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.endswith("\nset()\n")

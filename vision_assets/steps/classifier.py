@@ -80,6 +80,7 @@ def train_classifier(
     n_splits: int,
     options: TrainingOptions,
     log: Callable[[str], None] = lambda _: None,
+    trained: Callable[[int], object] = lambda _: None,
 ) -> Classifier:
     """Train one multinomial logistic regression per split, some of them side by side.
 
@@ -96,6 +97,8 @@ def train_classifier(
     options : TrainingOptions
     log : callable
         Takes a line after each split.
+    trained : callable
+        Takes the number of splits that are trained, at first 0.
 
     Returns
     -------
@@ -114,11 +117,13 @@ def train_classifier(
     def train(split: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return _train(examples.where(F.col("split") == split), options)
 
+    trained(0)
     try:
         at_once = min(spark.sparkContext.defaultParallelism, _AT_ONCE)
         with ThreadPoolExecutor(at_once) as threads:
             for model in threads.map(train, range(n_splits)):
                 models.append(model)
+                trained(len(models))
                 seconds = time.monotonic() - started
                 turns, all_turns = -(-len(models) // at_once), -(-n_splits // at_once)
                 left = seconds / turns * (all_turns - turns)

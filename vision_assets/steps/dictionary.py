@@ -122,8 +122,8 @@ def declare(step: Step) -> StepSpec:
 
 def _summarize(counts: Mapping[str, float]) -> str:
     return (
-        f"{counts['words']:,} words, of {counts['smallest_word_size']:,} to {counts['largest_word_size']:,} "
-        f"descriptors each; {counts['training_descriptors']:,} descriptors trained on."
+        f"{counts['words']:,} words, trained on {counts['training_descriptors']:,} descriptors: "
+        f"{counts['smallest_word_size']:,} to {counts['largest_word_size']:,} for each word."
     )
 
 

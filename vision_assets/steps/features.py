@@ -119,8 +119,8 @@ def declare(step: Step) -> StepSpec:
 
 def _summarize(counts: Mapping[str, float]) -> str:
     return (
-        f"{counts['images']:,} images, {counts['failures']:,} of which could not be read; "
-        f"{counts['descriptors']:,} descriptors."
+        f"{counts['images']:,} images with {counts['descriptors']:,} descriptors; "
+        f"{counts['failures']:,} images could not be read."
     )
 
 

@@ -77,7 +77,7 @@ def declare(step: Step) -> StepSpec:
 def _summarize(counts: Mapping[str, float]) -> str:
     return (
         f"Accuracy {counts['accuracy']:.1%}, mean of the classes {counts['mean_per_class_accuracy']:.1%} "
-        f"(by chance {1 / counts['classes']:.1%}): {counts['test_images'] / counts['splits']:,.0f} "
+        f"(chance: {1 / counts['classes']:.1%}), on {counts['test_images'] / counts['splits']:,.0f} "
         f"test images of {counts['classes']:,} classes, mean of {counts['splits']:,} split(s)."
     )
 

@@ -112,7 +112,7 @@ def _write(
 
     def reporting(rows: int | None) -> AbstractContextManager[None]:
         expected = upstream.rows if rows is None and upstream else rows
-        return progress.reporting(spark, spec.table.row_noun, expected, run.log)
+        return progress.reporting(spark, spec.table.row_noun, expected, run.log, spec.asset)
 
     refresh = not pending.row_version or run.config.get("full_refresh", False)
     with ExitStack() as stack:

@@ -88,10 +88,10 @@ def test_what_another_extractor_does_not_have_is_named(
     for wrong in ("[1, 2]", "ops: {sift_features: {config: abc}}"):
         file.write_text(wrong)
         assert main(["config", "--extractor", "kaze", str(file)]) == 1
-        assert f"{file} is no run configuration" in capsys.readouterr().err
+        assert f"{file} is not a run configuration" in capsys.readouterr().err
     file.write_text("ops: {bow_encodings: {}, kaze_bow_encodings: {}}")
     assert main(["config", "--extractor", "kaze", str(file)]) == 1
-    assert f"{file} has bow_encodings and kaze_bow_encodings: which one" in capsys.readouterr().err
+    assert f"{file} has bow_encodings and kaze_bow_encodings. Remove one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("chain", PIPELINES.values(), ids=lambda chain: chain.name)

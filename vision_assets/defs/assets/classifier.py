@@ -10,6 +10,7 @@ from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import failures
 from vision_assets.errors import UserError
 from vision_assets.pipelines import STEPS
+from vision_assets.spark.progress import Progress, show
 from vision_assets.steps.classifier import train_classifier
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.splits import (
@@ -67,6 +68,9 @@ def make_definitions(spec: StepSpec) -> dg.Definitions:
                 options.n_splits,
                 config.options(TrainingOptions),  # type: ignore[attr-defined]
                 context.log.info,
+                lambda done: show(
+                    Progress(spec.asset, "splits", done, options.n_splits, done == options.n_splits)
+                ),
             )
             dictionary = encodings.upstream(dictionary_asset).snapshot.name
         context.add_output_metadata(

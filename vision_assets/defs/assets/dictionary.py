@@ -7,6 +7,7 @@ from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import failures
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.snapshots.checkpoints import Checkpoint
+from vision_assets.spark.progress import Progress, show
 from vision_assets.steps.dictionary import KMeansCheckpoint, train, word_rows
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.stored_tables import StoredTable
@@ -28,15 +29,21 @@ def make_definitions(spec: StepSpec) -> dg.Definitions:
         data_folder: TableStoreResource,
         features: StoredTable,
     ) -> NewTable:
+        options = config.options(KMeansOptions)  # type: ignore[attr-defined]
+
+        def save(state: KMeansCheckpoint) -> None:
+            show(Progress(spec.asset, "iterations", state.state.index, options.max_iter))
+            _save(context, checkpoint, state)
+
         with failures():
             checkpoint = checkpoint_of(spec, config.model_dump(), features)  # type: ignore[attr-defined]
             training = train(
                 features.rows,
-                config.options(KMeansOptions),  # type: ignore[attr-defined]
+                options,
                 context.log.info,
                 dtype=extractor.dtype,
                 start=_newest(context, checkpoint),
-                save=lambda progress: _save(context, checkpoint, progress),
+                save=save,
             )
         iterations = [
             dg.TableRecord({"iteration": index, "inertia": inertia, "seconds": round(seconds, 3)})
@@ -72,8 +79,8 @@ def _newest(context: dg.AssetExecutionContext, checkpoint: Checkpoint) -> KMeans
         return None
 
 
-def _save(context: dg.AssetExecutionContext, checkpoint: Checkpoint, progress: KMeansCheckpoint) -> None:
+def _save(context: dg.AssetExecutionContext, checkpoint: Checkpoint, state: KMeansCheckpoint) -> None:
     try:
-        checkpoint.save(progress.state.index, progress.to_bytes())
+        checkpoint.save(state.state.index, state.to_bytes())
     except Exception as error:  # noqa: BLE001 - the training itself can go on
         context.log.warning(f"The k-means checkpoint could not be saved: {error}")

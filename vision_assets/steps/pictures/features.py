@@ -8,8 +8,8 @@ from pyspark.sql import functions as F  # noqa: N812
 from vision_assets.steps.pictures.previews import SHEET_IMAGES, load_previews
 from vision_assets.steps.pictures.sample import ImageSample, evenly_over_labels, evenly_spaced, some_rows
 from vision_assets.vision.draw import Picture, count_histogram, keypoint_sheet
-from vision_assets.vision.features.keypoints import scale_keypoints
 from vision_assets.vision.features.codecs import keypoint_matrix
+from vision_assets.vision.features.keypoints import scale_keypoints
 
 _KEYPOINT_IMAGES = 6
 

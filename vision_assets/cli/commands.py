@@ -1,131 +1,55 @@
-"""The console command ``vision-assets``: what lies in the data folder, new images, sample images."""
+"""What each command of the console does."""
 
 import argparse
-import io
 import json
-import os
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vision_assets import settings
 from vision_assets.errors import UserError
-from vision_assets.redaction import redact
 from vision_assets.snapshots.store import AssetPath, Snapshot, SnapshotStore, open_store
-from vision_assets.spark.diagnosis import diagnose
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 
 if TYPE_CHECKING:
     from vision_assets.pipelines import Step
     from vision_assets.prediction import Prediction
 
-
 _SKIPPED_WITHOUT_LABELS = ("classifier", "report")
 """Kinds of steps without a table where images have fewer than two labels."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Those of the process if None.
-
-    Returns
-    -------
-    int
-        Exit status: 0 when fine, 1 when something the user can mend is wrong.
-    """
-    options = _parser().parse_args(arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # for file names that are no text
-    try:
-        options.run(options)
-    except BrokenPipeError:  # the reader, such as head, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except Exception as error:
-        diagnosis = diagnose(error)
-        if not diagnosis.is_known:
-            raise
-        print(redact(diagnosis.text), file=sys.stderr)
-        return 1
-    return 0
+def _print_path(options: argparse.Namespace) -> None:
+    print(_store().require_current(_asset(options.asset)).uri)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="vision-assets", description=__doc__)
-    commands = parser.add_subparsers(required=True)
-    path = commands.add_parser("path", help="print the folder of an asset's current snapshot")
-    path.add_argument("asset", help="asset key, such as bow_encodings")
-    path.set_defaults(run=_path)
-    snapshots = commands.add_parser(
-        "snapshots", help="list the kept snapshots of an asset, the current one last"
-    )
-    snapshots.add_argument("asset", help="asset key, such as bow_encodings")
-    snapshots.set_defaults(run=_snapshots)
-    summary = commands.add_parser("summary", help="print what the pipeline has made")
-    _add_extractor(summary)
-    summary.set_defaults(run=_summary)
-    predict = commands.add_parser("predict", help="classify images with the current classifier")
-    predict.add_argument(
-        "images", nargs="+", type=Path, metavar="IMAGE", help="image file, or folder of them"
-    )
-    predict.add_argument("--top", type=int, default=1, metavar="N", help="name the N most probable classes")
-    _add_extractor(predict)
-    predict.add_argument("--json", action="store_true", help="print one JSON object per image and line")
-    predict.set_defaults(run=_predict)
-    config = commands.add_parser("config", help="print a run configuration for another extractor's job")
-    config.add_argument("file", type=Path, help="run configuration of the job bovw_pipeline")
-    _add_extractor(config)
-    config.set_defaults(run=_config)
-    sample = commands.add_parser("sample", help="make a folder of sample images")
-    sample.add_argument("folder", type=Path)
-    sample.add_argument("--seed", type=int, default=0)
-    sample.add_argument("--images-per-class", type=int, default=24)
-    sample.set_defaults(run=_sample)
-    return parser
-
-
-def _add_extractor(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--extractor", default="sift", metavar="NAME", help="whose tables: sift (the default), surf, ..."
-    )
-
-
-def _path(options: argparse.Namespace) -> None:
-    _print(_store().require_current(_asset(options.asset)).uri)
-
-
-def _snapshots(options: argparse.Namespace) -> None:
+def _list_snapshots(options: argparse.Namespace) -> None:
     asset = _asset(options.asset)
     _store().require_current(asset)
     rows = [
         (s.name, s.committed_at, f"{s.rows:,}", _megabytes(s), s.run_id) for s in _store().snapshots(asset)
     ]
-    _print_table(("snapshot", "committed", "rows", "size", "run"), rows)
+    _print_table(("snapshot", "committed", "rows", "size", "run"), rows, right=("rows", "size"))
 
 
-def _summary(options: argparse.Namespace) -> None:
+def _summarize(options: argparse.Namespace) -> None:
     from vision_assets.pipelines import IMAGES, pipeline_of  # noqa: PLC0415 - OpenCV only when needed
     from vision_assets.steps.catalog import SPECS  # noqa: PLC0415 - PySpark only when needed
 
-    store, pipeline = _store(), pipeline_of(options.extractor)
-    snapshots = _shown(store, (IMAGES, *pipeline.steps))
+    snapshots = _shown(_store(), (IMAGES, *pipeline_of(options.extractor).steps))
     rows = [
         (s.asset, f"{s.rows:,} {SPECS[s.asset].table.row_noun}", f"{s.seconds:,.1f} s", _megabytes(s))
         for s in snapshots
     ]
-    _print_table(("asset", "rows", "took", "size"), rows)
-    _print("")
+    _print_table(("asset", "rows", "took", "size"), rows, right=("rows", "took", "size"))
+    print()
     for snapshot in snapshots:
         if summarize := SPECS[snapshot.asset].summarize:
-            _print(summarize(snapshot.counts))
-    _print("\nThe tables are in:")
+            print(summarize(snapshot.counts))
+    print("\nFolders of the tables:")
     for snapshot in snapshots:
-        _print(f"  {snapshot.uri}")
+        print(f"  {snapshot.uri}")
 
 
 def _shown(store: SnapshotStore, steps: "Sequence[Step]") -> list[Snapshot]:
@@ -140,13 +64,13 @@ def _shown(store: SnapshotStore, steps: "Sequence[Step]") -> list[Snapshot]:
         if is_optional and not all(asset in shown for asset in inputs):
             continue
         if is_optional and any(store.input_of(snapshot, (asset,)) != shown[asset] for asset in inputs):
-            _print(f"{step.asset} was made from an older table and is not shown: materialize it again.\n")
+            print(f"{step.asset} was made from an older table and is not shown: materialize it again.\n")
             continue
         shown[step.asset] = snapshot
     return list(shown.values())
 
 
-def _config(options: argparse.Namespace) -> None:
+def _convert_config(options: argparse.Namespace) -> None:
     import yaml  # noqa: PLC0415 - only when needed
 
     # OpenCV only when needed.
@@ -161,19 +85,20 @@ def _config(options: argparse.Namespace) -> None:
         features = ((ops.get(default.asset("features")) or {}).get("config") or {}).keys()
         both = sorted(name for name, other in names.items() if other != name and {name, other} <= ops.keys())
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
-        raise UserError(f"{options.file} is no run configuration: {error}") from error
+        why = " ".join(str(error).split())  # YAML's errors have several lines
+        raise UserError(f"{options.file} is not a run configuration: {why}") from error
     if both:
-        raise UserError(f"{options.file} has {both[0]} and {names[both[0]]}: which one is meant?")
+        raise UserError(f"{options.file} has {both[0]} and {names[both[0]]}. Remove one of them.")
     theirs, ours = (
         {field.name for field in fields(EXTRACTORS[pipeline.name])} for pipeline in (default, chosen_pipeline)
     )
     if unknown := sorted(features & (theirs - ours)):
         raise UserError(f"{options.extractor} has no {', '.join(unknown)}, which {options.file} sets.")
     config["ops"] = {names.get(op, op): chosen for op, chosen in ops.items()}
-    _print(yaml.safe_dump(config, sort_keys=False).rstrip())
+    print(yaml.safe_dump(config, sort_keys=False).rstrip())
 
 
-def _sample(options: argparse.Namespace) -> None:
+def _make_sample(options: argparse.Namespace) -> None:
     from vision_assets.vision.data.samples import write_sample_images  # noqa: PLC0415 - OpenCV only when needed
 
     try:
@@ -182,7 +107,15 @@ def _sample(options: argparse.Namespace) -> None:
         )
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from error
-    _print(f"{options.folder}: {f'{made} sample images made' if made else 'the sample images are there'}")
+    print(
+        f"{options.folder}: {f'{made:,} sample images made' if made else 'the sample images exist already'}"
+    )
+
+
+def _print_completion(options: argparse.Namespace) -> None:
+    from vision_assets.cli.completion import completion_script  # noqa: PLC0415 - shtab only when needed
+
+    print(completion_script(options.shell).rstrip())
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -195,10 +128,10 @@ def _predict(options: argparse.Namespace) -> None:
         failed += prediction.error is not None
         top = list(zip(prediction.labels, prediction.scores, strict=True))
         if options.json:
-            _print(_as_json(image, top, prediction))
+            print(_as_json(image, top, prediction))
         else:
             classes = "  ".join(f"{label} {score:.3f}" for label, score in top)
-            _print(f"{image}: {prediction.error or classes}")
+            print(f"{image}: {prediction.error or classes}")
     if failed:
         raise UserError(f"{failed:,} of {len(images):,} images could not be read.")
 
@@ -211,14 +144,14 @@ def _as_json(image: Path, top: Sequence[tuple[str, float]], prediction: "Predict
 
 
 def _image_files(path: Path) -> list[Path]:
-    """Return the image files in a folder, at any depth; of a file itself."""
+    """Return the image files at any depth of a folder; a path that is not a folder stands for itself."""
     if not path.is_dir():
         return [path]
     suffixes = {pattern.removeprefix("*") for pattern in DEFAULT_PATTERNS}
     named = [file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.name[0] != "."]
     found = [file for file in named if not file.is_dir()]
     if not found:
-        raise UserError(f"{path} holds no image: no file in it has a name such as *.jpg or *.png.")
+        raise UserError(f"{path} contains no image: no file name ends in .jpg, .png or the like.")
     return sorted(found)
 
 
@@ -234,15 +167,24 @@ def _megabytes(snapshot: Snapshot) -> str:
     return f"{snapshot.bytes / 1e6:,.1f} MB"
 
 
-def _print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str]) -> None:
+    """Print a table; the columns of the titles in `right` are aligned to the right."""
     widths = [max(len(row[column]) for row in [titles, *rows]) for column in range(len(titles))]
     for row in [titles, *rows]:
-        _print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        cells = [
+            cell.rjust(width) if title in right else cell.ljust(width)
+            for cell, title, width in zip(row, titles, widths, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
 
 
-def _print(line: str) -> None:
-    print(line)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = {
+    "summary": _summarize,
+    "path": _print_path,
+    "snapshots": _list_snapshots,
+    "predict": _predict,
+    "sample": _make_sample,
+    "config": _convert_config,
+    "completion": _print_completion,
+}
+"""Command to what it does with its options."""

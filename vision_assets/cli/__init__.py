@@ -1,0 +1,42 @@
+"""The console command ``vision-assets``: it reads tables, classifies images and prepares runs."""
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+from vision_assets.cli.parser import build_parser
+from vision_assets.redaction import redact
+from vision_assets.spark.diagnosis import diagnose
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The arguments of the process if None.
+
+    Returns
+    -------
+    int
+        Exit status: 0 on success, 1 after an error that the user can correct.
+    """
+    options = build_parser().parse_args(arguments)
+    from vision_assets.cli.commands import COMMANDS  # noqa: PLC0415 - --help needs none of them
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for file names that are not text
+    try:
+        COMMANDS[options.command](options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has closed the pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        diagnosis = diagnose(error)
+        if not diagnosis.is_known:
+            raise
+        print(redact(diagnosis.text), file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,148 @@
+"""Commands, options and help of the console. Imports nothing of the project, so that `--help` is quick."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+PROGRAM = "vision-assets"
+SHELLS = ("bash", "zsh", "fish")
+
+_DESCRIPTION = "Read the tables of the pipeline, classify images, and prepare runs."
+_EPILOG = f"""\
+The environment variable VISION_ASSETS_DATA names the folder or URI of the tables
+(default: the folder data). `{PROGRAM} COMMAND --help` shows the options of
+a command, and examples."""
+
+GROUPS: Mapping[str, Mapping[str, str]] = {
+    "Read the tables": {
+        "summary": "show every table of the pipeline, and the accuracy",
+        "path": "print the folder of an asset's current snapshot",
+        "snapshots": "list the snapshots of an asset, the current one last",
+    },
+    "Classify images": {
+        "predict": "classify images with the current classifier",
+    },
+    "Prepare a run": {
+        "sample": "make a folder of sample images",
+        "config": "print a run configuration for another extractor",
+    },
+    "Set up the shell": {
+        "completion": "print a script that completes commands with the Tab key",
+    },
+}
+"""Heading to the commands below it, each with its line of help."""
+
+EXAMPLES: Mapping[str, str] = {
+    "summary": """\
+  vision-assets summary
+  vision-assets summary --extractor kaze    # the tables of another extractor""",
+    "path": """\
+  vision-assets path bow_encodings
+  ls "$(vision-assets path bow_encodings)" | head""",
+    "snapshots": """\
+  vision-assets snapshots bow_encodings
+  vision-assets snapshots bow_encodings | tail -n 1    # the current one""",
+    "predict": """\
+  vision-assets predict photo.jpg
+  vision-assets predict photo.jpg holiday/ --top 3
+  vision-assets predict photo.jpg --json | jq .label""",
+    "sample": """\
+  vision-assets sample sample_images
+  vision-assets sample small --images-per-class 4 --seed 1""",
+    "config": """\
+  vision-assets config --extractor kaze run_configs/default.yaml > kaze.yaml
+  dagster job execute -m vision_assets.definitions -j kaze_pipeline -c kaze.yaml""",
+    "completion": """\
+  bash:  vision-assets completion bash > ~/.local/share/bash-completion/completions/vision-assets
+  zsh:   vision-assets completion zsh > ~/.zfunc/_vision-assets    # ~/.zfunc has to be in $fpath
+  fish:  vision-assets completion fish > ~/.config/fish/completions/vision-assets.fish
+Create the folder first where it is missing, and start a new shell afterwards.""",
+}
+"""Command to the examples at the end of its help."""
+
+_NOTES: Mapping[str, str] = {
+    "path": "The folder contains the files of the table: Parquet for most assets.",
+    "predict": """\
+Prints a line per image: the image, then the most probable classes, each with its
+probability. The exit status is 1 if an image cannot be read.""",
+    "sample": "The images show ten classes, one folder each. Images that exist are kept.",
+    "config": """\
+Reads a run configuration of bovw_pipeline, the job of SIFT, and prints it for the
+job of another extractor: asset names change, options stay.""",
+    "completion": "Write the script to a file that your shell reads, as below.",
+}
+"""Command to what its help says besides its line of help."""
+
+
+class _MainParser(argparse.ArgumentParser):
+    def format_help(self) -> str:
+        """Return the help with the commands in their groups, which argparse cannot do."""
+        width = max(len(command) for commands in GROUPS.values() for command in commands)
+        lines = [self.format_usage(), _DESCRIPTION, ""]
+        for heading, commands in GROUPS.items():
+            lines += [f"{heading}:", *(f"  {name:{width}}  {text}" for name, text in commands.items()), ""]
+        return "\n".join([*lines, _EPILOG, ""])
+
+
+def build_parser(
+    complete: Callable[[argparse.Action], object] = lambda _: None,
+) -> argparse.ArgumentParser:
+    """Build the parser of the command line.
+
+    Parameters
+    ----------
+    complete : callable
+        Takes each argument of each command, to say how a shell completes it.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+        Its result has the name of the command in `command`.
+    """
+    parser = _MainParser(prog=PROGRAM)
+    subparsers = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=argparse.ArgumentParser
+    )
+    commands = {
+        name: subparsers.add_parser(
+            name,
+            help=text,
+            description="\n\n".join(filter(None, (f"{text[0].upper()}{text[1:]}.", _NOTES.get(name)))),
+            epilog=f"examples:\n{EXAMPLES[name].rstrip()}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for group in GROUPS.values()
+        for name, text in group.items()
+    }
+
+    def argument(command: str, *names: str, **options: object) -> None:
+        complete(commands[command].add_argument(*names, **options))  # type: ignore[arg-type]
+
+    for command in ("path", "snapshots"):
+        argument(command, "asset", metavar="ASSET", help="name of an asset, such as bow_encodings")
+    argument(
+        "predict", "images", nargs="+", type=Path, metavar="IMAGE", help="image file, or folder of images"
+    )
+    argument("predict", "--top", type=int, default=1, metavar="N", help="name the N most probable classes")
+    argument("predict", "--json", action="store_true", help="print a JSON object per line, for each image")
+    argument("sample", "folder", type=Path, metavar="FOLDER", help="folder to write to, empty or missing")
+    argument(
+        "sample", "--seed", type=int, default=0, metavar="N", help="random seed of the images (default: 0)"
+    )
+    argument(
+        "sample",
+        "--images-per-class",
+        type=int,
+        default=24,
+        metavar="N",
+        help="images per class (default: 24)",
+    )
+    argument(
+        "config", "file", type=Path, metavar="FILE", help="run configuration (YAML) of the job bovw_pipeline"
+    )
+    for command in ("summary", "predict", "config"):
+        argument(
+            command, "--extractor", default="sift", metavar="NAME", help="sift (default), surf, kaze or daisy"
+        )
+    argument("completion", "shell", choices=SHELLS, help="the shell that the script is for")
+    return parser
