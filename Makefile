@@ -1,73 +1,73 @@
-# make run and make test are all it takes; make help lists the rest. The scripts do the work.
+# make run and make test are all you need; make help lists the rest. The scripts do the work.
 
-# As typed, even with a $ in it.
+# The value as typed, even with a $ in it.
 export SOURCE_AS_GIVEN := $(value SOURCE)
 
 .PHONY: help run test test-whole test-storage jars cluster cluster-stop torture bench lint ui sample screenshots lock clean
 .NOTPARALLEL:
 
-help: ## Print this.
+help: ## List the targets and their variables.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "  SOURCE=path      images of your own: a folder, a tar file or a URI"
-	@echo "  CONFIG=file      another run config than run_configs/default.yaml (the sample's: run_configs/sample.yaml)"
-	@echo "  EXTRACTOR=kaze   for make run: sift (the default), surf, kaze or daisy"
-	@echo "  PORT=3000        where make ui listens"
-	@echo "  PYTEST_ARGS=...  for make test, as in PYTEST_ARGS='-k sift -x'"
-	@echo "  N=500            for make bench: so many of the images, evenly spaced; else all"
-	@echo "  ROUNDS=3         for make bench: how often everything is measured"
-	@echo "  ROWS=sift,whole  for make bench: these rows of the table alone"
-	@echo "  CONNECTORS=s3a   for make jars: these alone"
-	@echo "  CLUSTER_PORT=7077 for make cluster: where the master listens"
-	@echo "  KILLS=120        for make torture: how many runs are killed"
-	@echo "  PYTHON=path      the Python that .venv is made with; else the newest from 3.11 on"
-	@echo "  UPGRADE=1        for make lock: the newest versions"
-	@echo "  SYSTEM_PACKAGES=no    name Java or a library that is missing, but never install it"
-	@echo "  VISION_ASSETS_DATA    in the environment: where the tables go; else the folder data"
+	@echo "  SOURCE=path      your own images: a folder, an archive or a URI"
+	@echo "  CONFIG=file      run configuration (default: run_configs/default.yaml; for the sample: run_configs/sample.yaml)"
+	@echo "  EXTRACTOR=kaze   for make run: sift (default), surf, kaze or daisy"
+	@echo "  PORT=3000        for make ui: port to listen on"
+	@echo "  PYTEST_ARGS=...  for make test, such as PYTEST_ARGS='-k sift -x'"
+	@echo "  N=500            for make bench: number of images, evenly spaced (default: all)"
+	@echo "  ROUNDS=3         for make bench: number of rounds"
+	@echo "  ROWS=sift,whole  for make bench: only these rows of the table"
+	@echo "  CONNECTORS=s3a   for make jars: only these"
+	@echo "  CLUSTER_PORT=7077 for make cluster: port of the master"
+	@echo "  KILLS=120        for make torture: number of runs to kill"
+	@echo "  PYTHON=path      Python for .venv (default: the newest from 3.11 on)"
+	@echo "  UPGRADE=1        for make lock: take the newest versions"
+	@echo "  SYSTEM_PACKAGES=no    name missing system packages (Java, libraries), but never install them"
+	@echo "  VISION_ASSETS_DATA    in the environment: folder or URI of the tables (default: data)"
 
-run: ## Set up, run the whole job on SOURCE or on sample images, and print the summary.
+run: ## Set up, run the job on SOURCE or on sample images, and print a summary.
 	@sh scripts/run.sh
 
-test: ## Set up and run the tests.
+test: ## Set up and run the tests; names those that it skips.
 	@sh scripts/test.sh
 
-test-whole: ## Set up and run the tests in a browser, of the benchmarks, and of whole runs that fare badly.
+test-whole: ## Set up and run the browser, benchmark and failure-injection tests.
 	@sh scripts/test-apart.sh whole
 
-test-storage: ## Set up and run the tests on real servers: HDFS, Swift, S3, Alluxio, Spark's cluster, PostgreSQL.
+test-storage: ## Set up and run the tests on real servers: HDFS, Swift, S3, Alluxio, Spark clusters, PostgreSQL.
 	@sh scripts/test-apart.sh storage
 
-jars: ## Fetch the Java libraries for S3 (s3a://) and Alluxio, which else the first run does.
+jars: ## Fetch the Java libraries for S3 (s3a://) and Alluxio in advance; otherwise the first run does.
 	@sh scripts/jars.sh
 
-cluster: ## Start Spark's master and two workers on this machine, to try a cluster out.
+cluster: ## Start a Spark master and two workers on this machine, to try out a cluster.
 	@sh scripts/cluster.sh
 
-cluster-stop: ## End them.
+cluster-stop: ## Stop them.
 	@sh scripts/cluster.sh stop
 
-torture: ## Set up and torture: mutated images, archives that are traps, killed runs, large loads. Hours, not minutes.
+torture: ## Set up and torture: mutated images, malicious archives, killed runs, large loads. Takes hours.
 	@sh scripts/torture.sh
 
-bench: ## Set up and measure, on SOURCE or on sample images, beside what one would run instead.
+bench: ## Set up and measure against the alternatives, on SOURCE or on sample images.
 	@sh scripts/bench.sh
 
 lint: ## Check style, format and types.
 	@sh scripts/lint.sh
 
-ui: ## Set up and start Dagster's page on this machine, until Ctrl-C.
+ui: ## Set up and start Dagster's UI on this machine; Ctrl-C stops it.
 	@exec sh scripts/ui.sh
 
-sample: ## Make the sample images.
+sample: ## Create the sample images.
 	@sh scripts/sample.sh
 
-screenshots: ## Take the pictures of docs/images anew, in a browser.
+screenshots: ## Retake the pictures in docs/images, with a browser.
 	@sh scripts/screenshots.sh
 
-lock: ## Write the lock files anew from setup.cfg and pyproject.toml.
+lock: ## Rewrite the lock files from pyproject.toml.
 	@sh scripts/lock.sh
 
-clean: ## Remove what was set up, but no images, tables or history of runs.
+clean: ## Remove everything that was set up. Images, tables and run history stay.
 	@rm -rf .venv *.egg-info build .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.tmp_dagster_home_* spark-warehouse metastore_db derby.log
 	@find vision_assets vision_assets_tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,8 +7,8 @@ from pyspark import RDD
 
 from benchmarks.files import spread
 from vision_assets.spark.session import start_session
-from vision_assets.spark.sources import open_source
-from vision_assets.spark.sources.listing import clean_key
+from vision_assets.steps.sources import open_source
+from vision_assets.steps.sources.listing import clean_key
 
 
 def measure(source: str, images: int | None, folder: str) -> dict[str, int]:

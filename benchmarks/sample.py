@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import stored
-from vision_assets.vision.kmeans import initial_centers
-from vision_assets.vision.sampling import descriptor_hashes, lowest_distinct, sample_indices
+from vision_assets.vision.vocabulary.kmeans import initial_centers
+from vision_assets.vision.vocabulary.sampling import descriptor_hashes, lowest_distinct, sample_indices
 
 
 @dataclass(frozen=True)

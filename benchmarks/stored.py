@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmarks.files import spread
-from vision_assets.vision.cells import descriptor_matrix
+from vision_assets.vision.features.codecs import descriptor_matrix
 
 Image = tuple[str, NDArray[np.uint8]]
 """Name and descriptors, of shape (N, 128)."""

@@ -6,9 +6,13 @@ import time
 from pathlib import Path
 
 from benchmarks import stored
-from vision_assets.spark.encodings import encode_features
 from vision_assets.spark.session import start_session
-from vision_assets.spark.stored_tables import read_parquet
+from vision_assets.steps.assignment import load_vocabulary
+from vision_assets.steps.encodings import encode_features
+from vision_assets.tables.parquet import read_parquet
+from vision_assets.vision.encoding.bag_of_words import BagOfWords
+from vision_assets.vision.encoding.image_encoder import ImageEncoder
+from vision_assets.vision.features.sift import SiftOptions
 
 _TIMES = 6
 
@@ -22,9 +26,9 @@ def measure(features: str, dictionary: str, images: int) -> dict[str, float]:
         table.where(table.fileName.isin(stored.names(features, images))).write.parquet(some)
         for _ in range(_TIMES):
             started = time.monotonic()
-            encodings = encode_features(
-                read_parquet(spark, some), read_parquet(spark, dictionary), "sum", "none"
-            )
+            vocabulary = load_vocabulary(read_parquet(spark, dictionary))
+            encoder = ImageEncoder(SiftOptions(), vocabulary, BagOfWords())
+            encodings = encode_features(read_parquet(spark, some), encoder)
             encodings.write.format("noop").mode("overwrite").save()
             seconds.append(time.monotonic() - started)
         descriptors = read_parquet(spark, some).agg({"keypointCount": "sum"}).head()

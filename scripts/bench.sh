@@ -1,12 +1,12 @@
 #!/bin/sh
-# make bench: the project beside what a user would run instead. SOURCE, N, ROUNDS and ROWS come from make.
+# make bench: measures the project against what a user would run instead. make sets SOURCE, N, ROUNDS and ROWS.
 set -u
 . "$(dirname "$0")/common.sh"
 
-# count NAME VALUE: ends unless it is a number from 1 on, or none is given.
+# count NAME VALUE: ends with an error unless VALUE is empty or a number from 1 on.
 count() {
     case $2 in
-        *[!0-9]* | 0*) die "$1=$2 is no number: give one from 1 on." ;;
+        *[!0-9]* | 0*) die "$1=$2 is not a number: give 1 or more." ;;
     esac
 }
 

@@ -1,6 +1,6 @@
-# What the scripts beside this file share. Sourced by them: leaves the shell in the project's folder.
+# Shared by the scripts in this folder, which source it. Changes to the project's folder.
 # shellcheck shell=sh
-# POSIX sh: nothing but a Python, make and a shell is taken for granted.
+# POSIX sh: only make, a shell and a Python can be assumed.
 
 cd "$(dirname "$0")/.." || exit 1
 root=$(pwd)
@@ -13,7 +13,7 @@ die() {
     exit 1
 }
 
-# absolute PATH: the same place without regard to the current folder. A URI (s3a://bucket, file:/x) is one already.
+# absolute PATH: prints the absolute path. A URI (s3a://bucket, file:/x) stays as it is.
 absolute() {
     case $1 in
         [A-Za-z]*://* | file:/* | hdfs:/*) printf '%s\n' "$1" ;;
@@ -41,7 +41,7 @@ is_uri() {
 
 # --- Java ---------------------------------------------------------------------------------------------
 
-# java_home_of COMMAND: the home of that java if it is 17 or newer, else nothing.
+# java_home_of COMMAND: prints the home of that java if it is 17 or newer, else nothing.
 java_home_of() {
     "$1" -XshowSettings:properties -version 2>&1 | awk -F' = ' '
         $1 ~ /^ *java\.home$/ { home = $2 }
@@ -49,11 +49,11 @@ java_home_of() {
         END { if (home != "" && version + 0 >= 17) print home }'
 }
 
-# find_java: the home of a Java 17 or newer: JAVA_HOME's, PATH's, or one in the usual places.
+# find_java: prints the home of a Java 17 or newer: from JAVA_HOME, PATH or the usual places.
 find_java() {
     if [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ]; then
         home=$(java_home_of "$JAVA_HOME/bin/java")
-        # As the user wrote it, not as java resolves it.
+        # Print it as the user wrote it, not as java resolves it.
         if [ -n "$home" ]; then
             printf '%s\n' "$JAVA_HOME"
             return
@@ -91,7 +91,7 @@ find_java() {
     done
 }
 
-# use_java: exports JAVA_HOME. What was found is kept in the environment's folder, because asking a java takes a while.
+# use_java: exports JAVA_HOME. The result is cached in .venv, because asking a java takes a while.
 use_java() {
     if [ -r "$venv/.java" ]; then
         {
@@ -111,7 +111,7 @@ use_java() {
     export JAVA_HOME
 }
 
-# --- The environment of everything that runs here ---------------------------------------------------------
+# --- Environment ------------------------------------------------------------------------------------------
 
 use_environment() {
     VISION_ASSETS_DATA=$(absolute "${VISION_ASSETS_DATA:-data}")
@@ -120,30 +120,30 @@ use_environment() {
     DAGSTER_DISABLE_TELEMETRY=1
     PATH=$venv/bin:$PATH
     export VISION_ASSETS_DATA PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON DAGSTER_DISABLE_TELEMETRY PATH
-    # A Spark or a Python from elsewhere does not fit the locked versions.
+    # A foreign Spark or Python would not match the locked versions.
     unset SPARK_HOME PYTHONHOME
-    use_java || die "Java 17 or newer is needed: set JAVA_HOME to one, then run make again."
+    use_java || die "Java 17 or newer is needed: set JAVA_HOME, then run make again."
 }
 
-# use_dagster_home: exports DAGSTER_HOME, the user's own or one in this folder, which keeps the history of runs.
+# use_dagster_home: exports DAGSTER_HOME, where the history of runs is: the user's, or one in the project's folder.
 use_dagster_home() {
     if [ -n "${DAGSTER_HOME:-}" ]; then
         DAGSTER_HOME=$(absolute "$DAGSTER_HOME")
-        mkdir -p "$DAGSTER_HOME" || die "The folder $DAGSTER_HOME (DAGSTER_HOME) cannot be made."
+        mkdir -p "$DAGSTER_HOME" || die "DAGSTER_HOME: the folder $DAGSTER_HOME cannot be created."
     else
         DAGSTER_HOME=$root/.dagster_home
-        mkdir -p "$DAGSTER_HOME" || die "The folder $DAGSTER_HOME cannot be made."
+        mkdir -p "$DAGSTER_HOME" || die "The folder $DAGSTER_HOME cannot be created."
         if [ ! -e "$DAGSTER_HOME/dagster.yaml" ]; then
             ln -sf ../dagster.yaml "$DAGSTER_HOME/dagster.yaml" 2>/dev/null ||
                 cp dagster.yaml "$DAGSTER_HOME/dagster.yaml" || exit 1
         fi
     fi
-    # Dagster's commands announce the ones that will replace them, at every start.
+    # Silences the deprecation notice that Dagster's commands print at every start.
     PYTHONWARNINGS=${PYTHONWARNINGS:+$PYTHONWARNINGS,}ignore::FutureWarning
     export DAGSTER_HOME PYTHONWARNINGS
 }
 
-# check_source: exports VISION_ASSETS_SOURCE if the user named one, as SOURCE=... or in the environment.
+# check_source: exports VISION_ASSETS_SOURCE if the user set SOURCE=... or that variable, and checks that it exists.
 check_source() {
     named=SOURCE
     if [ -z "${SOURCE_AS_GIVEN:-}" ]; then
@@ -154,11 +154,11 @@ check_source() {
     VISION_ASSETS_SOURCE=$(absolute "$SOURCE_AS_GIVEN")
     export VISION_ASSETS_SOURCE
     if ! is_uri "$VISION_ASSETS_SOURCE" && [ ! -e "$VISION_ASSETS_SOURCE" ]; then
-        die "$named names no folder or tar file: $VISION_ASSETS_SOURCE does not exist."
+        die "$named: $VISION_ASSETS_SOURCE does not exist. Name a folder, an archive or a URI."
     fi
 }
 
-# make_sample: the images for those who named none.
+# make_sample: creates the sample images.
 make_sample() {
     vision-assets sample sample_images || exit 1
 }

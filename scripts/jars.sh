@@ -1,5 +1,5 @@
 #!/bin/sh
-# make jars: the Java libraries of storages, into the folder that runs take them from. CONNECTORS comes from make.
+# make jars: fetches the Java libraries of storages into the folder where runs look for them. make sets CONNECTORS.
 set -u
 . "$(dirname "$0")/common.sh"
 
@@ -13,7 +13,7 @@ from vision_assets.spark.connectors import CONNECTORS, libraries
 known = ", ".join(CONNECTORS)
 for scheme in sys.argv[1].split(","):
     if scheme not in CONNECTORS:
-        sys.exit(f"Error: CONNECTORS={sys.argv[1]}: {scheme} is none of {known}.")
+        sys.exit(f"Error: CONNECTORS={sys.argv[1]}: {scheme} is not one of {known}.")
     try:
         print(f"{scheme}:// {libraries(scheme)}")
     except UserError as error:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# make lint: every check, whichever fails first.
+# make lint: runs every check, even after one has failed.
 set -u
 . "$(dirname "$0")/common.sh"
 

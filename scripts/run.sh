@@ -1,5 +1,5 @@
 #!/bin/sh
-# make run: everything from a bare folder to the summary. SOURCE and CONFIG come from make.
+# make run: sets up, runs the job and prints a summary. make sets SOURCE, CONFIG and EXTRACTOR.
 set -u
 . "$(dirname "$0")/common.sh"
 
@@ -12,12 +12,12 @@ fi
 extractor=${EXTRACTOR:-sift}
 job=bovw_pipeline
 [ "$extractor" = sift ] || job=${extractor}_pipeline
-[ -r "$config" ] || die "CONFIG names no run config: $config does not exist; there are $(echo run_configs/*.yaml)."
+[ -r "$config" ] || die "CONFIG: $config does not exist. Available: $(echo run_configs/*.yaml)."
 
 sh scripts/setup.sh run || exit 1
 use_environment
 if [ "$extractor" = surf ] && ! python -c 'import mahotas' 2>/dev/null; then
-    say "Installing mahotas, for SURF ..."
+    say "Installing mahotas for SURF ..."
     python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements-surf.lock || exit 1
 fi
 use_dagster_home
@@ -28,7 +28,7 @@ named=$(mktemp) || exit 1
 trap 'rm -f "$log" "$named"' EXIT
 vision-assets config --extractor "$extractor" "$config" >"$named" || exit 1
 if ! python -m vision_assets.cli.watch "$log" dagster job execute -m vision_assets.definitions -j "$job" -c "$named"; then
-    # Dagster says why in the middle of its report.
+    # Dagster prints the reason in the middle of its report.
     why=$(awk '/^dagster\._core\.definitions\.events\.Failure: / { sub(/^[^:]*: /, ""); inside = 1 }
         inside && /^$/ { exit } inside' "$log")
     die "The run failed${why:+: $why} ('make ui' shows its history.)"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# make sample: images to try everything with.
+# make sample: creates the sample images.
 set -u
 . "$(dirname "$0")/common.sh"
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# make screenshots: the pictures in docs/images anew, of runs on SOURCE or on sample images.
+# make screenshots: retakes the pictures in docs/images, from runs on SOURCE or on sample images.
 set -u
 . "$(dirname "$0")/common.sh"
 

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Makes .venv with the locked versions, and sees to what lies outside of Python: Java and OpenCV's libraries.
+# Creates .venv with the locked versions, and provides what is outside Python: Java and OpenCV's libraries.
 #
-#   setup.sh run    what running needs
-#   setup.sh dev    that, and the tools that test and check the project
-#   setup.sh lint   the same Python packages, without what lies outside of Python
-#   setup.sh python   nothing; prints the Python that .venv would be made with
+#   setup.sh run      what running needs
+#   setup.sh dev      that, and the tools that test and check the project
+#   setup.sh lint     the same Python packages, without what is outside Python
+#   setup.sh python   nothing; prints the Python that .venv would be created with
 #
-# Nothing is done twice: a stamp, written last, says what was set up from which files. PYTHON names the Python to
-# take. SYSTEM_PACKAGES=no: name the system packages that lack, but install none.
+# A stamp, written last, records the files that .venv was set up from, so nothing is done twice. PYTHON names the
+# Python to use. SYSTEM_PACKAGES=no: name missing system packages, but install none.
 set -u
 . "$(dirname "$0")/common.sh"
 unset PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX
@@ -19,7 +19,7 @@ case $kind in
     run) lock=requirements.lock ;;
     dev | lint) lock=requirements-dev.lock ;;
     python) lock='' ;;
-    *) die "setup.sh run, dev, lint or python" ;;
+    *) die "Usage: setup.sh run, dev, lint or python." ;;
 esac
 unfinished=$venv/.setup-unfinished
 log=$venv/setup.log
@@ -40,7 +40,7 @@ package_manager() {
     done
 }
 
-# names_of WHAT: what the package manager calls it. Of several names the first that exists is meant.
+# names_of WHAT: prints the package manager's names for it. The first that exists is used.
 names_of() {
     case $manager:$1 in
         apt-get:java) echo openjdk-21-jre-headless openjdk-17-jre-headless openjdk-25-jre-headless default-jre-headless ;;
@@ -62,7 +62,7 @@ names_of() {
     esac
 }
 
-# as_root COMMAND...
+# as_root COMMAND...: runs it as root. Homebrew refuses root, so there as the user.
 as_root() {
     if [ "$manager" = brew ] || [ "$(id -u)" = 0 ]; then
         "$@"
@@ -86,7 +86,7 @@ install_package() {
     esac </dev/null >>"$system_log" 2>&1
 }
 
-# need SENTENCE WHAT...: installs the packages that have it, or ends with the sentence and asks the user to.
+# need SENTENCE WHAT...: installs the packages that contain it, or ends with the sentence and what to install.
 need() {
     sentence=$1
     shift
@@ -125,7 +125,7 @@ install_any() {
     return 1
 }
 
-# name_to_ask_for WHAT: the first of its names that there is.
+# name_to_ask_for WHAT: prints the first of its names that exists.
 name_to_ask_for() {
     names=$(names_of "$1")
     if [ "$manager" = apt-get ]; then
@@ -152,7 +152,7 @@ lacking += [name for name in ("_ctypes", "_sqlite3", "_ssl") if importlib.util.f
 print("%d.%d.%d" % sys.version_info[:3], int(sys.version_info >= (3, 11)), *lacking[:1])
 '
 
-# find_python: sets python and python_version to the newest that will do, or asks for one.
+# find_python: sets python and python_version to the newest suitable one, or ends with what to install.
 find_python() {
     seen='' lame='' lame_version='' lacks=''
     if [ -n "${PYTHON:-}" ]; then
@@ -162,7 +162,7 @@ find_python() {
     fi
     for name; do
         path=$(command -v -- "$name") || continue
-        # A shim can be on PATH and stand for nothing.
+        # PATH may contain a shim without a Python behind it.
         answer=$("$path" -I -c "$probe" 2>/dev/null) || continue
         case $answer in
             *" 0"*) seen="$name is ${answer%% *}" ;;
@@ -184,31 +184,31 @@ find_python() {
                 need "Python $lame_version ($lame) lacks its module $lacks" "$package"
                 python=$lame python_version=$lame_version
                 "$lame" -I -c 'import ensurepip, venv' 2>/dev/null ||
-                    die "Python $lame_version ($lame) has no module $lacks: name another Python with PYTHON=/path/to/python3."
+                    die "Python $lame_version ($lame) lacks the module $lacks: choose another with PYTHON=/path/to/python3."
                 return
                 ;;
         esac
-        die "Python $lame_version ($lame) was built without the module $lacks: name another one with PYTHON=/path/to/python3."
+        die "Python $lame_version ($lame) was built without the module $lacks: choose another with PYTHON=/path/to/python3."
     fi
     if [ -n "${PYTHON:-}" ]; then
-        command -v -- "$PYTHON" >/dev/null || die "PYTHON=$PYTHON is not found."
-        die "PYTHON=$PYTHON is no Python 3.11 or newer${seen:+ ($seen)}."
+        command -v -- "$PYTHON" >/dev/null || die "PYTHON=$PYTHON was not found."
+        die "PYTHON=$PYTHON is not Python 3.11 or newer${seen:+ ($seen)}."
     fi
-    die "Python 3.11 or newer is needed and PATH has none${seen:+ ($seen)}: install one, or name it with PYTHON=/path/to/python3."
+    die "Python 3.11 or newer is needed and PATH has none${seen:+ ($seen)}: install it, or set PYTHON=/path/to/python3."
 }
 
-# stamp_of LOCK: what its stamp says when all is as it should be.
+# stamp_of LOCK: prints the stamp of a complete set-up.
 stamp_of() {
-    cat "$1" setup.cfg pyproject.toml scripts/setup.sh | cksum
+    cat "$1" pyproject.toml scripts/setup.sh | cksum
     printf '%s\n' "$root"
 }
 
-# stands KIND LOCK: whether it was set up from these very files, in this very folder.
+# stands KIND LOCK: tests whether .venv was set up from exactly these files, in this folder.
 stands() {
     [ ! -e "$unfinished" ] && [ "$(cat "$venv/.setup-$1" 2>/dev/null)" = "$(stamp_of "$2")" ]
 }
 
-# venv_works: whether its Python starts, is new enough and is the one asked for.
+# venv_works: tests whether the Python of .venv starts, is new enough and is the one asked for.
 venv_works() {
     answer=$("$venv/bin/python" -I -c "$probe" 2>/dev/null) || return 1
     case $answer in
@@ -222,7 +222,7 @@ venv_is_ours_to_keep() {
     [ ! -e "$unfinished" ] || return 1
     venv_works || return 1
     "$venv/bin/python" -I -m pip --version >/dev/null 2>&1 || return 1
-    # A folder that was moved or copied: the commands in .venv/bin still point to where it was.
+    # If the folder was moved or copied, the commands in .venv/bin still point to the old place.
     for stamp in "$venv"/.setup-run "$venv"/.setup-dev; do
         if [ -e "$stamp" ] && ! grep -qxF -- "$root" "$stamp"; then
             return 1
@@ -230,7 +230,7 @@ venv_is_ours_to_keep() {
     done
 }
 
-# pip ARGUMENT...: with a progress line where someone watches.
+# pip ARGUMENT...: runs pip, with a progress line on a terminal.
 pip() {
     {
         "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@" 2>&1
@@ -250,26 +250,26 @@ pip() {
 set_up_packages() {
     if ! venv_is_ours_to_keep; then
         find_python
-        say "Making .venv with Python $python_version ($python) ..."
-        rm -rf "$venv" && mkdir "$venv" && : >"$unfinished" || die "The folder .venv cannot be made anew."
+        say "Creating .venv with Python $python_version ($python) ..."
+        rm -rf "$venv" && mkdir "$venv" && : >"$unfinished" || die "The folder .venv cannot be recreated."
         "$python" -m venv "$venv" >"$log" 2>&1 || {
             tail -n 5 "$log" >&2
-            die "$python could not make a virtual environment; .venv/setup.log has it all."
+            die "$python could not create a virtual environment; see .venv/setup.log."
         }
     fi
-    say "Installing $(grep -c '^[a-zA-Z].*==' "$lock") packages of $lock into .venv; this takes a minute or more the first time ..."
+    say "Installing $(grep -c '^[a-zA-Z].*==' "$lock") packages from $lock into .venv; the first time this takes a minute or more ..."
     : >"$unfinished"
     : >"$log"
     rm -f "$venv/.setup-native"
-    # PySpark comes as source. What builds it, and this project, is locked too.
+    # PySpark is a source package. Its build tool, also this project's, is locked and installed first.
     awk '/^setuptools==/ { on = 1 } on { print } on && !/\\$/ { exit }' "$lock" >"$venv/.build.lock"
     pip install --require-hashes --no-deps -r "$venv/.build.lock" &&
         pip install --require-hashes --no-deps --no-build-isolation --progress-bar off -r "$lock" &&
         pip install --no-deps --no-build-isolation -e . || {
         grep -v -e '^exit status' -e '^Requirement already' -e '^Collecting' "$log" | tail -n 8 >&2
-        # Pip itself left things whole; only what was cut short is made anew.
+        # pip leaves a usable .venv after an error; only an interrupted set-up is started over.
         rm -f "$unfinished"
-        die "The packages could not be installed; .venv/setup.log has it all."
+        die "Installing the packages failed; see .venv/setup.log."
     }
     if [ "$kind" != run ]; then
         stamp_of "$lock" >"$venv/.setup-dev"
@@ -278,9 +278,9 @@ set_up_packages() {
     rm -f "$unfinished"
 }
 
-# --- What lies outside of Python --------------------------------------------------------------------------
+# --- Outside Python ---------------------------------------------------------------------------------------
 
-# opencv_lacks: the libraries without which it cannot be imported. The import names one, ldd all of them.
+# opencv_lacks: prints the system libraries that OpenCV lacks. Its import names one, ldd all.
 opencv_lacks() {
     answer=$("$venv/bin/python" -c 'import cv2' 2>&1) && return
     library=$(printf '%s\n' "$answer" | sed -n 's/^ImportError: \(lib[^:]*\): cannot open shared object file.*/\1/p')
@@ -303,7 +303,7 @@ set_up_native() {
             lacking="$lacking java" sentence="${sentence:+$sentence, }Java 17 or newer, at JAVA_HOME or elsewhere (for Spark)"
         fi
         [ -n "$lacking" ] || return 0
-        [ "$round" != 5 ] || die "This system lacks $sentence, although their packages are installed."
+        [ "$round" != 5 ] || die "This system lacks $sentence, although the packages are installed."
         # shellcheck disable=SC2086  # several words
         need "This system lacks $sentence" $lacking
     done
@@ -316,18 +316,18 @@ if [ "$kind" = python ]; then
     printf '%s\n' "$python"
     exit
 fi
-# look: sets packages and native to what is left to do, if any.
+# look: sets packages and native to "missing" where something is left to do.
 look() {
     packages='' native=''
     stands dev requirements-dev.lock || { [ "$kind" = run ] && stands run requirements.lock; } || packages=missing
-    # A Python that is gone, or another than the one asked for.
+    # The Python is gone, or not the one asked for.
     [ -n "$packages" ] || venv_works || packages=missing
     if [ "$kind" != lint ]; then
         { [ -z "$packages" ] && [ -e "$venv/.setup-native" ] && use_java; } || native=missing
     fi
 }
 
-# take_turn: one set-up of a folder at a time. A dead one's turn is over.
+# take_turn: allows one set-up of this folder at a time. A dead process loses its turn.
 take_turn() {
     turn=${TMPDIR:-/tmp}/vision-assets-setup-$(id -u)-$(printf '%s' "$root" | cksum | tr -d ' ')
     waited=0
@@ -339,7 +339,7 @@ take_turn() {
             rm -rf "$turn"
             return
         else
-            [ "$waited" != 0 ] || [ -z "$other" ] || say "Another set-up of this folder is at work; waiting for it ..."
+            [ "$waited" != 0 ] || [ -z "$other" ] || say "Another set-up of this folder is running; waiting for it ..."
             waited=$((waited + 1))
             sleep 1
         fi
@@ -362,8 +362,8 @@ if [ -n "$packages" ]; then
 fi
 if [ -n "$native" ]; then
     set_up_native
-    say "Storing Spark's classes, so that it starts faster ..."
-    "$venv/bin/python" -m vision_assets.spark.class_archive </dev/null >>"$log" 2>&1 ||
-        say "That failed; Spark starts as before. .venv/setup.log has why."
+    say "Archiving Spark's classes, so that it starts faster ..."
+    "$venv/bin/python" -m vision_assets.steps.class_archive </dev/null >>"$log" 2>&1 ||
+        say "That failed; Spark works without it. See .venv/setup.log."
     : >"$venv/.setup-native"
 fi

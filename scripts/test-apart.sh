@@ -1,7 +1,7 @@
 #!/bin/sh
-# make test-whole, make test-storage: the tests with one marker, which make test leaves out. What those of whole runs
-# start takes the cores and the memory, so in one process; those on servers mostly wait for one to start or to answer,
-# so in more processes than there may be cores.
+# make test-whole, make test-storage: the tests with one marker, which make test skips. Tests of complete runs need the
+# cores and the memory, so they run in one process. Tests on servers mostly wait for a server to start or to answer, so
+# they run in three.
 set -u
 . "$(dirname "$0")/common.sh"
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# make test: pytest with the arguments given. Nothing of the user's own source or history takes part.
-# Two processes, as each waits for Spark's small jobs half of the time; more would each have a JVM of their own.
+# make test: runs pytest with the given arguments, without the user's own source and history.
+# Two processes, because each waits for Spark's small jobs half of the time; each further one would start another JVM.
 set -u
 . "$(dirname "$0")/common.sh"
 

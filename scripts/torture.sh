@@ -1,5 +1,5 @@
 #!/bin/sh
-# make torture: what takes too long for make test. KILLS comes from make.
+# make torture: tests that take too long for make test. make sets KILLS.
 set -u
 . "$(dirname "$0")/common.sh"
 
@@ -10,14 +10,14 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 status=0
-# torture NAME COMMAND...
+# torture NAME COMMAND...: runs it and remembers a failure.
 torture() {
     say "--- $1"
     shift
     "$@" || status=1
 }
 torture "Mutated images" python -m vision_assets_tests.torture.images --mutations 10000
-torture "Archives that are traps" python -m pytest vision_assets_tests/torture -m torture -q
+torture "Malicious archives" python -m pytest vision_assets_tests/torture -m torture -q
 torture "Killed runs" python -m vision_assets_tests.torture.kills --kills "${KILLS:-120}" --folder "$work/kills"
 torture "Two runs at once" python -m vision_assets_tests.torture.two_at_once --rounds 20
 torture "Many images, large images" python -m vision_assets_tests.torture.load

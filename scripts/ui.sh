@@ -1,12 +1,12 @@
 #!/bin/sh
-# make ui: Dagster's page on this machine alone. PORT and SOURCE come from make.
+# make ui: starts Dagster's UI on this machine only. make sets PORT and SOURCE.
 set -u
 . "$(dirname "$0")/common.sh"
 
 check_source
 port=${PORT:-3000}
 case $port in
-    *[!0-9]* | ??????*) die "PORT=$port is no port: give a number between 1 and 65535." ;;
+    *[!0-9]* | ??????*) die "PORT=$port is not a port: give a number between 1 and 65535." ;;
 esac
 sh scripts/setup.sh run || exit 1
 use_environment
@@ -22,18 +22,18 @@ with socket.socket() as probe:
     try:
         probe.bind(("127.0.0.1", port))
     except OverflowError:
-        sys.exit(f"Error: PORT={port} is no port: give a number between 1 and 65535.")
+        sys.exit(f"Error: PORT={port} is not a port: give a number between 1 and 65535.")
     except OSError as error:
         why = "is taken by another program" if error.errno == errno.EADDRINUSE else f"cannot be used ({error})"
-        sys.exit(f"Error: Port {port} {why}: choose another, as in 'make ui PORT={port % 65000 + 1}'.")
+        sys.exit(f"Error: Port {port} {why}: choose another, such as 'make ui PORT={port % 65000 + 1}'.")
 END
 
 use_dagster_home
 use_source
-say "Dagster's page is at http://127.0.0.1:$port/asset-groups in some seconds; Ctrl-C ends it."
-# From its own home, since Dagster warns of the dagster.yaml in the current folder, although it is the same.
+say "Dagster's UI will be at http://127.0.0.1:$port/asset-groups in some seconds; Ctrl-C stops it."
+# Start from its home: Dagster warns about a dagster.yaml in the current folder, although it is the same one.
 cd "$DAGSTER_HOME" || exit 1
-# A shell that starts it in the background has it ignore Ctrl-C's signal, and with that every polite end.
+# Started in the background, a shell makes it ignore SIGINT, and it could not be stopped cleanly.
 exec python -c '
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)

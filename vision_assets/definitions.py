@@ -1,34 +1,32 @@
-"""The code location: all that Dagster loads."""
+"""The code location: everything that Dagster loads."""
+
+from importlib import import_module
 
 import dagster as dg
 
-from vision_assets.assets.bow_encodings import make_bow_encodings
-from vision_assets.assets.classification_report import make_classification_report
-from vision_assets.assets.features import make_features
-from vision_assets.assets.image_classifier import make_image_classifier
-from vision_assets.assets.image_seqfile import image_seqfile
-from vision_assets.assets.kmeans_dictionary import make_kmeans_dictionary
-from vision_assets.automation import follow_upstream_sensor
-from vision_assets.chains import CHAINS
-from vision_assets.checks import checks
-from vision_assets.jobs import jobs
-from vision_assets.resources import make_resources
-from vision_assets.sensors import source_sensor
+from vision_assets.defs.automation import follow_upstream_sensor
+from vision_assets.defs.checks import invariant_checks
+from vision_assets.defs.jobs import jobs
+from vision_assets.defs.resources import make_resources
+from vision_assets.defs.sensors import source_sensor
+from vision_assets.steps.catalog import SPECS
+from vision_assets.steps.spec import StepSpec
 
-_MAKE = (
-    make_features,
-    make_kmeans_dictionary,
-    make_bow_encodings,
-    make_image_classifier,
-    make_classification_report,
-)
 
-defs = dg.Definitions(
-    assets=[image_seqfile, *(make(chain) for chain in CHAINS.values() for make in _MAKE)],
-    asset_checks=checks,
-    jobs=list(jobs.values()),
-    sensors=[source_sensor, follow_upstream_sensor],
-    resources=make_resources(),
-    # One process, one JVM and one Spark session per run; Spark is what runs things side by side.
-    executor=dg.in_process_executor,
+def _of_step(spec: StepSpec) -> dg.Definitions:
+    # As in `vision_assets.steps.catalog`: the kind of a step is the name of its module.
+    made: dg.Definitions = import_module(f"vision_assets.defs.assets.{spec.step.kind}").make_definitions(spec)
+    return made
+
+
+defs = dg.Definitions.merge(
+    *map(_of_step, SPECS.values()),
+    dg.Definitions(
+        asset_checks=[invariant_checks(spec) for spec in SPECS.values()],
+        jobs=list(jobs.values()),
+        sensors=[source_sensor, follow_upstream_sensor],
+        resources=make_resources(),
+        # One process, one JVM and one Spark session per run; Spark runs tasks in parallel.
+        executor=dg.in_process_executor,
+    ),
 )

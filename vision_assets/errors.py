@@ -20,23 +20,6 @@ class UnusableError(UserError):
     """What a run has written must not be used by a later one."""
 
 
-def worker_error(error: Exception) -> UserError | None:
-    """Find the `UserError` that a Spark worker has raised in the text of Spark's error.
-
-    Parameters
-    ----------
-    error : Exception
-        As the driver sees it.
-
-    Returns
-    -------
-    UserError or None
-        None if the cause is another.
-    """
-    found = re.search(rf"^{re.escape(UserError.__module__)}\.UserError: (.+)$", str(error), re.MULTILINE)
-    return UserError(found[1]) if found else None
-
-
 def redact(text: str) -> str:
     """Return a text without the passwords of the URIs in it, and without values given to secret settings.
 
@@ -51,8 +34,3 @@ def redact(text: str) -> str:
         With `***` in their places: ``s3a://***@bucket/images``.
     """
     return _SECRET.sub(r"\1***", _USER_INFO.sub("***", text))
-
-
-def no_permission(file: str) -> UserError:
-    """Make the error for a file or folder that this user may not use."""
-    return UserError(f"{file}: permission denied. Allow this user to read and write there, then run again.")

@@ -4,31 +4,21 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeAlias
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from vision_assets import settings
-from vision_assets.chains import PLAIN, Chain, chain_of
 from vision_assets.errors import UserError
-from vision_assets.spark.batches import centers_of
-from vision_assets.storage.snapshots import Snapshot, SnapshotStore, open_store
-from vision_assets.vision.classifier import CLASSIFIER_FILE, Classifier, classifier_from_npz
-from vision_assets.vision.decoding import ImageError
-from vision_assets.vision.descriptors import Descriptors
-from vision_assets.vision.encoding import Normalization, Pooling, encode
-from vision_assets.vision.extraction import ImageExtractor
-from vision_assets.vision.nearest import Centers
-
-_TO_GRAY = {(): None, (1,): None, (3,): cv2.COLOR_BGR2GRAY, (4,): cv2.COLOR_BGRA2GRAY}
-"""Shape of a pixel to OpenCV's way of making it grey."""
-
-Image: TypeAlias = str | os.PathLike[str] | bytes | bytearray | NDArray[np.uint8]
+from vision_assets.pipelines import DEFAULT_EXTRACTOR, STEPS, Step, pipeline_of
+from vision_assets.snapshots.manifests import damaged_file
+from vision_assets.snapshots.store import Snapshot, SnapshotStore, open_store
+from vision_assets.steps.assignment import vocabulary_of
+from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_from_npz
+from vision_assets.vision.encoding.image_encoder import ImageEncoder
+from vision_assets.vision.io.decoding import ImageError
+from vision_assets.vision.io.loading import Image
 
 
 @dataclass(frozen=True)
@@ -57,7 +47,7 @@ def predict(
     images: Image | Iterable[Image],
     *,
     top: int = 1,
-    extractor: str = PLAIN,
+    extractor: str = DEFAULT_EXTRACTOR,
     data_folder: str | os.PathLike[str] | None = None,
 ) -> Iterator[Prediction]:
     """Classify images with the current classifier.
@@ -97,7 +87,9 @@ def predict(
     """
     if top < 1:
         raise UserError(f"top={top}: ask for 1 class or more")
-    model = _load(open_store(str(data_folder or settings.data_folder())), chain_of(extractor))
+    model = _load(
+        open_store(str(data_folder or settings.data_folder())), pipeline_of(extractor).step("classifier")
+    )
     if isinstance(images, str | os.PathLike | bytes | bytearray | np.ndarray):
         images = [images]
     return (model.predict(image, top) for image in images)
@@ -105,65 +97,39 @@ def predict(
 
 @dataclass(frozen=True)
 class _Model:
-    extractor: ImageExtractor
-    centers: Centers
-    pooling: Pooling
-    normalization: Normalization
+    encoder: ImageEncoder
     classifier: Classifier
 
     def predict(self, image: Image, top: int) -> Prediction:
         try:
-            descriptors = self._descriptors(image)
+            features = self.encoder.extract(image)
         except ImageError as error:
             return Prediction(error=str(error))
         except OSError as error:
             return Prediction(error=f"the file cannot be read: {error.strerror}")
         except ValueError as error:  # a path with a null character
             return Prediction(error=f"the file cannot be read: {error}")
-        bow = encode(
-            descriptors, np.array([len(descriptors)]), self.centers, self.pooling, self.normalization
-        )
-        probabilities = self.classifier.probabilities(bow)[0]
+        probabilities = self.classifier.probabilities(self.encoder.encode_features(features)[None])[0]
         best = np.argsort(-probabilities, kind="stable")[:top]
         return Prediction(
             tuple(self.classifier.labels[index] for index in best),
             tuple(probabilities[best].tolist()),
-            len(descriptors),
+            len(features.descriptors),
         )
 
-    def _descriptors(self, image: Image) -> Descriptors:
-        if isinstance(image, np.ndarray):
-            return self.extractor.extract_gray(_gray(image)).descriptors
-        if not isinstance(image, str | os.PathLike | bytes | bytearray):
-            raise ImageError(f"{type(image).__name__} is no image: a path, bytes or an array is needed")
-        data = bytes(image) if isinstance(image, bytes | bytearray) else Path(image).read_bytes()
-        return self.extractor.extract(data).descriptors
 
-
-def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if image.dtype != np.uint8 or not image.size or image.ndim < 2 or image.shape[2:] not in _TO_GRAY:
-        raise ImageError(
-            f"an array of shape {image.shape} and dtype {image.dtype} is no image: (height, width) or "
-            "(height, width, 1, 3 or 4) and uint8 are needed"
-        )
-    code = _TO_GRAY[image.shape[2:]]
-    if code is None:
-        return np.ascontiguousarray(image.reshape(image.shape[:2]))
-    return cv2.cvtColor(image, code)  # type: ignore[return-value]
-
-
-def _load(store: SnapshotStore, chain: Chain) -> _Model:
+def _load(store: SnapshotStore, classifier: Step) -> _Model:
     """Load the current classifier; the next one, if a clean-up removes what is being read."""
     while True:
         try:
-            snapshot = store.require_current((chain.classifier,))
+            snapshot = store.require_current((classifier.asset,))
         except UserError as error:
             raise UserError(f"{error} It is skipped where images have fewer than two labels.") from error
         made_from = store.lineage(snapshot)
         try:
-            model = _load_from(store, snapshot, made_from, chain)
+            model = _load_from(store, snapshot, made_from, classifier)
         except UserError:
-            if store.current((chain.classifier,)) == snapshot:
+            if store.current((classifier.asset,)) == snapshot:
                 raise
         else:
             if all(store.has(read) for read in (snapshot, *made_from.values())):
@@ -171,38 +137,51 @@ def _load(store: SnapshotStore, chain: Chain) -> _Model:
 
 
 def _load_from(
-    store: SnapshotStore, snapshot: Snapshot, made_from: Mapping[str, Snapshot], chain: Chain
+    store: SnapshotStore, snapshot: Snapshot, made_from: Mapping[str, Snapshot], classifier: Step
 ) -> _Model:
-    missing = {chain.encodings, chain.dictionary, chain.features} - made_from.keys()
+    encodings = STEPS[classifier.inputs["encodings"]]
+    features, dictionary = encodings.inputs["features"], encodings.inputs["dictionary"]
+    missing = {encodings.asset, dictionary, features} - made_from.keys()
     if missing:
         raise UserError(
             f"What the classifier {snapshot.uri} was made from is gone: {', '.join(sorted(missing))}. "
-            f"Materialize {chain.classifier} again."
+            f"Materialize {classifier.asset} again."
         )
-    encoding = made_from[chain.encodings].config
-    return _Model(
-        ImageExtractor(chain.extractor.from_config(made_from[chain.features].config)),
-        centers_of(_read_table(store, made_from[chain.dictionary]), chain.extractor.dtype),
-        encoding["pooling"],
-        encoding["normalization"],
-        _read_classifier(store, snapshot),
-    )
+    assert classifier.extractor and classifier.encoding  # noqa: PT018, S101 - a classifier has both
+    extractor = classifier.extractor.from_config(made_from[features].config)
+    extractor.build()  # a missing library is an error before the first image
+    vocabulary = vocabulary_of(_read_table(store, made_from[dictionary]), extractor.dtype)
+    encoding = classifier.encoding.from_config(made_from[encodings.asset].config)
+    return _Model(ImageEncoder(extractor, vocabulary, encoding), _read_classifier(store, snapshot))
 
 
 def _read_table(store: SnapshotStore, snapshot: Snapshot) -> pa.Table:
+    _require_all_files(store, snapshot)
+    return pa.concat_tables([_read_part(store, snapshot, file) for file in store.files(snapshot)])
+
+
+def _read_part(store: SnapshotStore, snapshot: Snapshot, file: str) -> pa.Table:
     try:
-        parts = [pq.read_table(io.BytesIO(store.read(snapshot, file))) for file in store.files(snapshot)]
-        return pa.concat_tables(parts)
+        return pq.read_table(io.BytesIO(store.read(snapshot, file)))
     except (OSError, pa.ArrowException) as error:
-        raise _damaged(snapshot, error) from error
+        raise _damaged(snapshot, file, error) from error
 
 
 def _read_classifier(store: SnapshotStore, snapshot: Snapshot) -> Classifier:
+    _require_all_files(store, snapshot)
     try:
         return classifier_from_npz(store.read(snapshot, CLASSIFIER_FILE))
     except (OSError, ValueError) as error:
-        raise _damaged(snapshot, error) from error
+        raise _damaged(snapshot, CLASSIFIER_FILE, error) from error
 
 
-def _damaged(snapshot: Snapshot, error: Exception) -> UserError:
-    return UserError(f"{snapshot.uri} cannot be read ({error}). Materialize {snapshot.asset} again.")
+def _require_all_files(store: SnapshotStore, snapshot: Snapshot) -> None:
+    if damage := store.damage(snapshot):
+        raise damage
+    if not store.files(snapshot):  # sizes of files were not always noted
+        raise damaged_file(f"{snapshot.uri}/*", "is missing", bool(snapshot.row_version))
+
+
+def _damaged(snapshot: Snapshot, file: str, error: Exception) -> UserError:
+    fault = f"cannot be read ({error})"
+    return damaged_file(f"{snapshot.uri}/{file}", fault, bool(snapshot.row_version))

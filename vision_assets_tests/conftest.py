@@ -13,7 +13,7 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from vision_assets import settings
 from vision_assets.spark.session import start_session
-from vision_assets_tests.pipeline import Pipeline
+from vision_assets_tests.pipeline import Runner
 from vision_assets_tests.vision import images
 
 OF_THE_USER = (
@@ -94,9 +94,9 @@ def remote(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path, spark: SparkSession) -> Pipeline:
+def pipeline(tmp_path: Path, spark: SparkSession) -> Runner:
     """All assets on an empty data folder."""
-    return Pipeline(tmp_path / "data")
+    return Runner(tmp_path / "data")
 
 
 @pytest.fixture(scope="session")
@@ -111,15 +111,15 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def filled(tmp_path_factory: pytest.TempPathFactory, image_folder: Path, spark: SparkSession) -> Pipeline:
+def filled(tmp_path_factory: pytest.TempPathFactory, image_folder: Path, spark: SparkSession) -> Runner:
     """A pipeline that has run once. Only for tests that add nothing to it."""
-    pipeline = Pipeline(tmp_path_factory.mktemp("filled") / "data")
+    pipeline = Runner(tmp_path_factory.mktemp("filled") / "data")
     pipeline.run(image_folder)
     return pipeline
 
 
 @pytest.fixture
-def filled_copy(filled: Pipeline, tmp_path: Path) -> Pipeline:
+def filled_copy(filled: Runner, tmp_path: Path) -> Runner:
     """A copy of a pipeline that has run once, to be changed."""
     shutil.copytree(filled.data, tmp_path / "data")
-    return Pipeline(tmp_path / "data")
+    return Runner(tmp_path / "data")

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from vision_assets.definitions import defs
-from vision_assets.resources import make_resources
-from vision_assets.storage.files import LocalFiles
-from vision_assets.storage.snapshots import Snapshot, SnapshotStore
-from vision_assets.vision.classifier import CLASSIFIER_FILE, classifier_from_npz
+from vision_assets.defs.resources import make_resources
+from vision_assets.snapshots.files import LocalFiles
+from vision_assets.snapshots.store import Snapshot, SnapshotStore
+from vision_assets.vision.classification.linear import CLASSIFIER_FILE, classifier_from_npz
 
 WORDS = 20
 ITERATIONS = 4
@@ -21,7 +21,7 @@ UP_TO_ENCODINGS = ("image_seqfile", "sift_features", "kmeans_dictionary", "bow_e
 ALL_ASSETS = (*UP_TO_ENCODINGS, "image_classifier", "classification_report")
 
 
-class AnyPipeline:
+class AnyRunner:
     """All assets on some data folder.
 
     Attributes
@@ -115,7 +115,7 @@ def _instance() -> dg.DagsterInstance:
 
 
 @dataclass(frozen=True)
-class Pipeline(AnyPipeline):
+class Runner(AnyRunner):
     """All assets on a local data folder."""
 
     data: Path
@@ -146,7 +146,7 @@ def sorted_by_key(table: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(key).reset_index(drop=True)
 
 
-def require_same_tables(made: AnyPipeline, expected: AnyPipeline, *assets: str) -> None:
+def require_same_tables(made: AnyRunner, expected: AnyRunner, *assets: str) -> None:
     """Compare what is stored, up to the encodings by default, to the bit."""
     for asset in assets or UP_TO_ENCODINGS:
         pd.testing.assert_frame_equal(made.table(asset), expected.table(asset), check_exact=True)

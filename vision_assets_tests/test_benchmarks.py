@@ -34,7 +34,7 @@ from benchmarks.peers.bare_encoding import encode
 from benchmarks.report import Line, Report, Row, compare
 from benchmarks.rows import ROWS
 from benchmarks.rows.growth import fit
-from vision_assets_tests.pipeline import Pipeline, read_table
+from vision_assets_tests.pipeline import Runner, read_table
 
 pytestmark = pytest.mark.whole
 
@@ -97,8 +97,8 @@ class InProcess(InTestsJvm):
     def _run(data: Path, assets: tuple[str, ...], settings: dict[str, Any]) -> Materialized:
         started = time.monotonic()
         with Watch(os.getpid()) as watch:
-            result = Pipeline(data).run(None, *assets, **settings)
-        metadata = {asset: Pipeline.metadata(result, asset) for asset in assets}
+            result = Runner(data).run(None, *assets, **settings)
+        metadata = {asset: Runner.metadata(result, asset) for asset in assets}
         return Materialized(time.monotonic() - started, metadata, watch.peak)
 
 

@@ -13,21 +13,21 @@ from vision_assets.cli import main
 from vision_assets.cli.commands import COMMANDS
 from vision_assets.cli.completion import completion_script
 from vision_assets.cli.parser import GROUPS, SHELLS, build_parser
-from vision_assets_tests.pipeline import Pipeline
+from vision_assets_tests.pipeline import Runner
 
 
 @pytest.fixture
-def on_filled(filled: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+def on_filled(filled: Runner, monkeypatch: pytest.MonkeyPatch) -> Runner:
     monkeypatch.setenv(settings.DATA, str(filled.data))
     return filled
 
 
-def test_path_prints_the_current_folder(on_filled: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+def test_path_prints_the_current_folder(on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["path", "bow_encodings"]) == 0
     assert capsys.readouterr().out == on_filled.current("bow_encodings").uri + "\n"
 
 
-def test_snapshots_lists_them(on_filled: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+def test_snapshots_lists_them(on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["snapshots", "sift_features"]) == 0
     snapshot = on_filled.current("sift_features")
     title, row = capsys.readouterr().out.splitlines()
@@ -36,11 +36,11 @@ def test_snapshots_lists_them(on_filled: Pipeline, capsys: pytest.CaptureFixture
     assert row.split()[-1] == snapshot.run_id
 
 
-def test_summary_says_what_was_made(on_filled: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+def test_summary_says_what_was_made(on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["summary"]) == 0
     printed = capsys.readouterr().out
     descriptors = on_filled.current("sift_features").counts["descriptors"]
-    for part in ("12 images", f"{descriptors:,} descriptors", "0 images could not be read", "20 words"):
+    for part in ("12 images", f"{descriptors:,} descriptors", "0 of which could not be read", "20 words"):
         assert part in printed
     for asset in ("image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings"):
         assert on_filled.current(asset).uri in printed
@@ -59,7 +59,10 @@ def test_nothing_materialized_is_one_clear_line(
 
 
 def test_a_uri_of_hadoop_is_read_through_spark(
-    on_filled: Pipeline, spark: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    on_filled: Runner,
+    spark: object,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The scheme viewfs is Hadoop's own; here it maps to the local folder."""
     spark.sparkContext._jsc.hadoopConfiguration().set(  # type: ignore[attr-defined]
@@ -166,7 +169,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     assert set(answered.stdout.split()) == completed
 
 
-def test_a_table_aligns_numbers_to_the_right(on_filled: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_aligns_numbers_to_the_right(on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["summary"]) == 0
     title, *rows = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")][:5]
     assert {len(line) for line in rows} == {len(title)}
@@ -181,7 +184,7 @@ def test_an_error_of_yaml_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
     assert line.startswith(f"{file} is not a run configuration: ")
 
 
-def test_a_reader_that_has_enough_is_no_error(on_filled: Pipeline) -> None:
+def test_a_reader_that_has_enough_is_no_error(on_filled: Runner) -> None:
     command = [sys.executable, "-m", "vision_assets.cli", "path", "bow_encodings"]
     reading, writing = os.pipe()
     os.close(reading)

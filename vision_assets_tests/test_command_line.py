@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from vision_assets import settings
-from vision_assets_tests.pipeline import ITERATIONS, WORDS, Pipeline
+from vision_assets_tests.pipeline import ITERATIONS, WORDS, Runner
 from vision_assets_tests.sockets import Socket, watched
 from vision_assets_tests.torture.kills import processes
 
@@ -118,11 +118,9 @@ def looked(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Look
     return Looked(text, events, folder / "data", sockets, "\n".join(command_lines), port)
 
 
-def test_the_job_makes_the_same_tables(looked: Looked, filled: Pipeline) -> None:
+def test_the_job_makes_the_same_tables(looked: Looked, filled: Runner) -> None:
     for asset in ("sift_features", "kmeans_dictionary", "bow_encodings"):
-        pd.testing.assert_frame_equal(
-            Pipeline(looked.data).table(asset), filled.table(asset), check_exact=True
-        )
+        pd.testing.assert_frame_equal(Runner(looked.data).table(asset), filled.table(asset), check_exact=True)
 
 
 def test_a_run_that_succeeds_prints_no_warning_and_no_stack_trace(looked: Looked) -> None:
@@ -162,4 +160,4 @@ def test_no_secret_is_in_the_data_folder(looked: Looked) -> None:
     for file in files:
         content = file.read_bytes()
         assert not [secret for secret in SECRETS if secret.encode() in content], file
-    assert Pipeline(looked.data).current("image_seqfile").config["source"] == "viewfs://***@bucket/images"
+    assert Runner(looked.data).current("image_seqfile").config["source"] == "viewfs://***@bucket/images"

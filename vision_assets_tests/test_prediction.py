@@ -18,15 +18,15 @@ from vision_assets import prediction, settings
 from vision_assets.cli import main
 from vision_assets.errors import UserError
 from vision_assets.prediction import Prediction
-from vision_assets.spark import classification
-from vision_assets.spark.stored_tables import read_classifier
-from vision_assets.storage.snapshots import Snapshot, SnapshotStore
-from vision_assets.vision.decoding import decode_gray
-from vision_assets.vision.encoding import encode
-from vision_assets.vision.extraction import ImageExtractor
-from vision_assets.vision.extractors.sift import SiftOptions
-from vision_assets.vision.nearest import Centers
-from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Pipeline
+from vision_assets.snapshots.store import Snapshot, SnapshotStore
+from vision_assets.steps import classifier as classification
+from vision_assets.steps.stored_tables import read_classifier
+from vision_assets.vision.encoding.bag_of_words import BagOfWords
+from vision_assets.vision.encoding.image_encoder import ImageEncoder
+from vision_assets.vision.features.sift import SiftOptions
+from vision_assets.vision.io.decoding import decode_gray
+from vision_assets.vision.vocabulary.assignment import Vocabulary
+from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Runner
 from vision_assets_tests.vision import images
 
 TO_THE_CLASSIFIER = (*UP_TO_ENCODINGS, "image_classifier")
@@ -34,20 +34,20 @@ TO_THE_CLASSIFIER = (*UP_TO_ENCODINGS, "image_classifier")
 
 @pytest.fixture(scope="module")
 def classified(
-    tmp_path_factory: pytest.TempPathFactory, filled: Pipeline
-) -> tuple[Pipeline, dict[str, Prediction]]:
+    tmp_path_factory: pytest.TempPathFactory, filled: Runner
+) -> tuple[Runner, dict[str, Prediction]]:
     """A pipeline with a classifier, and what the pipeline itself says of each of its images.
 
     Only for tests that add nothing to it.
     """
     data = tmp_path_factory.mktemp("classified") / "data"
     shutil.copytree(filled.data, data)
-    pipeline = Pipeline(data)
+    pipeline = Runner(data)
     pipeline.run(None, "image_classifier", image_classifier={"splits": 2, "max_iter": 10})
     return pipeline, by_the_pipeline(pipeline)
 
 
-def by_the_pipeline(pipeline: Pipeline) -> dict[str, Prediction]:
+def by_the_pipeline(pipeline: Runner) -> dict[str, Prediction]:
     """File name to what the model of the first split says, from the stored encodings and classifier."""
     spark = SparkSession.getActiveSession()
     assert spark
@@ -65,21 +65,21 @@ def by_the_pipeline(pipeline: Pipeline) -> dict[str, Prediction]:
     }
 
 
-def predict(pipeline: Pipeline, chosen: Any, **options: Any) -> list[Prediction]:
+def predict(pipeline: Runner, chosen: Any, **options: Any) -> list[Prediction]:
     return list(prediction.predict(chosen, data_folder=str(pipeline.data), **options))
 
 
 @pytest.fixture
 def on_classified(
-    classified: tuple[Pipeline, dict[str, Prediction]], monkeypatch: pytest.MonkeyPatch
-) -> Pipeline:
+    classified: tuple[Runner, dict[str, Prediction]], monkeypatch: pytest.MonkeyPatch
+) -> Runner:
     """A pipeline with a classifier, named by the environment."""
     monkeypatch.setenv(settings.DATA, str(classified[0].data))
     return classified[0]
 
 
 def test_every_image_is_classified_as_in_the_pipeline_to_the_bit(
-    classified: tuple[Pipeline, dict[str, Prediction]], image_folder: Path
+    classified: tuple[Runner, dict[str, Prediction]], image_folder: Path
 ) -> None:
     pipeline, expected = classified
     assert len(expected) == 12
@@ -99,7 +99,7 @@ ODD_SETTINGS: dict[str, Any] = {
 
 
 def test_other_settings_and_odd_images_to_the_bit(
-    pipeline: Pipeline, image_folder: Path, tmp_path: Path
+    pipeline: Runner, image_folder: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "odd"
     shutil.copytree(image_folder, source)
@@ -124,7 +124,7 @@ def test_other_settings_and_odd_images_to_the_bit(
 
 
 def test_all_that_an_image_can_be_given_as(
-    classified: tuple[Pipeline, dict[str, Prediction]], image_folder: Path
+    classified: tuple[Runner, dict[str, Prediction]], image_folder: Path
 ) -> None:
     pipeline, expected = classified
     for name in list(expected)[:3]:
@@ -137,7 +137,7 @@ def test_all_that_an_image_can_be_given_as(
             assert predict(pipeline, form) == [expected[name]], "one alone needs no list"
 
 
-def test_colours_are_in_the_order_of_opencv(classified: tuple[Pipeline, dict[str, Prediction]]) -> None:
+def test_colours_are_in_the_order_of_opencv(classified: tuple[Runner, dict[str, Prediction]]) -> None:
     pipeline, _ = classified
     bgr = images.colored(seed=77)
     gray = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
@@ -149,17 +149,16 @@ def test_colours_are_in_the_order_of_opencv(classified: tuple[Pipeline, dict[str
 
 
 def test_probabilities_from_the_stored_files_alone(
-    classified: tuple[Pipeline, dict[str, Prediction]], image_folder: Path
+    classified: tuple[Runner, dict[str, Prediction]], image_folder: Path
 ) -> None:
     """Nothing but OpenCV and NumPy on the pipeline's own files, as a user would write it."""
     pipeline, expected = classified
     words = pd.read_parquet(pipeline.current("kmeans_dictionary").uri).sort_values("wordId")
-    centers = Centers(np.stack(words["center"].to_list()).astype(float))
-    extractor = ImageExtractor(SiftOptions())
+    vocabulary = Vocabulary(np.stack(words["center"].to_list()).astype(float))
+    encoder = ImageEncoder(SiftOptions(), vocabulary, BagOfWords())
     with np.load(f"{pipeline.current('image_classifier').uri}/classifier.npz") as stored:
         for name, found in expected.items():
-            descriptors = extractor.extract((image_folder / name).read_bytes()).descriptors
-            (bow,) = encode(descriptors, np.array([len(descriptors)]), centers, "sum", "none").astype(float)
+            bow = encoder.encode(image_folder / name).astype(float)
             scores = stored["weights"][0].astype(float) @ np.sqrt(bow / bow.sum()) + stored["intercepts"][0]
             shares = np.exp(scores) / np.exp(scores).sum()
             assert stored["labels"][shares.argmax()] == found.labels[0]
@@ -167,7 +166,7 @@ def test_probabilities_from_the_stored_files_alone(
 
 
 def test_results_come_in_the_order_of_the_images_whatever_the_batch(
-    classified: tuple[Pipeline, dict[str, Prediction]], image_folder: Path
+    classified: tuple[Runner, dict[str, Prediction]], image_folder: Path
 ) -> None:
     pipeline, expected = classified
     order = [*reversed(expected), *list(expected)[::2], *list(expected)[:1] * 3]
@@ -176,7 +175,7 @@ def test_results_come_in_the_order_of_the_images_whatever_the_batch(
 
 
 def test_images_are_taken_one_by_one(
-    classified: tuple[Pipeline, dict[str, Prediction]], image_folder: Path
+    classified: tuple[Runner, dict[str, Prediction]], image_folder: Path
 ) -> None:
     """An endless source of images gives results as they are asked for."""
     pipeline, expected = classified
@@ -191,7 +190,7 @@ def test_images_are_taken_one_by_one(
 
 
 def test_top_names_the_most_probable_ones(
-    classified: tuple[Pipeline, dict[str, Prediction]], image_folder: Path
+    classified: tuple[Runner, dict[str, Prediction]], image_folder: Path
 ) -> None:
     pipeline, expected = classified
     files = [image_folder / name for name in expected]
@@ -207,7 +206,7 @@ def test_top_names_the_most_probable_ones(
 
 
 def test_an_image_that_cannot_be_read_is_an_error_of_its_own(
-    classified: tuple[Pipeline, dict[str, Prediction]], image_folder: Path, tmp_path: Path
+    classified: tuple[Runner, dict[str, Prediction]], image_folder: Path, tmp_path: Path
 ) -> None:
     pipeline, expected = classified
     name = next(iter(expected))
@@ -247,7 +246,7 @@ def test_an_image_that_cannot_be_read_is_an_error_of_its_own(
     ids=lambda image: f"{np.shape(image)} {np.asarray(image).dtype}",
 )
 def test_an_array_that_is_no_image_is_named(
-    classified: tuple[Pipeline, dict[str, Prediction]], image: Any
+    classified: tuple[Runner, dict[str, Prediction]], image: Any
 ) -> None:
     image = np.asarray(image)
     bad, good = predict(classified[0], [image, images.textured()])
@@ -259,7 +258,7 @@ def test_an_array_that_is_no_image_is_named(
 
 
 def test_an_image_without_keypoints_is_classified(
-    classified: tuple[Pipeline, dict[str, Prediction]],
+    classified: tuple[Runner, dict[str, Prediction]],
 ) -> None:
     """Its encoding is zero, so the intercepts decide."""
     pipeline, _ = classified
@@ -270,24 +269,26 @@ def test_an_image_without_keypoints_is_classified(
         assert found.labels == (best,)
 
 
-def test_no_images_are_no_predictions(classified: tuple[Pipeline, dict[str, Prediction]]) -> None:
+def test_no_images_are_no_predictions(classified: tuple[Runner, dict[str, Prediction]]) -> None:
     assert predict(classified[0], []) == []
 
 
-def test_without_a_classifier_there_is_a_clear_error(filled: Pipeline) -> None:
+def test_without_a_classifier_there_is_a_clear_error(filled: Runner) -> None:
     with pytest.raises(UserError, match="Materialize image_classifier first") as error:
         prediction.predict([images.textured()], data_folder=str(filled.data))
     assert str(filled.data) in str(error.value)
 
 
 @pytest.fixture
-def classified_copy(classified: tuple[Pipeline, dict[str, Prediction]], tmp_path: Path) -> Pipeline:
+def classified_copy(classified: tuple[Runner, dict[str, Prediction]], tmp_path: Path) -> Runner:
     shutil.copytree(classified[0].data, tmp_path / "data")
-    return Pipeline(tmp_path / "data")
+    return Runner(tmp_path / "data")
 
 
 def test_the_classifiers_own_dictionary_is_used(
-    classified: tuple[Pipeline, dict[str, Prediction]], classified_copy: Pipeline, image_folder: Path
+    classified: tuple[Runner, dict[str, Prediction]],
+    classified_copy: Runner,
+    image_folder: Path,
 ) -> None:
     _, expected = classified
     before = classified_copy.current("kmeans_dictionary").name
@@ -315,7 +316,7 @@ def damage(file: Path) -> None:
         ("kmeans_dictionary", "*.parquet", Path.unlink),
     ],
 )
-def test_damaged_files_are_named(classified_copy: Pipeline, asset: str, pattern: str, harm: Any) -> None:
+def test_damaged_files_are_named(classified_copy: Runner, asset: str, pattern: str, harm: Any) -> None:
     uri = classified_copy.current(asset).uri
     for file in Path(uri).glob(pattern):
         harm(file)
@@ -327,15 +328,15 @@ def test_damaged_files_are_named(classified_copy: Pipeline, asset: str, pattern:
     assert len(message.splitlines()) <= 2
 
 
-def test_a_dictionary_that_is_gone_is_named(classified_copy: Pipeline) -> None:
+def test_a_dictionary_that_is_gone_is_named(classified_copy: Runner) -> None:
     shutil.rmtree(classified_copy.data / "kmeans_dictionary")
     with pytest.raises(UserError, match="gone: kmeans_dictionary"):
         predict(classified_copy, [images.textured()])
 
 
 def test_the_command_prints_a_line_per_image(
-    on_classified: Pipeline,
-    classified: tuple[Pipeline, dict[str, Prediction]],
+    on_classified: Runner,
+    classified: tuple[Runner, dict[str, Prediction]],
     image_folder: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -350,8 +351,8 @@ def test_the_command_prints_a_line_per_image(
 
 
 def test_the_command_prints_json(
-    on_classified: Pipeline,
-    classified: tuple[Pipeline, dict[str, Prediction]],
+    on_classified: Runner,
+    classified: tuple[Runner, dict[str, Prediction]],
     image_folder: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -381,8 +382,8 @@ def test_the_command_prints_json(
 
 
 def test_the_command_takes_folders(
-    on_classified: Pipeline,
-    classified: tuple[Pipeline, dict[str, Prediction]],
+    on_classified: Runner,
+    classified: tuple[Runner, dict[str, Prediction]],
     image_folder: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -402,7 +403,7 @@ def test_the_command_takes_folders(
 
 
 def test_the_command_on_a_folder_without_images(
-    on_classified: Pipeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    on_classified: Runner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "notes.txt").write_text("no image")
     assert main(["predict", str(tmp_path)]) == 1
@@ -413,7 +414,7 @@ def test_the_command_on_a_folder_without_images(
 
 
 def test_the_command_on_a_missing_file(
-    on_classified: Pipeline, image_folder: Path, capsys: pytest.CaptureFixture[str]
+    on_classified: Runner, image_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = next(image_folder.rglob("*.jpg"))
     assert main(["predict", "no such file.jpg", str(file)]) == 1
@@ -426,14 +427,14 @@ def test_the_command_on_a_missing_file(
 
 @pytest.mark.parametrize("top", ["0", "-1"])
 def test_the_command_wants_one_class_or_more(
-    on_classified: Pipeline, image_folder: Path, top: str, capsys: pytest.CaptureFixture[str]
+    on_classified: Runner, image_folder: Path, top: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["predict", "--top", top, str(image_folder)]) == 1
     assert capsys.readouterr().err == f"top={top}: ask for 1 class or more\n"
 
 
 def test_the_command_without_a_classifier(
-    filled: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    filled: Runner, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(settings.DATA, str(filled.data))
     assert main(["predict", "a.jpg"]) == 1
@@ -443,7 +444,7 @@ def test_the_command_without_a_classifier(
 
 
 def test_the_command_needs_neither_spark_nor_dagster(
-    classified: tuple[Pipeline, dict[str, Prediction]], image_folder: Path
+    classified: tuple[Runner, dict[str, Prediction]], image_folder: Path
 ) -> None:
     pipeline, expected = classified
     code = """
@@ -473,7 +474,7 @@ raise SystemExit(status)
 
 
 def test_a_uri_of_hadoop_is_read_through_spark(
-    classified: tuple[Pipeline, dict[str, Prediction]], spark: SparkSession, image_folder: Path
+    classified: tuple[Runner, dict[str, Prediction]], spark: SparkSession, image_folder: Path
 ) -> None:
     pipeline, expected = classified
     spark.sparkContext._jsc.hadoopConfiguration().set(
@@ -485,13 +486,13 @@ def test_a_uri_of_hadoop_is_read_through_spark(
 
 
 def test_a_classifier_that_is_replaced_while_it_is_read(
-    classified: tuple[Pipeline, dict[str, Prediction]],
+    classified: tuple[Runner, dict[str, Prediction]],
     image_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copytree(classified[0].data, tmp_path / "data")
-    pipeline = Pipeline(tmp_path / "data")
+    pipeline = Runner(tmp_path / "data")
     older = pipeline.current("image_classifier")
     read = SnapshotStore.read
 
@@ -510,6 +511,6 @@ def replace_by_a_copy(store: SnapshotStore, snapshot: Snapshot) -> None:
     """Commit a newer snapshot of the same content, and remove this one."""
     staged = store.begin((snapshot.asset,), "newer", snapshot.inputs)
     shutil.copytree(snapshot.uri, staged.uri)
-    of_the_run = ("code_version", "config", "counts", "holds", "keys", "rows", "seconds", "version")
+    of_the_run = ("code_version", "config", "counts", "check_results", "keys", "rows", "seconds", "version")
     store.commit(staged, run_id="newer", **{name: getattr(snapshot, name) for name in of_the_run})
     store.prune((snapshot.asset,), 1)

@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ from pyspark.sql import SparkSession
 
 import vision_assets
 from vision_assets import prediction
-from vision_assets.assets.kmeans_dictionary import KMeansDictionaryConfig
 from vision_assets.errors import UserError
-from vision_assets.spark import sequence_file
-from vision_assets.spark.image_files import ImageFiles, Patterns, Skipped
-from vision_assets.storage.versions import version_of
-from vision_assets_tests.pipeline import ITERATIONS, UP_TO_ENCODINGS, WORDS, Pipeline
+from vision_assets.snapshots.versions import version_of
+from vision_assets.steps import image_writer
+from vision_assets.steps.sources.image_files import ImageFiles, Patterns, Skipped
+from vision_assets.vision.vocabulary.kmeans import KMeansOptions
+from vision_assets_tests.pipeline import ITERATIONS, UP_TO_ENCODINGS, WORDS, Runner
 from vision_assets_tests.vision import images
 
 ROOT = Path(__file__).parents[1]
@@ -50,18 +51,18 @@ def npz_of(bomb: Bomb, names: list[str]) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def classified(tmp_path_factory: pytest.TempPathFactory, filled: Pipeline) -> Pipeline:
+def classified(tmp_path_factory: pytest.TempPathFactory, filled: Runner) -> Runner:
     data = tmp_path_factory.mktemp("classified") / "data"
     shutil.copytree(filled.data, data)
-    pipeline = Pipeline(data)
+    pipeline = Runner(data)
     pipeline.run(None, "image_classifier", image_classifier={"splits": 1, "max_iter": 5})
     return pipeline
 
 
 @pytest.fixture
-def copy(classified: Pipeline, tmp_path: Path) -> Pipeline:
+def copy(classified: Runner, tmp_path: Path) -> Runner:
     shutil.copytree(classified.data, tmp_path / "data")
-    return Pipeline(tmp_path / "data")
+    return Runner(tmp_path / "data")
 
 
 def test_the_bomb_is_one(tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_the_bomb_is_one(tmp_path: Path) -> None:
         ("image_classifier", "classification_report"),
     ],
 )
-def test_no_table_is_unpickled(copy: Pipeline, tmp_path: Path, asset: str, reader: str) -> None:
+def test_no_table_is_unpickled(copy: Runner, tmp_path: Path, asset: str, reader: str) -> None:
     bomb = Bomb(tmp_path / "exploded")
     files = [path for path in Path(copy.current(asset).uri).rglob("*") if path.is_file()]
     assert files
@@ -97,14 +98,14 @@ def test_no_table_is_unpickled(copy: Pipeline, tmp_path: Path, asset: str, reade
     assert not (tmp_path / "exploded").exists()
 
 
-def test_no_images_are_unpickled(copy: Pipeline, tmp_path: Path) -> None:
+def test_no_images_are_unpickled(copy: Runner, tmp_path: Path) -> None:
     for part in Path(copy.current("image_seqfile").uri).glob("part-*"):
         part.write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
     copy.run(None, "sift_features", fail=True, sift_features={"full_refresh": True})
     assert not (tmp_path / "exploded").exists()
 
 
-def test_no_manifest_is_unpickled(copy: Pipeline, tmp_path: Path) -> None:
+def test_no_manifest_is_unpickled(copy: Runner, tmp_path: Path) -> None:
     for manifest in copy.data.rglob("_snapshots/*.json"):
         manifest.write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
     with pytest.raises(UserError, match="damaged"):
@@ -112,12 +113,10 @@ def test_no_manifest_is_unpickled(copy: Pipeline, tmp_path: Path) -> None:
     assert not (tmp_path / "exploded").exists()
 
 
-def test_no_checkpoint_is_unpickled(
-    copy: Pipeline, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_no_checkpoint_is_unpickled(copy: Runner, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     current, options = (
         copy.current("kmeans_dictionary"),
-        KMeansDictionaryConfig(k=WORDS, max_iter=ITERATIONS).model_dump(),
+        asdict(KMeansOptions(k=WORDS, max_iter=ITERATIONS)),
     )
     features = {"sift_features": copy.current("sift_features").version}
     name = version_of(current.code_version, options, features)
@@ -127,12 +126,12 @@ def test_no_checkpoint_is_unpickled(
 
     copy.run(None, "kmeans_dictionary")
 
-    assert "so the training starts anew" in capfd.readouterr().err
+    assert "training restarts from the beginning" in capfd.readouterr().err
     assert copy.current("kmeans_dictionary").version == current.version
     assert not (tmp_path / "exploded").exists()
 
 
-def test_no_extension_type_is_unpickled(copy: Pipeline, tmp_path: Path) -> None:
+def test_no_extension_type_is_unpickled(copy: Runner, tmp_path: Path) -> None:
     """PyArrow made its own from pickles up to version 14."""
     bomb = pickle.dumps(Bomb(tmp_path / "exploded"))
     metadata = {b"ARROW:extension:name": b"arrow.py_extension_type", b"ARROW:extension:metadata": bomb}
@@ -183,8 +182,8 @@ def test_keys_are_no_paths(spark: SparkSession, tmp_path: Path) -> None:
     ]
     pairs = [(key, images.jpeg(images.colored(seed=number))) for number, key in enumerate(keys)]
     source = ImageFiles("test", Patterns(["*"]), len(pairs), Skipped(), by_driver=lambda: iter(pairs))
-    sequence_file.write(spark, source, str(inside / "source"))
-    pipeline = Pipeline(inside / "data")
+    image_writer.write(spark, source, str(inside / "source"))
+    pipeline = Runner(inside / "data")
 
     pipeline.run(inside / "source", pictures=True, image_seqfile={"patterns": ["*"]})
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.bench import Bench
 from benchmarks.commands import Config, Materialized
 from benchmarks.report import Figures, Line, Report, Row, megabytes, number, seconds
-from vision_assets.chains import CHAINS, Chain
+from vision_assets.pipelines import PIPELINES, Pipeline
 
 
 def _measure(bench: Bench) -> Figures:
@@ -15,20 +15,20 @@ def _measure(bench: Bench) -> Figures:
         "cores": bench.cores,
         "max_side": bench.sizes.max_side,
     }
-    for name, chain in CHAINS.items():
+    for name, chain in PIPELINES.items():
         figures |= {f"{name} {what}": value for what, value in _of_one(bench, chain).items()}
     return figures
 
 
-def _of_one(bench: Bench, chain: Chain) -> dict[str, float]:
+def _of_one(bench: Bench, chain: Pipeline) -> dict[str, float]:
     def run(images: Path, *, watched: bool = False, **settings: int) -> Materialized:
-        config: Config = {"image_seqfile": {"source": str(images)}, chain.features: settings}
+        config: Config = {"image_seqfile": {"source": str(images)}, chain.asset("features"): settings}
         with bench.scratch("data") as data:
             return bench.commands.materialize(
-                data, "image_seqfile", chain.features, config=config, watched=watched
+                data, "image_seqfile", chain.asset("features"), config=config, watched=watched
             )
 
-    made = run(bench.some_images(bench.sizes.extractor_images)).metadata[chain.features]
+    made = run(bench.some_images(bench.sizes.extractor_images)).metadata[chain.asset("features")]
     photos = run(bench.photos(), watched=True, max_side=bench.sizes.max_side)
     return {name: made[name] for name in ("seconds", "descriptors", "size_mb")} | {
         "worker": photos.peak.worker
@@ -39,7 +39,7 @@ def _report(rounds: Sequence[Figures]) -> Report:
     figures = rounds[-1]
     images = figures["images"]
 
-    def line(name: str, chain: Chain) -> Line:
+    def line(name: str, chain: Pipeline) -> Line:
         taken, descriptors, size, worker = (
             figures[f"{name} {what}"] for what in ("seconds", "descriptors", "size_mb", "worker")
         )
@@ -48,9 +48,9 @@ def _report(rounds: Sequence[Figures]) -> Report:
             f"{descriptors / images:,.0f} descriptors and {number(1000 * size / images)} kB each; a worker's "
             f"memory, photos of `max_side` {figures['max_side']:,}: {megabytes(worker)}"
         )
-        return Line(f"`{chain.features}`", seconds(taken), target="none", note=note)
+        return Line(f"`{chain.asset('features')}`", seconds(taken), target="none", note=note)
 
-    return Report([line(name, chain) for name, chain in CHAINS.items()])
+    return Report([line(name, chain) for name, chain in PIPELINES.items()])
 
 
 EXTRACTORS = Row("extractors", _measure, _report, once=True)

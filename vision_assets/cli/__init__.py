@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from vision_assets.cli.parser import build_parser
-from vision_assets.errors import UserError, no_permission, redact
+from vision_assets.errors import redact
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,25 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as head, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except PermissionError as error:
-        print(no_permission(error.filename), file=sys.stderr)
-        return 1
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
     except Exception as error:
-        if not (cause := _storage_cause(error)):
+        from vision_assets.spark.diagnosis import diagnose  # noqa: PLC0415 - only after an error
+
+        diagnosis = diagnose(error)
+        if not diagnosis.is_known:
             raise
-        print(cause, file=sys.stderr)
+        print(redact(diagnosis.text), file=sys.stderr)
         return 1
     return 0
-
-
-def _storage_cause(error: Exception) -> str | None:
-    """Return the cause that a storage behind Hadoop reported, in plain words; None if it reported none."""
-    if "py4j" not in sys.modules:
-        return None
-    from vision_assets.spark.causes import known_cause  # noqa: PLC0415 - Spark is loaded already
-
-    cause = known_cause(error)
-    return redact(cause.text) if cause else None

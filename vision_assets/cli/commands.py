@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 from vision_assets import settings
 from vision_assets.errors import UserError
-from vision_assets.storage.snapshots import AssetPath, Snapshot, SnapshotStore, open_store
-from vision_assets.vision.formats import DEFAULT_PATTERNS
+from vision_assets.snapshots.store import AssetPath, Snapshot, SnapshotStore, open_store
+from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 
 if TYPE_CHECKING:
-    from vision_assets.chains import Chain
+    from vision_assets.pipelines import Step
     from vision_assets.prediction import Prediction
+
+_SKIPPED_WITHOUT_LABELS = ("classifier", "report")
+"""Kinds of steps without a table where images have fewer than two labels."""
 
 
 def _print_path(options: argparse.Namespace) -> None:
@@ -31,72 +34,65 @@ def _list_snapshots(options: argparse.Namespace) -> None:
 
 
 def _summarize(options: argparse.Namespace) -> None:
-    from vision_assets.chains import IMAGES, chain_of  # noqa: PLC0415 - OpenCV only when needed
+    from vision_assets.pipelines import IMAGES, pipeline_of  # noqa: PLC0415 - OpenCV only when needed
+    from vision_assets.steps.catalog import SPECS  # noqa: PLC0415 - PySpark only when needed
 
-    store, chain = _store(), chain_of(options.extractor)
-    names = (IMAGES, chain.features, chain.dictionary, chain.encodings)
-    snapshots = {asset: store.require_current((asset,)) for asset in names}
-    snapshots |= _classification(store, snapshots[chain.encodings], chain)
-    features, words = snapshots[chain.features].counts, snapshots[chain.dictionary].counts
-    rows_are = {chain.dictionary: "words", chain.classifier: "rows", chain.report: "rows"}
+    store, pipeline = _store(), pipeline_of(options.extractor)
+    snapshots = _shown(store, (IMAGES, *pipeline.steps))
     rows = [
-        (s.asset, f"{s.rows:,} {rows_are.get(s.asset, 'images')}", f"{s.seconds:,.1f} s", _megabytes(s))
-        for s in snapshots.values()
+        (s.asset, f"{s.rows:,} {SPECS[s.asset].table.row_noun}", f"{s.seconds:,.1f} s", _megabytes(s))
+        for s in snapshots
     ]
     _print_table(("asset", "rows", "took", "size"), rows, right=("rows", "took", "size"))
-    print(
-        f"\n{features['images']:,} images with {features['descriptors']:,} descriptors; "
-        f"{features['failures']:,} images could not be read."
-    )
-    print(
-        f"{words['words']:,} words, trained on {words['training_descriptors']:,} descriptors: "
-        f"{words['smallest_word_size']:,} to {words['largest_word_size']:,} for each word."
-    )
-    if chain.report in snapshots:
-        report = snapshots[chain.report].counts
-        print(
-            f"Accuracy {report['accuracy']:.1%}, mean of the classes {report['mean_per_class_accuracy']:.1%} "
-            f"(chance: {1 / report['classes']:.1%}), on {report['test_images'] / report['splits']:,.0f} "
-            f"test images of {report['classes']:,} classes, mean of {report['splits']:,} split(s)."
-        )
-    print("\nFolders of the tables:")
-    for snapshot in snapshots.values():
+    print()
+    for snapshot in snapshots:
+        if summarize := SPECS[snapshot.asset].summarize:
+            print(summarize(snapshot.counts))
+    print("\nThe tables are in:")
+    for snapshot in snapshots:
         print(f"  {snapshot.uri}")
 
 
-def _classification(store: SnapshotStore, encodings: Snapshot, chain: "Chain") -> dict[str, Snapshot]:
-    """Return classifier and report if they exist and were made from these encodings; else nothing."""
-    report = store.current((chain.report,))
-    made_from = store.lineage(report) if report else {}
-    if report is None or chain.classifier not in made_from:
-        return {}
-    if made_from.get(chain.encodings) != encodings:
-        print(
-            f"The classifier was made from older encodings and is not shown. Materialize {chain.classifier} "
-            "again.\n"
-        )
-        return {}
-    return {chain.classifier: made_from[chain.classifier], chain.report: report}
+def _shown(store: SnapshotStore, steps: "Sequence[Step]") -> list[Snapshot]:
+    """Return the current snapshots up to the encodings, and those after them if made from these encodings."""
+    shown: dict[str, Snapshot] = {}
+    for step in steps:
+        is_optional = step.kind in _SKIPPED_WITHOUT_LABELS
+        snapshot = store.current((step.asset,)) if is_optional else store.require_current((step.asset,))
+        if snapshot is None:
+            continue
+        inputs = step.inputs.values()
+        if is_optional and not all(asset in shown for asset in inputs):
+            continue
+        if is_optional and any(store.input_of(snapshot, (asset,)) != shown[asset] for asset in inputs):
+            print(f"{step.asset} was made from an older table and is not shown. Materialize it again.\n")
+            continue
+        shown[step.asset] = snapshot
+    return list(shown.values())
 
 
 def _convert_config(options: argparse.Namespace) -> None:
     import yaml  # noqa: PLC0415 - only when needed
 
-    from vision_assets.chains import CHAINS, PLAIN, chain_of  # noqa: PLC0415 - OpenCV only when needed
+    # OpenCV only when needed.
+    from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINES, pipeline_of  # noqa: PLC0415
+    from vision_assets.vision.features import EXTRACTORS  # noqa: PLC0415
 
-    names = dict(zip(CHAINS[PLAIN].assets, chain_of(options.extractor).assets, strict=True))
+    default, chosen_pipeline = PIPELINES[DEFAULT_EXTRACTOR], pipeline_of(options.extractor)
+    names = dict(zip(default.assets, chosen_pipeline.assets, strict=True))
     try:
         config = yaml.safe_load(options.file.read_text()) or {}
         ops = config.get("ops") or {}
-        features = ((ops.get(CHAINS[PLAIN].features) or {}).get("config") or {}).keys()
+        features = ((ops.get(default.asset("features")) or {}).get("config") or {}).keys()
         both = sorted(name for name, other in names.items() if other != name and {name, other} <= ops.keys())
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
         why = " ".join(str(error).split())  # YAML's errors have several lines
         raise UserError(f"{options.file} is not a run configuration: {why}") from error
     if both:
         raise UserError(f"{options.file} has {both[0]} and {names[both[0]]}. Remove one of them.")
-    extractors = (CHAINS[PLAIN].extractor, chain_of(options.extractor).extractor)
-    theirs, ours = ({field.name for field in fields(extractor)} for extractor in extractors)
+    theirs, ours = (
+        {field.name for field in fields(EXTRACTORS[pipeline.name])} for pipeline in (default, chosen_pipeline)
+    )
     if unknown := sorted(features & (theirs - ours)):
         raise UserError(f"{options.extractor} has no {', '.join(unknown)}, which {options.file} sets.")
     config["ops"] = {names.get(op, op): chosen for op, chosen in ops.items()}
@@ -104,7 +100,7 @@ def _convert_config(options: argparse.Namespace) -> None:
 
 
 def _make_sample(options: argparse.Namespace) -> None:
-    from vision_assets.vision.samples import write_sample_images  # noqa: PLC0415 - OpenCV only when needed
+    from vision_assets.vision.data.samples import write_sample_images  # noqa: PLC0415 - OpenCV only when needed
 
     try:
         made = write_sample_images(

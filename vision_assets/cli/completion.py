@@ -4,8 +4,8 @@ import argparse
 
 import shtab
 
-from vision_assets.chains import CHAINS, IMAGES
 from vision_assets.cli.parser import build_parser
+from vision_assets.pipelines import PIPELINES, STEPS
 
 
 def completion_script(shell: str) -> str:
@@ -20,8 +20,7 @@ def completion_script(shell: str) -> str:
     -------
     str
     """
-    assets = [IMAGES, *(asset for chain in CHAINS.values() for asset in chain.assets)]
-    choices = {"asset": assets, "extractor": list(CHAINS)}
+    choices = {"asset": list(STEPS), "extractor": list(PIPELINES)}
     paths = {"images": shtab.FILE, "file": shtab.FILE, "folder": shtab.DIRECTORY}
 
     def complete(action: argparse.Action) -> None:

@@ -1,18 +1,60 @@
-"""Spark's JVM: whether it lives, and how to go on after its death."""
+"""Spark's JVM: how it starts, whether it is alive, and how to go on after its death."""
 
+import os
+import re
 import subprocess
+import sys
+import threading
 from contextlib import suppress
-from typing import Any
+from typing import IO, Any
 
 from py4j.protocol import Py4JError
 from pyspark import SparkContext
+from pyspark.conf import SparkConf
+from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
-from vision_assets.spark.session import spark_config, start_jvm
+from vision_assets.spark.properties import configured_properties, spark_config
+
+_PYTHON = "spark.pyspark.python"
+_SECRET = re.compile("secret|password|token|access.?key", re.IGNORECASE)
+"""In names of properties whose values are not to be shown, as in Spark's `spark.redaction.regex`."""
+_NOTICES = (
+    b"WARNING: Using incubator modules: jdk.incubator.vector",
+    b"netlib-blas: JNI_OnLoad: dlopen(libblas.so.3) failed",  # MLlib goes on with Java code
+)
 
 _SECONDS_TO_DIE = 5
 OUT_OF_MEMORY = 52
 """Exit status that Spark gives a JVM that ran out of memory."""
+
+
+def start(config: dict[str, str]) -> None:
+    """Start Spark's JVM if none runs; lines on its error stream that nobody can act on are left out.
+
+    Parameters
+    ----------
+    config : dict
+        Spark properties; properties of the JVM itself take effect only here.
+    """
+    if SparkContext._gateway is not None:
+        return
+    if config["spark.master"].startswith("local"):
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    elif python := (configured_properties() | config).get(_PYTHON):
+        os.environ["PYSPARK_PYTHON"] = python  # PySpark itself reads only the variable
+    # All users of the machine can read the command line of the JVM. The session gets the secrets.
+    shown = [(name, value) for name, value in config.items() if not _SECRET.search(name)]
+    conf = SparkConf(loadDefaults=False).setAll(shown)
+    reading, writing = os.pipe()
+    # The thread starts first, so that the pipe is read and closed however the start of the JVM ends.
+    threading.Thread(
+        target=_forward, args=(os.fdopen(reading, "rb"),), name="jvm-stderr", daemon=True
+    ).start()
+    with os.fdopen(writing, "wb") as stderr:
+        gateway = launch_gateway(conf, popen_kwargs={"stderr": stderr})
+    SparkContext._ensure_initialized(gateway=gateway)
 
 
 def is_alive(session: SparkSession) -> bool:
@@ -21,25 +63,25 @@ def is_alive(session: SparkSession) -> bool:
 
 
 def forget_dead_jvm() -> bool:
-    """Drop all that PySpark holds of this process's JVM if that has died, so that another can be started.
+    """Drop PySpark's references to this process's JVM if it died, so that another JVM can be started.
 
     Returns
     -------
     bool
-        Whether it had died.
+        Whether the JVM had died.
     """
     gateway: Any = SparkContext._gateway
     context = SparkContext._active_spark_context
     if gateway is None or (_answers(gateway) if context is None else _is_alive(context)):
         return False
     if context is not None:
-        context._jsc = None  # else `stop` would call the JVM; by this a new session knows the old for dead
+        context._jsc = None  # else `stop` would call the JVM; a new session sees that the old one is dead
         context.stop()
     SparkContext._gateway = SparkContext._jvm = None
     gateway.shutdown()
     process = _process(gateway)
     if process is not None:
-        # It may linger: one whose context was stopped for lack of memory has its threads still.
+        # It may linger: after a context was stopped for lack of memory, its threads still run.
         process.kill()
         process.wait()
         with suppress(OSError):
@@ -50,28 +92,34 @@ def forget_dead_jvm() -> bool:
 def hadoop() -> tuple[Any, Any]:
     """Return the gateway to this process's JVM and Hadoop's configuration in it, without a Spark session.
 
-    A JVM that is missing or dead is started, which takes some two seconds.
+    A JVM is started if there is none or if it died, which takes about two seconds.
+
+    Returns
+    -------
+    tuple of py4j objects
+        The gateway, and a `Configuration`.
     """
     forget_dead_jvm()
-    start_jvm(spark_config())
+    start(spark_config())
     gateway: Any = SparkContext._gateway
     spark = gateway.jvm.org.apache.spark
     return gateway, spark.deploy.SparkHadoopUtil.get().newConfiguration(spark.SparkConf())
 
 
 def exit_status() -> int | None:
-    """Return the exit status of this process's JVM, negative for a signal; None while it lives.
+    """Return the exit status of this process's JVM.
 
     Returns
     -------
     int or None
-        None as well if another program has started it.
+        Minus the number of the signal that ended it. None while it is alive, or if another program
+        started it.
     """
     process = _process(SparkContext._gateway)
     if process is None:
         return None
     try:
-        # Its connections are gone some time before it.
+        # Its connections close some time before it ends.
         return process.wait(_SECONDS_TO_DIE)
     except subprocess.TimeoutExpired:
         return None
@@ -95,3 +143,10 @@ def _answers(gateway: Any) -> bool:
     except (Py4JError, OSError):
         return False
     return True
+
+
+def _forward(stream: IO[bytes]) -> None:
+    with stream:
+        for line in stream:
+            if not line.startswith(_NOTICES):
+                os.write(2, line)

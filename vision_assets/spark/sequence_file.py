@@ -1,126 +1,46 @@
-"""SequenceFiles of `<Text, BytesWritable>`: a key and a file's bytes, as Hadoop and Spark know them."""
+"""The format SequenceFile of `<Text, BytesWritable>`: records of a key and bytes, read and written."""
 
 import os
-import re
 import struct
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import unquote
 
-from py4j.protocol import Py4JJavaError
-from pyspark import RDD, Accumulator
-from pyspark.accumulators import AccumulatorParam
-from pyspark.errors import PySparkException
+from pyspark import RDD
 from pyspark.serializers import CPickleSerializer
 from pyspark.sql import DataFrame, SparkSession
 
-from vision_assets.errors import UserError, worker_error
-from vision_assets.spark.image_files import ImageFiles, Pair, Patterns, Skipped, no_images
+from vision_assets.errors import UserError
+from vision_assets.spark.diagnosis import damaged_sequence_file
+from vision_assets.spark.hadoop import escape_path, size_of
 
 MAGIC = b"SEQ"
 HEADER_BYTES = 512
-"""Enough of a SequenceFile's beginning for `check_header`."""
+"""How much of a file `check_header` needs."""
 
-_START = MAGIC + b"\x06"  # and the version of the layout
+_START = MAGIC + b"\x06"  # with the version of the layout
 
 _TEXT = "org.apache.hadoop.io.Text"
 _BYTES = "org.apache.hadoop.io.BytesWritable"
 _INPUT = "org.apache.hadoop.mapreduce.lib.input.SequenceFileInputFormat"
 _OUTPUT = "org.apache.hadoop.mapreduce.lib.output.SequenceFileOutputFormat"
-_NO_MARKER_FILE = "mapreduce.fileoutputcommitter.marksuccessfuljobs"
+_MARKER_FILE = "mapreduce.fileoutputcommitter.marksuccessfuljobs"
 _COMPRESS = "mapreduce.output.fileoutputformat.compress"
 _PATHS = "mapreduce.input.fileinputformat.inputdir"
 _SPLIT_BYTES = "mapreduce.input.fileinputformat.split.maxsize"
-_LEAST_SPLIT_BYTES = "mapreduce.input.fileinputformat.split.minsize"  # else a block is the most
+_LEAST_SPLIT_BYTES = "mapreduce.input.fileinputformat.split.minsize"  # else a block is the largest
 
 _PART_BYTES = 256 << 20
 _SYNC_EVERY_BYTES = 100_000
 _SYNC_BYTES = 16
 
-
-@dataclass(frozen=True)
-class Written:
-    """How many images a SequenceFile holds, and what was not taken from the source."""
-
-    count: int
-    skipped: Skipped
-
-    def __add__(self, other: "Written") -> "Written":
-        return Written(self.count + other.count, self.skipped + other.skipped)
+Record = tuple[str, bytes]
+"""Key and value."""
 
 
-def write(spark: SparkSession, images: ImageFiles, uri: str) -> Written:
-    """Write images into part files of a SequenceFile, without compression and without a marker file.
-
-    Workers write what they can read; the driver writes what only it can read to a local temporary file
-    at a time, of at most 256 MB or one image, and uploads that. No more than one image per task is in memory.
-
-    Parameters
-    ----------
-    spark : SparkSession
-        The session; its Hadoop settings decide how `uri` is reached.
-    images : ImageFiles
-        From `vision_assets.spark.sources.open_source`.
-    uri : str
-        A folder without part files: a local path or a Hadoop URI.
-
-    Returns
-    -------
-    Written
-        What was written, with the names skipped while reading added to those skipped before.
-
-    Raises
-    ------
-    UserError
-        When the source cannot be read to its end, has changed, or holds no image. What was written by
-        then stays.
-    """
-    files, path = hadoop_path(spark, uri)
-    if files.exists(path) and part_files(spark, uri):
-        raise UserError(f"{uri!r} has part files: write into a folder that has none")
-    reports = spark.sparkContext.accumulator({}, _Reports())
-    staged = f"{uri}.uploaded"
-    choose = partial(_choose, images.patterns, reports)
-    try:
-        if images.to_upload:
-            _copy_from_local(spark, images.to_upload, staged)
-            _write_by_workers(read(spark, staged).mapPartitionsWithIndex(choose), uri)
-        if images.by_workers:
-            _write_by_workers(images.by_workers(spark.sparkContext).mapPartitionsWithIndex(choose), uri)
-        if images.by_driver:
-            files.mkdirs(path)
-            write_parts(choose(-1, images.by_driver()), partial(_upload, spark, uri))
-        written = sum(reports.value.values(), Written(0, images.skipped))
-        _check(images, written)
-    except Exception as error:
-        known = explain(error, images.source)
-        if known is None:
-            raise
-        if known is error:
-            raise
-        raise known from error
-    finally:
-        if images.to_upload:
-            files.delete(path.suffix(".uploaded"), True)
-    return written
-
-
-def _check(images: ImageFiles, written: Written) -> None:
-    if not written.count:
-        raise no_images(images.source, images.patterns, written.skipped)
-    if images.count is not None and images.count != written.count:
-        raise UserError(
-            f"{images.source!r} changed while it was read: {images.count} images were listed and "
-            f"{written.count} read.\nRun again when it is at rest."
-        )
-
-
-def read(spark: SparkSession, uri: str) -> "RDD[Pair]":
-    """Read the (key, bytes) of a SequenceFile, lazily.
+def read(spark: SparkSession, uri: str) -> "RDD[Record]":
+    """Read the records of a SequenceFile, lazily.
 
     Parameters
     ----------
@@ -132,17 +52,20 @@ def read(spark: SparkSession, uri: str) -> "RDD[Pair]":
     Returns
     -------
     RDD of (str, bytes)
-        A job on it fails with a Java exception when the data is damaged; see `explain`.
+        A job on it fails with a Java exception if the data is damaged; see
+        `vision_assets.spark.diagnosis.diagnose`.
     """
-    # One record per batch: Spark's own choice takes 1,024 photos at once after 1,024 thumbnails.
+    # One record per batch: Spark's own choice takes 1,024 large records at once after 1,024 small ones.
     records: RDD[tuple[Any, Any]] = spark.sparkContext.newAPIHadoopRDD(
         _INPUT, _TEXT, _BYTES, conf={_PATHS: escape_path(uri)}, batchSize=1
     )
-    return records.map(_as_pair)
+    return records.map(_as_record)
 
 
-def read_table(spark: SparkSession, uris: Sequence[str], partitions: int) -> DataFrame:
-    """Read a SequenceFile as a table, lazily, without a detour through Python.
+def read_table(
+    spark: SparkSession, uris: Sequence[str], partitions: int, columns: tuple[str, str] = ("key", "value")
+) -> DataFrame:
+    """Read SequenceFiles as a table, lazily; no record passes through Python.
 
     Parameters
     ----------
@@ -151,15 +74,16 @@ def read_table(spark: SparkSession, uris: Sequence[str], partitions: int) -> Dat
     uris : sequence of str
         Files, or folders of part files: local paths or Hadoop URIs of one file system.
     partitions : int
-        About how many, at least one per file. A part is cut at its sync marks, 100 kB apart, so a small file
-        may give fewer.
+        Approximate number, at least one per file. A file is cut at its sync marks, 100 kB apart, so a small
+        file may give fewer.
+    columns : tuple of str
+        Names of the columns of keys (string) and values (binary).
 
     Returns
     -------
     DataFrame
-        Of the schema of `vision_assets.spark.tables.IMAGES`.
     """
-    jvm = _jvm(spark)
+    jvm: Any = spark.sparkContext._jvm
     conf = jvm.org.apache.hadoop.conf.Configuration(spark.sparkContext._jsc.hadoopConfiguration())
     conf.set(_PATHS, ",".join(map(escape_path, uris)))
     size = max(1, -(-sum(size_of(spark, uri) for uri in uris) // partitions))
@@ -167,25 +91,37 @@ def read_table(spark: SparkSession, uris: Sequence[str], partitions: int) -> Dat
     conf.set(_LEAST_SPLIT_BYTES, str(size))
     text, data = jvm.java.lang.Class.forName(_TEXT), jvm.java.lang.Class.forName(_BYTES)
     pairs = spark.sparkContext._jsc.newAPIHadoopRDD(conf, jvm.java.lang.Class.forName(_INPUT), text, data)
-    # As beans both writables have `bytes`, a buffer longer than its content, and `length`.
+    # Read as beans, both writables have `bytes`, a buffer longer than the content, and `length`.
     encoders = jvm.org.apache.spark.sql.Encoders
     encoder = encoders.tuple(encoders.bean(text), encoders.bean(data))
     records = DataFrame(spark._jsparkSession.createDataset(pairs.rdd(), encoder).toDF(), spark)
     return records.selectExpr(
-        "cast(substring(_1.bytes, 1, _1.length) as string) as fileName",
-        "substring(_2.bytes, 1, _2.length) as content",
-    )
+        "cast(substring(_1.bytes, 1, _1.length) as string)", "substring(_2.bytes, 1, _2.length)"
+    ).toDF(*columns)
 
 
 def check_header(head: bytes, where: str) -> None:
-    """Raise a `UserError` unless a file's first `HEADER_BYTES` are those of a `<Text, BytesWritable>`."""
+    """Check the header of a SequenceFile.
+
+    Parameters
+    ----------
+    head : bytes
+        The first `HEADER_BYTES` of the file.
+    where : str
+        Path or URI of the file, for the message.
+
+    Raises
+    ------
+    UserError
+        Unless it is a SequenceFile of `<Text, BytesWritable>`.
+    """
     advice = f"Only SequenceFiles of <{_TEXT}, {_BYTES}> can be read."
     try:
         key_end = 5 + head[4]
         value_end = key_end + 1 + head[key_end]
     except IndexError:
         raise UserError(
-            f"the SequenceFile {where!r} ends inside its header.\nCopy or make it again."
+            f"the SequenceFile {where!r} ends inside its header.\nCopy or create it again."
         ) from None
     classes = (
         head[5:key_end].decode("ascii", "replace"),
@@ -196,22 +132,22 @@ def check_header(head: bytes, where: str) -> None:
 
 
 def check_records(path: str) -> None:
-    """Walk along a local SequenceFile's records, without reading images.
+    """Walk along the records of a local SequenceFile, without reading values.
 
-    A wrong length has Hadoop's reader take gigabytes, which ends the JVM, or take it for the end.
+    A wrong length makes Hadoop's reader allocate gigabytes, which ends the JVM, or stop as if at the end.
 
     Parameters
     ----------
     path : str
-        A file that `check_header` takes. One that is compressed in blocks, or of an older layout, is left as
-        it is.
+        A file that passes `check_header`. Files that are compressed in blocks, or have an older layout, are
+        not checked.
 
     Raises
     ------
     UserError
-        When a record's lengths do not fit together, or do not fit into the file.
+        If the lengths of a record are inconsistent, or exceed the file.
     """
-    with open(path, "rb") as file:  # noqa: PTH123 - as in the sources
+    with open(path, "rb") as file:  # noqa: PTH123 - as fast as it gets
         size = os.fstat(file.fileno()).st_size
         try:
             if file.read(len(_START)) != _START:
@@ -220,7 +156,7 @@ def check_records(path: str) -> None:
             while not in_blocks and file.tell() < size:
                 _skip_record(file, size, sync, compressed=compressed)
         except (struct.error, ValueError):
-            raise damaged(path) from None
+            raise UserError(damaged_sequence_file(path)) from None
 
 
 def _read_header(file: IO[bytes]) -> tuple[bool, bool, bytes]:
@@ -252,7 +188,7 @@ def _skip_record(file: IO[bytes], size: int, sync: bytes, *, compressed: bool) -
     start = file.tell()
     if not 0 < key <= length <= size - start:
         raise ValueError
-    # A key begins with the length of its text, a value with its own.
+    # A key begins with the length of its text, a value with its own length.
     text = file.read(min(key, 5))
     if not any(text[:width] == _vint(key - width) for width in range(1, len(text) + 1)):
         raise ValueError
@@ -266,92 +202,46 @@ def _number(file: IO[bytes], layout: str) -> int:
     return int(struct.unpack(layout, file.read(struct.calcsize(layout)))[0])
 
 
-def damaged(source: str) -> UserError:
-    """Make the error for a SequenceFile that cannot be read to its end."""
-    return UserError(
-        f"the SequenceFile {source!r} is damaged or ends in the middle of a record.\n"
-        "Copy or make it again, then retry."
-    )
+def write_rdd(records: "RDD[Record]", uri: str) -> None:
+    """Write records from the workers, one part file per partition, uncompressed and without a marker file.
 
-
-def explain(error: Exception, source: str) -> UserError | None:
-    """Find the cause that a user can mend in the error of a Spark job that reads images.
-
-    Returns
-    -------
-    UserError or None
-        None when the cause is another.
+    Parameters
+    ----------
+    records : RDD of (str, bytes)
+    uri : str
+        A folder: a local path or a Hadoop URI.
     """
-    if isinstance(error, UserError):
-        return error
-    if not isinstance(error, (Py4JJavaError, PySparkException)):
-        return None
-    if cause := worker_error(error):
-        return cause
-    text = str(error)
-    if file := _unreadable_file(text):
-        return UserError(f"cannot read {file!r}, which was listed before.\nIs it still there, and readable?")
-    damage = (
-        "java.io.EOFException",
-        "File is corrupt",
-        "not a SequenceFile",
-        "ChecksumException",
-        "is not class",
-        "bytes, should read",
-        "java.lang.IndexOutOfBoundsException: Range [0, 0 + -",
-        "java.lang.OutOfMemoryError: Requested array size exceeds VM limit",
-    )
-    if any(sign in text for sign in damage):
-        return damaged(source)
-    return None
-
-
-def _unreadable_file(text: str) -> str | None:
-    """Find the file that Spark could not read: it tells it percent-encoded, or escaped as a pattern."""
-    if found := re.search(r"Encountered error while reading file (\S+?)\.?\s", text):
-        return unquote(found[1])
-    if found := re.search(r"\[PATH_NOT_FOUND\] Path does not exist: (.+)\. SQLSTATE", text, re.DOTALL):
-        return re.sub(r"\\(.)", r"\1", found[1])
-    return None
-
-
-def hadoop_path(spark: SparkSession, uri: str) -> tuple[Any, Any]:
-    """Return the JVM's `FileSystem` and `Path` for a URI."""
-    path = _jvm(spark).org.apache.hadoop.fs.Path(uri)
-    return path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()), path
-
-
-def size_of(spark: SparkSession, uri: str) -> int:
-    """Return the size in bytes of a file, or of all files in a folder."""
-    files, path = hadoop_path(spark, uri)
-    return int(files.getContentSummary(path).getLength())
-
-
-def part_files(spark: SparkSession, uri: str) -> list[str]:
-    """Return the URIs of the part files in a folder, sorted."""
-    files, path = hadoop_path(spark, uri)
-    parts = [status.getPath() for status in files.listStatus(path) if status.isFile()]
-    return sorted(part.toString() for part in parts if part.getName()[0] not in "._")
-
-
-def escape_glob(uri: str) -> str:
-    """Write a path so that Hadoop takes none of its characters for a pattern."""
-    return re.sub(r"([{}\[\]*?\\])", r"\\\1", uri)
-
-
-def escape_path(uri: str) -> str:
-    """Write a path so that a Hadoop input format takes it for one path and no pattern."""
-    return re.sub(r"([,\\])", r"\\\1", escape_glob(uri))
+    context = records.ctx
+    # Spark evaluates the first record to see its type, then breaks off. The probe is a cheap first record.
+    probe = context.parallelize([("", b"")], 1)
+    # One pickle per record: a batch of `saveAsNewAPIHadoopFile` has as many records as the one before,
+    # however large they are.
+    unbatched = [rdd._reserialize(CPickleSerializer()) for rdd in (probe, records)]
+    pickled = context.union(unbatched)
+    conf = {_MARKER_FILE: "false", _COMPRESS: "false"}
+    jvm: Any = context._jvm
+    jvm.PythonRDD.saveAsNewAPIHadoopFile(pickled._jrdd, False, uri, _OUTPUT, _TEXT, _BYTES, None, None, conf)
+    part = jvm.org.apache.hadoop.fs.Path(f"{uri}/part-r-00000")
+    part.getFileSystem(context._jsc.hadoopConfiguration()).delete(part, False)
 
 
 def write_parts(
-    pairs: Iterable[Pair], upload: Callable[[Path], object], part_bytes: int = _PART_BYTES
+    records: Iterable[Record], upload: Callable[[Path], object], part_bytes: int = _PART_BYTES
 ) -> None:
-    """Write pairs to local SequenceFiles, one after the other, and hand over each.
+    """Write records to temporary local part files, one after the other.
 
-    Through the JVM's own writer every image would go as base64 text.
+    The JVM's own writer would receive every value as base64 text.
+
+    Parameters
+    ----------
+    records : iterable of (str, bytes)
+        One record at a time is in memory.
+    upload : callable
+        Takes the path of each finished part file, which is removed afterwards.
+    part_bytes : int
+        Size from which on a part file is finished.
     """
-    iterator = iter(pairs)
+    iterator = iter(records)
     first = next(iterator, None)
     number = 0
     with tempfile.TemporaryDirectory(prefix="seqfile-") as folder:
@@ -364,25 +254,25 @@ def write_parts(
             number += 1
 
 
-def _write_part(file: IO[bytes], first: Pair, rest: Iterator[Pair], part_bytes: int) -> Pair | None:
-    """Write pairs until the part is full; return the one that did not fit, if any."""
+def _write_part(file: IO[bytes], first: Record, rest: Iterator[Record], part_bytes: int) -> Record | None:
+    """Write records until the part is full; return the one that did not fit, if any."""
     sync = os.urandom(_SYNC_BYTES)
     names = b"".join(_vint(len(name)) + name.encode() for name in (_TEXT, _BYTES))
     file.write(_START + names + b"\0\0" + struct.pack(">i", 0) + sync)
     last_sync = 0
-    pair: Pair | None = first
-    while pair is not None and (not last_sync or file.tell() < part_bytes):
+    record: Record | None = first
+    while record is not None and (not last_sync or file.tell() < part_bytes):
         if file.tell() - last_sync >= _SYNC_EVERY_BYTES or not last_sync:
             file.write(struct.pack(">i", -1) + sync)
             last_sync = file.tell()
-        key, data = pair[0].encode(), pair[1]
+        key, data = record[0].encode(), record[1]
         text = _vint(len(key)) + key
         file.write(
             struct.pack(">ii", len(text) + 4 + len(data), len(text)) + text + struct.pack(">i", len(data))
         )
         file.write(data)
-        pair = next(rest, None)
-    return pair
+        record = next(rest, None)
+    return record
 
 
 def _vint(number: int) -> bytes:
@@ -393,59 +283,5 @@ def _vint(number: int) -> bytes:
     return bytes([256 - 112 - len(body)]) + body
 
 
-def _write_by_workers(pairs: "RDD[Pair]", uri: str) -> None:
-    context = pairs.ctx
-    # Spark reads a first record to look at its type, and breaks off; this spares it a part of the images.
-    probe = context.parallelize([("", b"")], 1)
-    # One pickle per pair: the batches of `saveAsNewAPIHadoopFile` take as many photos as thumbnails before.
-    unbatched = [records._reserialize(CPickleSerializer()) for records in (probe, pairs)]
-    records = context.union(unbatched)
-    conf = {_NO_MARKER_FILE: "false", _COMPRESS: "false"}
-    jvm: Any = context._jvm
-    jvm.PythonRDD.saveAsNewAPIHadoopFile(records._jrdd, False, uri, _OUTPUT, _TEXT, _BYTES, None, None, conf)
-    part = jvm.org.apache.hadoop.fs.Path(f"{uri}/part-r-00000")
-    part.getFileSystem(context._jsc.hadoopConfiguration()).delete(part, False)
-
-
-class _Reports(AccumulatorParam[dict[int, Written]]):
-    """Holds one report per partition, however often its task is tried."""
-
-    def zero(self, value: dict[int, Written]) -> dict[int, Written]:
-        return {}
-
-    def addInPlace(self, value1: dict[int, Written], value2: dict[int, Written]) -> dict[int, Written]:  # noqa: N802
-        value1.update(value2)
-        return value1
-
-
-def _choose(
-    patterns: Patterns, reports: Accumulator[dict[int, Written]], partition: int, pairs: Iterable[Pair]
-) -> Iterator[Pair]:
-    """Take what the patterns match, which only a SequenceFile's keys may not; report at the end."""
-    count, skipped = 0, Skipped()
-    for pair in pairs:
-        if reason := patterns.reason_to_skip(pair[0], len(pair[1])):
-            skipped.add(pair[0], reason)
-        else:
-            count += 1
-            yield pair
-    reports.add({partition: Written(count, skipped)})
-
-
-def _upload(spark: SparkSession, uri: str, part: Path) -> None:
-    _copy_from_local(spark, [str(part)], uri)
-
-
-def _copy_from_local(spark: SparkSession, paths: Sequence[str], folder: str) -> None:
-    files, target = hadoop_path(spark, folder)
-    files.mkdirs(target)
-    for path in paths:
-        files.copyFromLocalFile(False, True, hadoop_path(spark, f"file://{path}")[1], target)
-
-
-def _as_pair(record: tuple[Any, Any]) -> Pair:
+def _as_record(record: tuple[Any, Any]) -> Record:
     return record[0], bytes(record[1])
-
-
-def _jvm(spark: SparkSession) -> Any:
-    return spark.sparkContext._jvm

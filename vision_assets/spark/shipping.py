@@ -7,11 +7,15 @@ from pyspark import SparkContext
 
 ARCHIVE = "vision_assets.zip"
 _PACKAGE = Path(__file__).parents[1]
-_SHIPPED = ("__init__.py", "chains.py", "errors.py", "settings.py", "spark", "vision")
+_SHIPPED = (
+    *("__init__.py", "errors.py", "pipelines.py", "settings.py"),
+    *("vision", "spark", "snapshots", "tables", "steps"),
+)
+_NOT_SHIPPED = _PACKAGE / "vision" / "data"
 
 
 def ship(context: SparkContext) -> None:
-    """Send the packages `spark` and `vision` with all tasks from now on; nothing if that is done.
+    """Send the code of the workers with all tasks from now on; nothing if that is done.
 
     Parameters
     ----------
@@ -34,4 +38,5 @@ def _pack(archive: Path) -> None:
         for name in _SHIPPED:
             place = _PACKAGE / name
             for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-                packed.write(file, file.relative_to(_PACKAGE.parent))
+                if not file.is_relative_to(_NOT_SHIPPED):
+                    packed.write(file, file.relative_to(_PACKAGE.parent))

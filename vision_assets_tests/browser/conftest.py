@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Error
 
 from vision_assets import settings
-from vision_assets.vision.samples import write_sample_images
+from vision_assets.vision.data.samples import write_sample_images
 from vision_assets_tests.browser.dagster_page import (
     NO_CHROMIUM,
     DagsterPage,

@@ -15,8 +15,8 @@ from PIL import Image
 from playwright.sync_api import FloatRect, Page, expect
 
 from vision_assets.definitions import defs
-from vision_assets.jobs import jobs
-from vision_assets.vision.samples import write_sample_images
+from vision_assets.defs.jobs import jobs
+from vision_assets.vision.data.samples import write_sample_images
 from vision_assets_tests.browser.dagster_page import (
     NO_CHROMIUM,
     PICTURE_PREFIX,

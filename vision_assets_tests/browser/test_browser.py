@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import expect
 
 from vision_assets.definitions import defs
-from vision_assets_tests.assets.test_pictures import PICTURES
 from vision_assets_tests.browser.dagster_page import DagsterPage, Server
-from vision_assets_tests.pipeline import ALL_ASSETS, Pipeline
+from vision_assets_tests.defs.test_pictures import PICTURES
+from vision_assets_tests.pipeline import ALL_ASSETS, Runner
 from vision_assets_tests.sockets import Socket
 
 pytestmark = pytest.mark.whole
@@ -43,7 +43,7 @@ def test_dagster_and_a_run_listen_on_loopback_alone(server: Server, sockets: set
 
 @every_asset
 def test_the_page_of_an_asset_tells_its_rows_and_columns(dagster: DagsterPage, run: str, asset: str) -> None:
-    stored = Pipeline(dagster.server.data).current(asset)
+    stored = Runner(dagster.server.data).current(asset)
     assert stored.run_id == run
     dagster.open_asset(asset)
     expect(dagster.status_tile("Row count")).to_contain_text(f"{stored.rows:,}")
@@ -108,7 +108,7 @@ def test_a_run_without_its_source_says_so_and_harms_nothing(
     dagster: DagsterPage, run: str, no_source: Path
 ) -> None:
     asset = "image_seqfile"
-    stored = Pipeline(dagster.server.data).current(asset)
+    stored = Runner(dagster.server.data).current(asset)
     reason = f"source '{no_source}' does not exist on this machine. Is the path right?"
 
     dagster.open_asset(asset)
@@ -119,7 +119,7 @@ def test_a_run_without_its_source_says_so_and_harms_nothing(
     dagster.open_asset(asset)
     expect(dagster.status_tile("Row count")).to_contain_text(f"{stored.rows:,}")
     expect(dagster.metadata_entry("snapshot")).to_contain_text(stored.name)
-    assert Pipeline(dagster.server.data).current(asset) == stored
+    assert Runner(dagster.server.data).current(asset) == stored
     assert stored.run_id == run
     assert Path(stored.uri).is_dir()
 

@@ -41,8 +41,8 @@ def crashing(image: bytes, how: str, once: Path | None = None) -> bytes:
 
 
 def _patch_decoder() -> None:
-    from vision_assets.spark import isolation
-    from vision_assets.vision import decoding
+    from vision_assets.spark import crash_guard as isolation
+    from vision_assets.vision.io import decoding
 
     isolation.SECONDS_PER_CALL = SECONDS_PER_CALL
     cv2: Any = decoding.cv2
@@ -63,4 +63,4 @@ def _patch_decoder() -> None:
 
 if __name__ == "__main__":
     _patch_decoder()
-    runpy.run_module("vision_assets.spark.workers", run_name="__main__")
+    runpy.run_module("vision_assets.steps.worker_daemon", run_name="__main__")

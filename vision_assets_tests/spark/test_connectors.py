@@ -6,7 +6,7 @@ import pytest
 from vision_assets import settings
 from vision_assets.errors import UserError
 from vision_assets.spark.connectors import CONNECTORS, HADOOP, fetched, folder_name, libraries
-from vision_assets.spark.session import spark_config
+from vision_assets.spark.properties import spark_config
 
 
 @pytest.fixture

@@ -13,20 +13,20 @@ def test_what_is_shipped_is_all_that_workers_import_and_nothing_of_dagster(tmp_p
     shipping._pack(archive)
     with zipfile.ZipFile(archive) as packed:
         names = packed.namelist()
-    assert "vision_assets/vision/extractors/sift.py" in names
+    assert "vision_assets/vision/features/sift.py" in names
     assert not [
         name for name in names if name.startswith(("vision_assets/assets/", "vision_assets/storage/"))
     ]
     program = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import vision_assets.spark.workers as workers
+import vision_assets.steps.worker_daemon as workers
 print(workers.__file__, "dagster" in sys.modules)
 """
     found = subprocess.run(
         [sys.executable, "-I", "-c", program, archive], capture_output=True, text=True, check=True
     )
-    assert found.stdout.split() == [str(archive / "vision_assets/spark/workers.py"), "False"]
+    assert found.stdout.split() == [str(archive / "vision_assets/steps/worker_daemon.py"), "False"]
 
 
 def test_a_local_session_ships_nothing(spark: SparkSession) -> None:

@@ -12,11 +12,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from vision_assets import settings
-from vision_assets.spark import image_index
+from vision_assets.snapshots.files import HadoopFiles
+from vision_assets.snapshots.store import SnapshotStore
 from vision_assets.spark.session import start_session
-from vision_assets.storage.files import HadoopFiles
-from vision_assets.storage.snapshots import SnapshotStore
-from vision_assets_tests.pipeline import ALL_ASSETS, AnyPipeline, Pipeline
+from vision_assets.steps import image_index
+from vision_assets_tests.pipeline import ALL_ASSETS, AnyRunner, Runner
 from vision_assets_tests.servers.alluxio import Alluxio
 from vision_assets_tests.servers.s3 import S3
 from vision_assets_tests.servers.spark_cluster import SparkCluster, spark_cluster
@@ -95,7 +95,7 @@ def system(
 
 
 @dataclass(frozen=True)
-class Elsewhere(AnyPipeline):
+class Elsewhere(AnyRunner):
     """All assets on a data folder that Hadoop's client reaches."""
 
     uri: str
@@ -129,9 +129,9 @@ CLASSIFIER = {"splits": 1, "max_iter": 5}
 
 
 @pytest.fixture(scope="session")
-def expected(tmp_path_factory: pytest.TempPathFactory, image_folder: Path, spark: SparkSession) -> Pipeline:
+def expected(tmp_path_factory: pytest.TempPathFactory, image_folder: Path, spark: SparkSession) -> Runner:
     """What the images of `source` make on a local disk."""
-    pipeline = Pipeline(tmp_path_factory.mktemp("expected") / "data")
+    pipeline = Runner(tmp_path_factory.mktemp("expected") / "data")
     pipeline.run(image_folder, *ALL_ASSETS, image_classifier=CLASSIFIER)
     return pipeline
 

@@ -16,10 +16,15 @@ import dagster as dg
 
 from benchmarks.files import spread
 from vision_assets import settings
+from vision_assets.snapshots.files import HadoopFiles
 from vision_assets.spark.session import start_session
-from vision_assets.storage.files import HadoopFiles
-from vision_assets.vision.samples import write_sample_images
-from vision_assets_tests.pipeline import UP_TO_ENCODINGS, AnyPipeline, Pipeline, require_same_tables
+from vision_assets.vision.data.samples import write_sample_images
+from vision_assets_tests.pipeline import (
+    UP_TO_ENCODINGS,
+    AnyRunner,
+    Runner,
+    require_same_tables,
+)
 from vision_assets_tests.servers.storages import STORAGES
 from vision_assets_tests.systems.conftest import Elsewhere, started
 
@@ -37,7 +42,7 @@ def some_images(archive: Path, count: int) -> bytes:
     return some.getvalue()
 
 
-def measure(pipeline: AnyPipeline, source: str, seconds: Seconds) -> None:
+def measure(pipeline: AnyRunner, source: str, seconds: Seconds) -> None:
     """Run the job on an empty data folder and once more, and add what it takes."""
     first, again = (durations(pipeline.run(source, kmeans_dictionary=_DICTIONARY)) for _ in range(2))
     for asset, taken in first.items():
@@ -70,7 +75,7 @@ def main() -> None:
     archive = folder / "images.tar"
     archive.write_bytes(some_images(arguments.archive, arguments.images))
     write_sample_images(folder / "sample", images_per_class=3)
-    Pipeline(folder / "warm").run(folder / "sample")  # what a JVM does but once
+    Runner(folder / "warm").run(folder / "sample")  # what a JVM does but once
     local: Seconds = defaultdict(list)
     there: Seconds = defaultdict(list)
     with started(arguments.storage, folder / "server") as system:
@@ -79,7 +84,7 @@ def main() -> None:
         HadoopFiles(system.uri, lambda: spark).create("images.tar", archive.read_bytes())
         Elsewhere(f"{system.uri}/warm", spark).run(folder / "sample")
         for number in range(arguments.rounds):
-            here = Pipeline(folder / f"data_{number}")
+            here = Runner(folder / f"data_{number}")
             measure(here, str(archive), local)
             elsewhere = Elsewhere(f"{system.uri}/data_{number}", spark)
             measure(elsewhere, f"{system.uri}/images.tar", there)

@@ -11,14 +11,14 @@ import os
 import statistics
 from pathlib import Path
 
-from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Pipeline, require_same_tables
+from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Runner, require_same_tables
 from vision_assets_tests.servers.spark_cluster import spark_cluster
 from vision_assets_tests.systems.processes import begin, materialize, output
 
 _DICTIONARY = {"descriptors_per_word": None, "tol": 0.0}
 
 
-def measure(folder: Path, images: Path, workers: int, *, driver_on_first_core: bool) -> Pipeline:
+def measure(folder: Path, images: Path, workers: int, *, driver_on_first_core: bool) -> Runner:
     """Run the job on a cluster of its own."""
     folder.mkdir(parents=True)
     config = {"image_seqfile": {"source": str(images)}, "kmeans_dictionary": _DICTIONARY}
@@ -31,7 +31,7 @@ def measure(folder: Path, images: Path, workers: int, *, driver_on_first_core: b
             os.sched_setaffinity(run.pid, {min(os.sched_getaffinity(0))})  # before it starts its JVM
         if run.wait() != 0:
             raise SystemExit(output(folder))
-    return Pipeline(folder / "data")
+    return Runner(folder / "data")
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from dagster._cli import main
 from pyspark import SparkContext, TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
-from vision_assets.storage.files import HadoopFiles
+from vision_assets.snapshots.files import HadoopFiles
 
 _MANIFEST = re.compile(r"/_snapshots/\.?\d+-[^/]+\.json(\.[0-9a-f]+)?$")
 """Under its name, or another one until it is whole."""
@@ -60,7 +60,7 @@ def kill_the_jvm_at_copies() -> None:
 
 
 def kill_amid_the_extraction() -> None:
-    module: Any = import_module("vision_assets.assets.features")
+    module: Any = import_module("vision_assets.defs.assets.features")
     extract = module.extract
 
     def wait_but_in_two(batches: Iterator[Any]) -> Iterator[Any]:

@@ -16,8 +16,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from vision_assets import settings
-from vision_assets.vision.samples import write_sample_images
-from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, Pipeline, require_same_tables
+from vision_assets.vision.data.samples import write_sample_images
+from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, Runner, require_same_tables
 from vision_assets_tests.servers.hdfs import hdfs
 from vision_assets_tests.servers.jvm import spark_home
 from vision_assets_tests.servers.loopback import HOST, free_ports
@@ -57,7 +57,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Pipeline:
+def expected(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Runner:
     """What a run on this machine makes."""
     folder = tmp_path_factory.mktemp("expected")
     require_success(run_in(folder, images, ALL_ASSETS, {settings.SPARK_MASTER: "local[2]"}), folder)
@@ -72,8 +72,8 @@ def run_in(
     return begin(folder, materialize(assets, config), str(folder / "data"), environment)
 
 
-def made_in(folder: Path) -> Pipeline:
-    return Pipeline(folder / "data")
+def made_in(folder: Path) -> Runner:
+    return Runner(folder / "data")
 
 
 def wait_until(happened: Callable[[], bool], run: "subprocess.Popen[bytes]", folder: Path) -> None:
@@ -97,7 +97,7 @@ def test_the_workers_have_nothing_of_this_project(cluster: SparkCluster) -> None
 
 
 def test_a_cluster_makes_the_same_bits(
-    cluster: SparkCluster, images: Path, expected: Pipeline, tmp_path: Path
+    cluster: SparkCluster, images: Path, expected: Runner, tmp_path: Path
 ) -> None:
     require_success(run_in(tmp_path, images, UP_TO_ENCODINGS, cluster.environment), tmp_path)
     assert "Spark runs on 4 cores" in output(tmp_path)
@@ -105,7 +105,7 @@ def test_a_cluster_makes_the_same_bits(
 
 
 def test_two_runs_share_a_cluster(
-    cluster: SparkCluster, images: Path, expected: Pipeline, tmp_path: Path
+    cluster: SparkCluster, images: Path, expected: Runner, tmp_path: Path
 ) -> None:
     (tmp_path / "spark-defaults.conf").write_text("spark.cores.max 2")
     share = cluster.environment | {"SPARK_CONF_DIR": str(tmp_path)}
@@ -134,7 +134,7 @@ def test_a_run_that_another_leaves_no_core_says_so_and_waits(
 
 
 def test_the_loss_of_a_worker_amid_any_asset_costs_no_run(
-    cluster: SparkCluster, images: Path, expected: Pipeline, tmp_path: Path
+    cluster: SparkCluster, images: Path, expected: Runner, tmp_path: Path
 ) -> None:
     made = made_in(tmp_path)
     run = run_in(tmp_path, images, ALL_ASSETS, cluster.environment)
@@ -153,17 +153,17 @@ def test_a_master_that_does_not_answer_is_named() -> None:
     """After the minute that Spark tries it."""
     (port,) = free_ports(1)
     code = (
-        "from vision_assets.spark.causes import find_cause\n"
+        "from vision_assets.spark.diagnosis import diagnose\n"
         "from vision_assets.spark.session import start_session\n"
         "try: start_session()\n"
-        "except Exception as error: print(find_cause(error).text)\n"
+        "except Exception as error: print(diagnose(error).text)\n"
     )
     environment = os.environ | {settings.SPARK_MASTER: f"spark://{HOST}:{port}"}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
-    assert b"VISION_ASSETS_SPARK_MASTER right, and the cluster up?" in run.stdout
+    assert b"VISION_ASSETS_SPARK_MASTER right, and is the cluster up?" in run.stdout
 
 
-def test_make_starts_a_cluster_and_ends_it(images: Path, expected: Pipeline, tmp_path: Path) -> None:
+def test_make_starts_a_cluster_and_ends_it(images: Path, expected: Runner, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     make = ["make", "-s", f"CLUSTER_PORT={port}"]
     assert not list(ROOT.glob(".cluster/*.pid")), "a cluster runs: make cluster-stop ends it"
@@ -197,7 +197,7 @@ def test_make_does_not_move_a_cluster_to_another_port() -> None:
 
 @pytest.mark.storage("YARN")
 def test_yarn_with_all_on_hdfs_makes_the_same_bits(
-    images: Path, expected: Pipeline, spark: SparkSession, tmp_path: Path
+    images: Path, expected: Runner, spark: SparkSession, tmp_path: Path
 ) -> None:
     """Nothing is on the nodes but Python, Java and Spark's jars: an archive brings the libraries.
 

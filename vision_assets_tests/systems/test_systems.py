@@ -15,13 +15,13 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets import settings
-from vision_assets.storage.files import HadoopFiles
+from vision_assets.snapshots.files import HadoopFiles
 from vision_assets_tests.pipeline import (
     ALL_ASSETS,
     ITERATIONS,
     UP_TO_ENCODINGS,
     WORDS,
-    Pipeline,
+    Runner,
     require_same_tables,
 )
 from vision_assets_tests.servers.spark_cluster import SparkCluster
@@ -85,7 +85,12 @@ def begin(
 
 
 def test_the_whole_job_again_and_after_changes(
-    pipeline: Elsewhere, system: System, source: str, expected: Pipeline, image_folder: Path, tmp_path: Path
+    pipeline: Elsewhere,
+    system: System,
+    source: str,
+    expected: Runner,
+    image_folder: Path,
+    tmp_path: Path,
 ) -> None:
     pipeline.run(source, *ALL_ASSETS, image_classifier=CLASSIFIER)
     require_same_tables(pipeline, expected, *ALL_ASSETS)
@@ -135,7 +140,7 @@ def test_a_run_that_is_killed_harms_nothing(
     pipeline: Elsewhere,
     system: System,
     source: str,
-    expected: Pipeline,
+    expected: Runner,
     tmp_path: Path,
     moment: str,
     asset: str,
@@ -165,13 +170,13 @@ def test_a_run_that_is_killed_harms_nothing(
 
 @pytest.mark.parametrize("system", ["hdfs"], indirect=True)  # the same code on all
 def test_a_jvm_that_dies_while_files_are_copied_costs_one_attempt(
-    pipeline: Elsewhere, system: System, source: str, expected: Pipeline, tmp_path: Path
+    pipeline: Elsewhere, system: System, source: str, expected: Runner, tmp_path: Path
 ) -> None:
     pipeline.run(source, "image_seqfile", "sift_features")
     stopped = ["vision_assets_tests.systems.stopped_run", "copying"]
     run = begin(tmp_path / "run", system, pipeline.uri, [*stopped, *materialize(("sift_features",), {})])
     require_success(run, tmp_path / "run")
-    assert "Spark's JVM has died" in output(tmp_path / "run")
+    assert "Spark's JVM died" in output(tmp_path / "run")
     # The attempt's own, the one with which it cleans up, and that of the next attempt.
     assert output(tmp_path / "run").count("starting Spark") == 3
     assert len(pipeline.store.snapshots(("sift_features",))) == 2
@@ -179,7 +184,7 @@ def test_a_jvm_that_dies_while_files_are_copied_costs_one_attempt(
 
 
 def test_two_runs_at_once_each_make_whole_tables(
-    pipeline: Elsewhere, system: System, source: str, expected: Pipeline, tmp_path: Path
+    pipeline: Elsewhere, system: System, source: str, expected: Runner, tmp_path: Path
 ) -> None:
     command = materialize(UP_TO_ENCODINGS, config_of(source))
     runs = [begin(tmp_path / name, system, pipeline.uri, command) for name in ("one", "two")]
@@ -195,7 +200,7 @@ def test_the_workers_of_a_cluster_read_and_write_there(
     pipeline: Elsewhere,
     system: System,
     source: str,
-    expected: Pipeline,
+    expected: Runner,
     tmp_path: Path,
 ) -> None:
     """By the settings that the documentation has one copy."""
@@ -212,7 +217,7 @@ def test_a_server_that_is_away_for_a_while_costs_no_run(
     pipeline: Elsewhere,
     system: System,
     source: str,
-    expected: Pipeline,
+    expected: Runner,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -228,7 +233,7 @@ def test_a_server_that_is_away_for_a_while_costs_no_run(
             ("bow_encodings", "bow_encodings", "encode_features", last),
         ):
             begun, gone = tmp_path / f"{asset}_begun", tmp_path / f"{asset}_gone"
-            module = sys.modules[f"vision_assets.assets.{made_in}"]
+            module = sys.modules[f"vision_assets.defs.assets.{made_in}"]
             monkeypatch.setattr(module, name, interrupted(getattr(module, name), begun, gone))
             restart = threads.submit(interrupt, outage, begun, gone)
             pipeline.run(None, *(("kmeans_dictionary",) if asset == "bow_encodings" else ()), asset)
@@ -273,7 +278,7 @@ def test_a_missing_source_or_bucket_is_named(
             hadoop.set(name.replace(bucket, f"not-{bucket}"), value)
         elsewhere = Elsewhere(f"s3a://not-{bucket}/data", spark)
         error = elsewhere.error(elsewhere.run(source, "image_seqfile", fail=True))
-        assert error.startswith("There is no such bucket")
+        assert error.startswith("The bucket does not exist")
 
 
 def test_who_may_not_write_is_told_so_and_changes_nothing(

@@ -8,10 +8,10 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
-from vision_assets.spark.image_files import Patterns, Skipped
-from vision_assets.spark.sources.listing import Listing
-from vision_assets.spark.sources.tar import TarSplit, list_tar, open_tar
-from vision_assets.spark.sources.zip import ZipSplit, list_zip
+from vision_assets.steps.sources.image_files import Patterns, Skipped
+from vision_assets.steps.sources.listing import Listing
+from vision_assets.steps.sources.tar import TarSplit, list_tar, open_tar
+from vision_assets.steps.sources.zip import ZipSplit, list_zip
 from vision_assets_tests.torture.mutations import mutate
 
 _SIZES = (600, 300)

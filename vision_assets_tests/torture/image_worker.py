@@ -15,11 +15,10 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from vision_assets.spark.features import FeatureRow, feature_row
-from vision_assets.spark.tables import SIFT_FEATURES
-from vision_assets.vision.decoding import ImageError, decode_preview
-from vision_assets.vision.extraction import ImageExtractor, use_one_thread
-from vision_assets.vision.extractors.sift import SiftOptions
+from vision_assets.steps.features import FeatureRow, feature_row, features_table
+from vision_assets.vision.features.base import ImageExtractor, use_one_thread
+from vision_assets.vision.features.sift import SiftOptions
+from vision_assets.vision.io.decoding import ImageError, decode_preview
 from vision_assets_tests.torture.mutations import mutate
 from vision_assets_tests.torture.seeds import HEIGHT, WIDTH, seed_files
 
@@ -93,7 +92,7 @@ def _outcome(extractor: ImageExtractor, data: bytes, place: int) -> tuple[bool, 
 
 def _check(extractor: ImageExtractor, data: bytes, place: int) -> FeatureRow:
     row = feature_row(extractor, "label/name.jpg", data)
-    for value, field in zip(row, to_arrow_schema(SIFT_FEATURES.schema), strict=True):
+    for value, field in zip(row, to_arrow_schema(features_table(SiftOptions).schema), strict=True):
         pa.array([value], field.type).validate(full=True)
     keypoints = np.frombuffer(row.keypoints, np.float32)
     assert keypoints.size == 5 * row.keypoint_count

@@ -28,10 +28,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from vision_assets import settings
-from vision_assets.chains import CHAINS
-from vision_assets.storage.snapshots import Snapshot, SnapshotStore, open_store
-from vision_assets.vision.classifier import CLASSIFIER_FILE
-from vision_assets.vision.samples import write_sample_images
+from vision_assets.pipelines import PIPELINES
+from vision_assets.snapshots.store import Snapshot, SnapshotStore, open_store
+from vision_assets.vision.classification.linear import CLASSIFIER_FILE
+from vision_assets.vision.data.samples import write_sample_images
 from vision_assets_tests.torture.one_run import OPERATIONS
 
 ASSETS = (
@@ -43,7 +43,7 @@ ASSETS = (
     "classification_report",
 )
 CONFIG: dict[str, dict[str, Any]] = {
-    **{chain.features: {"partitions": 6} for chain in CHAINS.values()},
+    **{chain.asset("features"): {"partitions": 6} for chain in PIPELINES.values()},
     "kmeans_dictionary": {"k": 16, "max_iter": 8, "tol": 0.0},
     "image_classifier": {"train_per_class": 3, "splits": 2, "max_iter": 5},
 }
@@ -207,7 +207,7 @@ def victims(session: int, victim: str) -> list[int]:
         return [session]
     if victim == "java":
         return [pid for pid, command in found if "java " in command]
-    daemons = [pid for pid, command in found if "vision_assets.spark.workers" in command]
+    daemons = [pid for pid, command in found if "vision_assets.steps.worker_daemon" in command]
     return daemons[1:]  # the first one is what workers are forked from
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from dagster._cli import main
 
-from vision_assets.storage.files import LocalFiles
+from vision_assets.snapshots.files import LocalFiles
 
 OPERATIONS = "operations: "
 

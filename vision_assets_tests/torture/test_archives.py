@@ -15,9 +15,10 @@ from pyspark.sql import SparkSession
 
 from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
-from vision_assets.spark.features import extract
-from vision_assets.spark.sources import open_source
-from vision_assets.vision.extractors.sift import SiftOptions
+from vision_assets.steps import image_writer
+from vision_assets.steps.features import extract
+from vision_assets.steps.sources import open_source
+from vision_assets.vision.features.sift import SiftOptions
 from vision_assets_tests.torture.archives import (
     header,
     list_archive,
@@ -239,7 +240,7 @@ def test_strange_names_are_keys_and_nothing_else(spark: SparkSession, tmp_path: 
     source = archive_of(tmp_path / f"x{suffix}", {name: key.encode() for name, key in names.items()})
     out = tmp_path / "deep" / "in" / "data" / "out"
 
-    sequence_file.write(spark, open_source(spark, str(source)), str(out))
+    image_writer.write(spark, open_source(spark, str(source)), str(out))
     rows = extract(sequence_file.read_table(spark, [str(out)], 2), SiftOptions()).collect()
 
     assert dict(sequence_file.read(spark, str(out)).collect()) == {

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from vision_assets.chains import CHAINS
-from vision_assets_tests.pipeline import Pipeline, require_same_tables
+from vision_assets.pipelines import PIPELINES
+from vision_assets_tests.pipeline import Runner, require_same_tables
 from vision_assets_tests.torture.kills import (
     ASSETS,
     CONFIG,
@@ -43,10 +43,10 @@ def test_a_killed_run_harms_nothing_and_the_next_one_makes_the_same(world: World
 
 
 @pytest.mark.whole
-@pytest.mark.parametrize("features", [chain.features for chain in CHAINS.values()])
+@pytest.mark.parametrize("features", [chain.asset("features") for chain in PIPELINES.values()])
 def test_what_a_killed_run_has_extracted_is_used(world: World, tmp_path: Path, features: str) -> None:
     """Whatever the extractor."""
-    killed, undisturbed = Pipeline(tmp_path / "killed"), Pipeline(tmp_path / "undisturbed")
+    killed, undisturbed = Runner(tmp_path / "killed"), Runner(tmp_path / "undisturbed")
     for pipeline in (killed, undisturbed):
         shutil.copytree(world.data / "image_seqfile", pipeline.data / "image_seqfile")
     process = world.start(killed.data, tmp_path / "log", world.command([features]), 1)

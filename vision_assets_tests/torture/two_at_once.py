@@ -29,10 +29,10 @@ import pandas as pd
 
 from vision_assets import settings
 from vision_assets.prediction import Prediction, predict
-from vision_assets.storage.snapshots import Snapshot, open_store
-from vision_assets.vision.classifier import classifier_from_npz, classifier_to_npz
-from vision_assets.vision.samples import write_sample_images
-from vision_assets_tests.pipeline import Pipeline
+from vision_assets.snapshots.store import Snapshot, open_store
+from vision_assets.vision.classification.linear import classifier_from_npz, classifier_to_npz
+from vision_assets.vision.data.samples import write_sample_images
+from vision_assets_tests.pipeline import Runner
 from vision_assets_tests.torture import kills
 from vision_assets_tests.torture.kills import ASSETS, CONFIG, is_equal, leftovers
 
@@ -40,7 +40,7 @@ _IMAGES_PER_CLASS = 5
 _PATH = "import vision_assets.cli; vision_assets.cli.main(['path', 'sift_features'])"
 
 
-class Runner(Protocol):
+class RunAssets(Protocol):
     """Runs assets, in whatever process; raises if they fail."""
 
     def __call__(self, data: Path, source: Path, assets: Sequence[str], keep: int) -> None: ...
@@ -48,7 +48,7 @@ class Runner(Protocol):
 
 def run_here(data: Path, source: Path, assets: Sequence[str], keep: int) -> None:
     config: dict[str, Any] = {name: CONFIG[name] for name in assets if name in CONFIG}
-    Pipeline(data).run(source if "image_seqfile" in assets else None, *assets, keep=keep, **config)
+    Runner(data).run(source if "image_seqfile" in assets else None, *assets, keep=keep, **config)
 
 
 class Process:
@@ -135,7 +135,7 @@ class Source:
 class World:
     """A data folder with two who run assets on it, and what an undisturbed run makes of each state."""
 
-    def __init__(self, folder: Path, runners: tuple[Runner, Runner]) -> None:
+    def __init__(self, folder: Path, runners: tuple[RunAssets, RunAssets]) -> None:
         self.data = folder / "data"
         self.source = Source(folder)
         self.done: Counter[str] = Counter()
@@ -204,7 +204,7 @@ class World:
         version = self._store.require_current(("sift_features",)).row_version
         staged = self._store.begin(("sift_features",), "that died", {}, version)
         shutil.copytree(self._left, staged.uri)
-        self._store.leave(staged)
+        self._store.abandon(staged)
 
     @contextmanager
     def _again_and_again(self, *actions: Callable[[], object]) -> Iterator[None]:
@@ -240,7 +240,7 @@ class World:
 
     def _read_held(self) -> None:
         """As who keeps a snapshot from being removed while he reads it."""
-        held = self._store.hold(lambda: self._store.require_current(("bow_encodings",)), "")
+        held = self._store.lease(lambda: self._store.require_current(("bow_encodings",)), "")
         assert held
         snapshot, hold = held
         try:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from vision_assets.vision.descriptors import Descriptors
-from vision_assets.vision.kmeans import WordStatistics, assign_statistics, farthest_descriptors
-from vision_assets.vision.nearest import Centers
+from vision_assets.vision.vocabulary.assignment import Vocabulary
+from vision_assets.vision.vocabulary.fixed_point import Descriptors
+from vision_assets.vision.vocabulary.kmeans import WordStatistics, assign_statistics, farthest_descriptors
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class DescriptorMatrix:
     descriptors: Descriptors
     seed: int = 0
 
-    def statistics(self, centers: Centers) -> WordStatistics:
+    def statistics(self, centers: Vocabulary) -> WordStatistics:
         """Assign every descriptor to its nearest centre and return the words' statistics."""
         return assign_statistics(self.descriptors, centers)
 
-    def farthest(self, centers: Centers, count: int) -> Descriptors:
+    def farthest(self, centers: Vocabulary, count: int) -> Descriptors:
         """Return the distinct descriptors farthest from their nearest centre."""
         return farthest_descriptors(self.descriptors, centers, count, self.seed)[0]

@@ -1,1 +1,0 @@
-"""The assets: configuration in, one call into `spark`, metadata out."""

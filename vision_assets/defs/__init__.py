@@ -1,0 +1,1 @@
+"""All of Dagster: assets, IO managers, resources, checks, jobs, sensors."""

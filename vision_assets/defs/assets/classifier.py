@@ -1,0 +1,108 @@
+"""The assets of classifiers on encodings."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import dagster as dg
+
+from vision_assets.defs.asset import read_ancestor, step_asset
+from vision_assets.defs.config import config_of
+from vision_assets.defs.failures import failures
+from vision_assets.errors import UserError
+from vision_assets.pipelines import STEPS
+from vision_assets.spark.progress import Progress, show
+from vision_assets.steps.classifier import train_classifier
+from vision_assets.steps.spec import NewTable, StepSpec
+from vision_assets.steps.splits import (
+    DUPLICATE,
+    TEST,
+    TRAIN,
+    UNUSED,
+    SplitOptions,
+    count_parts,
+    count_subsets,
+    split_images,
+    unknown_labels,
+    usable_images,
+)
+from vision_assets.steps.stored_tables import StoredTable
+from vision_assets.vision.classification.linear import TrainingOptions
+
+
+def make_definitions(spec: StepSpec) -> dg.Definitions:
+    """Make the asset of the classifier on an extractor's encodings."""
+    config_type = config_of(spec)
+    step = spec.step
+    dictionary_asset = STEPS[step.inputs["encodings"]].inputs["dictionary"]
+
+    @step_asset(spec, output_required=False)
+    def classifier(
+        context: dg.AssetExecutionContext,
+        config: config_type,  # type: ignore[valid-type]
+        encodings: StoredTable,
+    ) -> Iterator[dg.Output]:
+        options = config.options(SplitOptions)  # type: ignore[attr-defined]
+        with failures():
+            features = read_ancestor(context, encodings, step.ancestors["features"])
+            parts = count_parts(features.rows, options)
+            if unknown := unknown_labels(features.rows, options.exclude_labels):
+                context.log.warning(f"exclude_labels names classes that no image has: {', '.join(unknown)}")
+            subsets = split_images(usable_images(features.rows, options), options)
+            counts = count_subsets(subsets)
+            labels = tuple(sorted({label for _, label, subset in counts if subset == TRAIN}))
+            if len(labels) < 2:
+                _require_no_setting_at_fault(len(labels), options, parts)
+                context.log.warning(
+                    f"Nothing to classify: the {parts['usable_images']:,} readable images with a label have "
+                    f"{len(labels)} classes of two images or more. The label of an image is its folder's "
+                    "name."
+                )
+                return
+            context.log.info(
+                f"{len(labels):,} classes, {_per_split(counts, TRAIN):,.0f} images to train on in each split"
+            )
+            trained = train_classifier(
+                encodings.rows,
+                subsets,
+                labels,
+                options.n_splits,
+                config.options(TrainingOptions),  # type: ignore[attr-defined]
+                context.log.info,
+                lambda done: show(
+                    Progress(spec.asset, "splits", done, options.n_splits, done == options.n_splits)
+                ),
+            )
+            dictionary = encodings.upstream(dictionary_asset).snapshot.name
+        context.add_output_metadata(
+            {
+                **parts,
+                "train_images_per_split": _per_split(counts, TRAIN),
+                "test_images_per_split": _per_split(counts, TEST),
+                "copies_left_out_per_split": _per_split(counts, DUPLICATE),
+                "unused_images_per_split": _per_split(counts, UNUSED),
+            }
+        )
+        settings = config.model_dump()  # type: ignore[attr-defined]
+        content = replace(trained, settings=settings, dictionary=dictionary)
+        yield dg.Output(NewTable(content, inputs=(encodings, features)))
+
+    return dg.Definitions(assets=[classifier])
+
+
+def _per_split(counts: Mapping[tuple[int, str, str], int], wanted: str) -> float:
+    """Return the number of images of a subset, mean over the splits."""
+    splits = {split for split, _, _ in counts}
+    return sum(count for (_, _, subset), count in counts.items() if subset == wanted) / len(splits)
+
+
+def _require_no_setting_at_fault(classes: int, options: SplitOptions, parts: Mapping[str, int]) -> None:
+    if options.split == "folder":
+        raise UserError(
+            f"The folder `train` has {classes} classes, and two are needed. `split: folder` requires the "
+            "folders train/<class> and test/<class> at the top of the source. Otherwise set `split: random`."
+        )
+    if parts["excluded_images"]:
+        raise UserError(
+            f"`exclude_labels` leaves {classes} classes of two images or more, and two are needed: "
+            f"{parts['excluded_images']:,} images are excluded, {parts['usable_images']:,} are not."
+        )

@@ -1,0 +1,86 @@
+"""The assets of dictionaries of visual words."""
+
+import dagster as dg
+
+from vision_assets.defs.asset import step_asset
+from vision_assets.defs.config import config_of
+from vision_assets.defs.failures import failures
+from vision_assets.defs.table_store import TableStoreResource
+from vision_assets.snapshots.checkpoints import Checkpoint
+from vision_assets.spark.progress import Progress, show
+from vision_assets.steps.dictionary import KMeansCheckpoint, train, word_rows
+from vision_assets.steps.spec import NewTable, StepSpec
+from vision_assets.steps.stored_tables import StoredTable
+from vision_assets.steps.storing import checkpoint_of
+from vision_assets.vision.draw import training_charts
+from vision_assets.vision.vocabulary.kmeans import KMeansOptions
+
+
+def make_definitions(spec: StepSpec) -> dg.Definitions:
+    """Make the asset of the visual words of an extractor's descriptors."""
+    extractor = spec.step.extractor
+    assert extractor  # noqa: S101 - a dictionary is made from features
+    config_type = config_of(spec)
+
+    @step_asset(spec)
+    def dictionary(
+        context: dg.AssetExecutionContext,
+        config: config_type,  # type: ignore[valid-type]
+        data_folder: TableStoreResource,
+        features: StoredTable,
+    ) -> NewTable:
+        options = config.options(KMeansOptions)  # type: ignore[attr-defined]
+
+        def save(training: KMeansCheckpoint) -> None:
+            show(Progress(spec.asset, "iterations", training.state.index, options.max_iter))
+            _save(context, checkpoint, training)
+
+        with failures():
+            checkpoint = checkpoint_of(spec, config.model_dump(), features)  # type: ignore[attr-defined]
+            training = train(
+                features.rows,
+                options,
+                context.log.info,
+                dtype=extractor.dtype,
+                start=_newest(context, checkpoint),
+                save=save,
+            )
+        iterations = [
+            dg.TableRecord({"iteration": index, "inertia": inertia, "seconds": round(seconds, 3)})
+            for index, (inertia, seconds) in enumerate(zip(training.inertia, training.seconds, strict=True))
+        ]
+        context.add_output_metadata(
+            {
+                "inertia": training.inertia[-1],
+                "inertia_per_descriptor": float(f"{training.inertia[-1] / training.trained:.6g}"),
+                "iterations": training.final.index,
+                "descriptors": training.total,
+                "seconds_per_iteration": round(sum(training.seconds) / len(training.seconds), 3),
+                "inertia_of_every_iteration": dg.MetadataValue.table(iterations),
+                **data_folder.render_pictures(
+                    lambda: {"training": training_charts(training.inertia, training.final.statistics.counts)}
+                ),
+            }
+        )
+        return NewTable(word_rows(features.spark, training.final), inputs=(features,))
+
+    return dg.Definitions(assets=[dictionary])
+
+
+def _newest(context: dg.AssetExecutionContext, checkpoint: Checkpoint) -> KMeansCheckpoint | None:
+    saved = checkpoint.newest()
+    try:
+        return KMeansCheckpoint.from_bytes(saved) if saved else None
+    except ValueError as error:
+        context.log.warning(
+            f"The k-means checkpoint is corrupt; training restarts from the beginning: {error}"
+        )
+        checkpoint.clear()
+        return None
+
+
+def _save(context: dg.AssetExecutionContext, checkpoint: Checkpoint, progress: KMeansCheckpoint) -> None:
+    try:
+        checkpoint.save(progress.state.index, progress.to_bytes())
+    except Exception as error:  # noqa: BLE001 - the training itself can go on
+        context.log.warning(f"The k-means checkpoint could not be saved: {error}")

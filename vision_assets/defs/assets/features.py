@@ -1,0 +1,87 @@
+"""The assets of features, one for each extractor."""
+
+from dataclasses import asdict
+
+import dagster as dg
+
+from vision_assets.defs.asset import step_asset
+from vision_assets.defs.config import config_of
+from vision_assets.defs.failures import RETRY_POLICY, failures
+from vision_assets.defs.resources import SparkResource
+from vision_assets.defs.table_store import TableStoreResource
+from vision_assets.snapshots.store import Snapshot
+from vision_assets.steps.features import ExtractionOptions, extract
+from vision_assets.steps.spec import NewTable, StepSpec
+from vision_assets.steps.stored_tables import StoredTable
+from vision_assets.tables.parquet import read_parquet
+from vision_assets.tables.per_image import PerImageTable
+from vision_assets.uris import hadoop_uri
+
+_NAMED_IMAGES = 20
+
+
+def make_definitions(spec: StepSpec) -> dg.Definitions:
+    """Make the asset of an extractor's features, and its check."""
+    extractor = spec.step.extractor
+    assert extractor  # noqa: S101 - a step of features has one
+    config_type = config_of(spec)
+
+    @step_asset(spec)
+    def features(
+        context: dg.AssetExecutionContext,
+        config: config_type,  # type: ignore[valid-type]
+        images: StoredTable,
+    ) -> NewTable:
+        options = config.options(extractor)  # type: ignore[attr-defined]
+        partitions = config.options(ExtractionOptions).partitions  # type: ignore[attr-defined]
+        store = images.images
+        with failures():
+            options.build()  # fails early where the extractor is not installed
+            index = store.index()
+        context.add_output_metadata({"extractor": options.descriptor_space(), **options.versions()})
+        table = PerImageTable(
+            wanted=index.selectExpr("fileName", "digest", "part as source"),
+            compute=lambda pending: extract(store.table(partitions, pending), options),
+            # Other versions of the libraries may find other keypoints.
+            settings={"extractor": extractor.name, **options.versions(), **asdict(options)},
+            computed="extracted",
+        )
+        return NewTable(table, inputs=(images,))
+
+    return dg.Definitions(assets=[features], asset_checks=[_readable_images(spec)])
+
+
+def _readable_images(spec: StepSpec) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        name="readable_images",
+        asset=spec.asset,
+        description="At most `max_failed_share` of the images failed to decode.",
+        retry_policy=RETRY_POLICY,
+    )
+    def readable_images(
+        context: dg.AssetCheckExecutionContext, pyspark: SparkResource, data_folder: TableStoreResource
+    ) -> dg.AssetCheckResult:
+        """Warn when too many images could not be read, and name the first of them."""
+        with failures(), data_folder.store.reading((spec.asset,), context.run.run_id) as snapshot:
+            return _failed_images(pyspark, snapshot)
+
+    return readable_images
+
+
+def _failed_images(pyspark: SparkResource, snapshot: Snapshot) -> dg.AssetCheckResult:
+    failed = snapshot.counts["failures"]
+    allowed = snapshot.config["max_failed_share"]
+    metadata: dict[str, dg.MetadataValue | float | str] = {
+        "failures": failed,
+        "images": snapshot.rows,
+        "allowed_share": allowed,
+    }
+    if failed:
+        rows = read_parquet(pyspark.spark_session, hadoop_uri(snapshot.uri))
+        named = rows.where("error is not null").orderBy("fileName").select("fileName", "error")
+        metadata["first_failures"] = dg.MetadataValue.table(
+            [dg.TableRecord(row.asDict()) for row in named.limit(_NAMED_IMAGES).collect()]
+        )
+    return dg.AssetCheckResult(
+        passed=failed <= allowed * snapshot.rows, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
+    )

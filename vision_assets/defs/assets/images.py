@@ -1,0 +1,46 @@
+"""The asset of the images."""
+
+import dagster as dg
+
+from vision_assets import settings
+from vision_assets.defs.asset import step_asset
+from vision_assets.defs.config import config_of
+from vision_assets.defs.failures import failures
+from vision_assets.defs.resources import SparkResource
+from vision_assets.errors import UserError
+from vision_assets.redaction import redact
+from vision_assets.steps.images import ImageOptions
+from vision_assets.steps.sources import open_source
+from vision_assets.steps.spec import NewTable, StepSpec
+from vision_assets.vision.io.formats import DEFAULT_PATTERNS
+
+
+def make_definitions(spec: StepSpec) -> dg.Definitions:
+    """Make the asset of the images."""
+    config_type = config_of(spec)
+
+    @step_asset(spec)
+    def images(
+        context: dg.AssetExecutionContext,
+        config: config_type,  # type: ignore[valid-type]
+        pyspark: SparkResource,
+    ) -> NewTable:
+        options = config.options(ImageOptions)  # type: ignore[attr-defined]
+        with failures():
+            source = options.source or settings.source()
+            if not source:
+                raise UserError(
+                    f"No source of images is named. Set `source` in the configuration of {spec.asset}, or "
+                    "the "
+                    "environment variable VISION_ASSETS_SOURCE. `vision-assets sample` makes sample images."
+                )
+            found = open_source(
+                pyspark.spark_session, source, options.patterns or DEFAULT_PATTERNS, reader=options.reader
+            )
+        shown = redact(source)
+        count = "unknown number of" if found.count is None else f"{found.count:,}"
+        context.log.info(f"{shown}: {count} images")
+        context.add_output_metadata({"source": shown})
+        return NewTable(found)
+
+    return dg.Definitions(assets=[images])

@@ -1,0 +1,80 @@
+"""The configuration of an asset: the options of its step as fields of Dagster's Launchpad."""
+
+import inspect
+from dataclasses import fields
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import dagster as dg
+from pydantic import Field, ValidationError, create_model
+
+from vision_assets.steps.spec import StepSpec
+from vision_assets.vision.options import BOUNDS, Options
+
+_Options = TypeVar("_Options", bound=Options)
+
+
+class AssetConfig(dg.Config):
+    """Base of the configurations of assets: a value that is out of range ends the run at once."""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            wrong = "; ".join(
+                f"{'.'.join(map(str, each['loc']))} = {each['input']!r}: {each['msg']}"
+                for each in error.errors()
+            )
+            # Dagster would retry with the same settings.
+            raise dg.Failure(f"The configuration is wrong: {wrong}.", allow_retries=False) from None
+
+    def options(self, kind: type[_Options]) -> _Options:
+        """Return some of the options of the step."""
+        return kind.from_config(self.model_dump())
+
+
+def config_of(spec: StepSpec) -> Any:
+    """Make the configuration of an asset from the options of its step.
+
+    Parameters
+    ----------
+    spec : StepSpec
+
+    Returns
+    -------
+    type of AssetConfig
+        Its fields are those of the options, in their order.
+
+    Raises
+    ------
+    TypeError
+        If a field of the options was not made with `vision_assets.vision.options.option`.
+    """
+    described: dict[str, Any] = {}
+    for options in spec.options:
+        types = get_type_hints(options)
+        for each in fields(options):
+            if "description" not in each.metadata:
+                raise TypeError(f"{options.__name__}.{each.name} is a field without option(...)")
+            described[each.name] = _field(types[each.name], each.default, each.metadata)
+    name = "".join(part.title() for part in spec.asset.split("_")) + "Config"
+    summary = inspect.getdoc(spec.options[0]).partition("\n")[0] if spec.options else ""  # type: ignore[union-attr]
+    return create_model(name, __base__=AssetConfig, __doc__=summary, **described)
+
+
+def _field(kind: Any, default: Any, metadata: Any) -> tuple[Any, Any]:
+    """Return type and default of a field of the configuration."""
+    bounds = {name: metadata[name] for name in (*BOUNDS, "min_length") if name in metadata}
+    if kind in (float, float | None):
+        bounds["allow_inf_nan"] = False
+    # Dagster's configuration has lists in place of tuples.
+    default = list(default) if isinstance(default, tuple) else default
+    return _with_lists(kind), Field(default=default, description=metadata["description"], **bounds)
+
+
+def _with_lists(kind: Any) -> Any:
+    if get_origin(kind) is tuple:
+        return list[get_args(kind)[0]]  # type: ignore[misc]
+    if get_origin(kind) in (Union, UnionType):
+        return Union[tuple(_with_lists(each) for each in get_args(kind))]  # noqa: UP007 - built from a tuple
+    return kind

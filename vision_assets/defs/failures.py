@@ -1,0 +1,50 @@
+"""Errors as Dagster failures: the cause in the first line, and another attempt only where it can help."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from vision_assets.errors import redact
+from vision_assets.spark.diagnosis import Diagnosis, diagnose
+from vision_assets.steps.faults import damaged_table
+
+RETRY_POLICY = dg.RetryPolicy(
+    max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+)
+"""Of all assets and checks: for a lost executor, a storage that does not answer, a JVM that was killed."""
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """Turn what is raised in the block, or in a Spark worker for it, into a `dagster.Failure`.
+
+    Its description names the cause in plain words. What a user has to mend is not tried again.
+    """
+    try:
+        yield
+    except (dg.Failure, dg.RetryRequested, dg.DagsterError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it has a cause to name
+        diagnosis = diagnose(error, damaged_file=damaged_table)
+        raise _failure(diagnosis) from (None if diagnosis.says_all else _redacted(error))
+
+
+def _failure(cause: Diagnosis) -> dg.Failure:
+    return dg.Failure(redact(cause.text), allow_retries=cause.may_pass and not _is_last_attempt())
+
+
+def _is_last_attempt() -> bool:
+    """Tell whether Dagster would put its own "Exceeded max_retries" before the cause."""
+    try:
+        return dg.OpExecutionContext.get().retry_number >= RETRY_POLICY.max_retries
+    except dg.DagsterInvariantViolationError:  # not in a step
+        return False
+
+
+def _redacted(error: Exception) -> Exception:
+    """Return an error for the stack below a failure, without secrets anywhere in it."""
+    text = "".join(traceback.format_exception(error))
+    shown = redact(text)
+    return error if shown == text else RuntimeError(shown)

@@ -1,0 +1,241 @@
+"""IO managers: each output of an asset becomes a snapshot, each input is read from one."""
+
+import time
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import dagster as dg
+from dagster_pyspark import LazyPySparkResource
+from pydantic import PrivateAttr
+from pyspark.sql import DataFrame
+
+from vision_assets.defs.failures import failures
+from vision_assets.defs.table_store import TableStoreResource
+from vision_assets.redaction import redact
+from vision_assets.snapshots.files import open_files
+from vision_assets.snapshots.store import Snapshot, SnapshotStore, Staged
+from vision_assets.spark.diagnosis import diagnose
+from vision_assets.steps.catalog import SPECS
+from vision_assets.steps.incremental import (
+    ProgressReporter,
+    ReusableTable,
+    WriteResult,
+    write_images,
+    write_observed,
+    write_rows,
+)
+from vision_assets.steps.sources.image_files import ImageFiles
+from vision_assets.steps.spec import NewTable, StepSpec
+from vision_assets.steps.stored_tables import StoredTable
+from vision_assets.steps.storing import Run, store_table
+from vision_assets.tables.per_image import PerImageTable
+from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_to_npz
+
+
+class SnapshotIOManager(dg.ConfigurableIOManager):
+    """Writes each materialization as a snapshot of its own and makes it current once it is complete."""
+
+    pyspark: dg.ResourceDependency[LazyPySparkResource]
+    data_folder: dg.ResourceDependency[TableStoreResource]
+
+    # What this run reads, and so must not be removed before the run ends.
+    _leases: list[Staged] = PrivateAttr(default_factory=list)
+
+    @abstractmethod
+    def write(
+        self,
+        content: Any,
+        spec: StepSpec,
+        pending: Staged,
+        made: Sequence[ReusableTable],
+        progress: ProgressReporter,
+    ) -> WriteResult:
+        """Write a table to the folder of a pending snapshot; rows may be reused from those already `made`."""
+
+    def row_settings(self, content: Any) -> Mapping[str, Any] | None:
+        """Return what a row depends on besides its image and the inputs; None without a row per image."""
+        return None
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """Return an upstream table: the snapshot that this run made, else the current one.
+
+        It is a `StoredTable`, unless the input is annotated as a DataFrame, an ImageStore or a Classifier.
+        """
+        store = self.data_folder.store
+        with failures():
+            table = StoredTable(self.pyspark.spark_session, store, self._lease(store, context))
+            table.require_complete()
+            context.log.info(f"reading {table.snapshot.uri}")
+            return table.as_type(context.dagster_type.typing_type)
+
+    def _lease(self, store: SnapshotStore, context: dg.InputContext) -> Snapshot:
+        """Choose the snapshot to read; the lease also keeps what the snapshot was made from."""
+        asset, run_id = tuple(context.asset_key.path), _run_id(context)
+        leased = store.lease(lambda: store.of_run(asset, run_id) or store.require_current(asset), run_id)
+        assert leased  # noqa: S101 - there is one, or an error
+        snapshot, lease = leased
+        self._leases.append(lease)
+        return snapshot
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Write a table, verify what must hold for it, and make it current.
+
+        An asset of this project returns a `NewTable`. Other content is stored as made from nothing.
+        """
+        spec = SPECS["/".join(context.asset_key.path)]
+        new = obj if isinstance(obj, NewTable) else NewTable(obj)
+        store = self.data_folder.store
+        with failures():
+            table, metadata = store_table(
+                spec,
+                new,
+                self.row_settings(new.content),
+                lambda pending, made, progress: self.write(new.content, spec, pending, made, progress),
+                self.pyspark.spark_session,
+                store,
+                Run(context.run_id, _config(context), _started(context), context.log.info),
+            )
+        snapshot = table.snapshot
+        _set_data_version(context, snapshot)
+        context.log.info(
+            f"{snapshot.rows:,} {spec.table.row_noun}, {snapshot.bytes / 1e6:,.1f} MB, "
+            f"{snapshot.seconds:.1f} s: {snapshot.uri}"
+        )
+        context.add_output_metadata(metadata)
+        context.add_output_metadata(_metadata(snapshot))
+        if draw := spec.draw:
+            context.add_output_metadata(self.data_folder.render_pictures(lambda: draw(table)))
+        self._prune(context, store, snapshot)
+
+    def _prune(self, context: dg.OutputContext, store: SnapshotStore, snapshot: Snapshot) -> None:
+        try:
+            removed = store.prune(snapshot.asset_path, self.data_folder.keep_snapshots)
+        except Exception as error:  # noqa: BLE001 - the table is stored, whatever the clean-up meets
+            context.log.warning(
+                f"old snapshots of {snapshot.asset} could not be removed: {redact(diagnose(error).text)}"
+            )
+        else:
+            if removed:
+                context.log.info(f"removed old snapshots: {', '.join(removed)}")
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Release the snapshots that this run has read, however it ended."""
+        while self._leases:
+            with suppress(Exception):  # a lease that stays keeps a snapshot longer, nothing more
+                self.data_folder.store.discard(self._leases.pop())
+
+
+class ParquetIOManager(SnapshotIOManager):
+    """Snapshots in Parquet, for assets that are DataFrames or have one row per image."""
+
+    def write(
+        self,
+        content: DataFrame | PerImageTable,
+        spec: StepSpec,
+        pending: Staged,
+        made: Sequence[ReusableTable],
+        progress: ProgressReporter,
+    ) -> WriteResult:
+        """Write a DataFrame, or the rows that are not stored yet."""
+        if isinstance(content, PerImageTable):
+            return write_rows(content, self.data_folder.store, pending, spec.table, made, progress)
+        with progress(None):
+            return WriteResult({}, write_observed(content, pending, spec.table))
+
+    def row_settings(self, content: DataFrame | PerImageTable) -> Mapping[str, Any] | None:
+        """Return what a row depends on besides its image and the inputs; None without a row per image."""
+        return content.settings if isinstance(content, PerImageTable) else None
+
+
+class SequenceFileIOManager(SnapshotIOManager):
+    """Snapshots in SequenceFiles of file names and bytes, for the images."""
+
+    def write(
+        self,
+        content: ImageFiles,
+        spec: StepSpec,
+        pending: Staged,
+        made: Sequence[ReusableTable],
+        progress: ProgressReporter,
+    ) -> WriteResult:
+        """Write the images of a source and list what was skipped."""
+        session, store = self.pyspark.spark_session, self.data_folder.store
+        with content:
+            written, skipped = write_images(session, content, store, pending, made, progress)
+        records = [dg.TableRecord({"name": name, "reason": reason}) for name, reason in skipped.examples]
+        metadata = written.metadata | {"skipped": skipped.total, **_per_reason(skipped.counts)}
+        return WriteResult(metadata | ({"skipped_first": dg.MetadataValue.table(records)} if records else {}))
+
+    def row_settings(self, content: ImageFiles) -> Mapping[str, Any]:
+        """Return where the images come from."""
+        return {"source": redact(content.source)}
+
+
+class ClassifierIOManager(SnapshotIOManager):
+    """Snapshots of one ``.npz`` file, for classifiers."""
+
+    def write(
+        self,
+        content: Classifier,
+        spec: StepSpec,
+        pending: Staged,
+        made: Sequence[ReusableTable],
+        progress: ProgressReporter,
+    ) -> WriteResult:
+        """Write a classifier."""
+        files = open_files(pending.uri, lambda: self.pyspark.spark_session)
+        files.create(CLASSIFIER_FILE, classifier_to_npz(content))
+        return WriteResult({})
+
+
+def _set_data_version(context: dg.OutputContext, snapshot: Snapshot) -> None:
+    """Make Dagster compare what the asset contains, not which run made it."""
+    with suppress(dg.DagsterInvariantViolationError):  # a context that a test has built
+        context.step_context.set_data_version(context.asset_key, dg.DataVersion(snapshot.version))
+
+
+def _per_reason(counts: dict[str, int]) -> dict[str, int]:
+    return {f"skipped: {reason}": count for reason, count in sorted(counts.items())}
+
+
+def _run_id(context: dg.InputContext) -> str:
+    try:
+        return context.step_context.run_id
+    except dg.DagsterInvariantViolationError:  # a context that a test has built
+        return ""
+
+
+def _config(context: dg.OutputContext) -> dict[str, Any]:
+    """Return the configuration of the asset, as it may be stored and shown."""
+    try:
+        config = context.step_context.op_config or {}
+    except dg.DagsterInvariantViolationError:
+        return {}
+    return {name: redact(value) if isinstance(value, str) else value for name, value in config.items()}
+
+
+def _started(context: dg.OutputContext) -> float:
+    """Return when the step started; its IO manager does most of the work of an asset, but not all."""
+    try:
+        stats = context.step_context.instance.get_run_step_stats(context.run_id, [context.step_key])
+        return stats[0].start_time or time.time()
+    except (dg.DagsterInvariantViolationError, IndexError):
+        return time.time()
+
+
+def _metadata(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "dagster/row_count": snapshot.rows,
+        "dagster/uri": snapshot.uri,
+        **snapshot.counts,
+        "seconds": snapshot.seconds,
+        "size_mb": round(snapshot.bytes / 1e6, 3),
+        "files": snapshot.files,
+        "snapshot": snapshot.name,
+        **{f"made_from_{asset}": name for asset, name in snapshot.inputs.items()},
+        "config": dg.MetadataValue.json(snapshot.config),
+        "code_version": snapshot.code_version,
+        "folder": dg.MetadataValue.path(snapshot.uri),
+    }

@@ -1,0 +1,207 @@
+"""Manifests: each says that a snapshot is whole, and what made it."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any
+
+from vision_assets.errors import UserError
+from vision_assets.snapshots.files import Files
+from vision_assets.snapshots.layout import NOTES, SNAPSHOT_NAME, AssetPath, path_of
+
+_FILE = re.compile(rf"\d+-{SNAPSHOT_NAME}\.json", re.ASCII)
+_CHECKSUM = "checksum"
+_STORED_AS = {"check_results": "holds"}
+"""Fields that manifests have under another name, the one that the first release gave them."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One materialization of an asset and what made it.
+
+    Parameters
+    ----------
+    asset : str
+        Asset key, its parts joined by ``/``.
+    name : str
+        Name of the folder.
+    sequence : int
+        Rises with every commit of the asset.
+    uri : str
+        Folder or URI of the table.
+    run_id, code_version : str
+    config : dict
+        Configuration of the asset in that run.
+    inputs : dict
+        Asset to name of the snapshot that was read.
+    counts : dict
+        Numbers of the table in the field's words.
+    check_results : dict
+        Name of a check to whether it held before the commit.
+    keys : str
+        Fingerprint of the set of keys; equal sets have equal fingerprints.
+    images : str
+        Fingerprint of the set of images with their digests, of a table of images.
+    rows, files, bytes : int
+    seconds : float
+        From the start of the asset to its commit.
+    committed_at : str
+        UTC, ISO 8601.
+    version : str
+        Of the content: equal for equal content, whichever run made it.
+    row_version : str
+        Of all that a row depends on besides its image; rows can be taken over from one with the same. Empty
+        if they cannot.
+    sizes : dict
+        Name to size in bytes of each file in the folder, those of an index with their folder. Empty if they
+        were not noted.
+    """
+
+    asset: str
+    name: str
+    sequence: int
+    uri: str
+    run_id: str
+    code_version: str
+    config: dict[str, Any]
+    inputs: dict[str, str]
+    counts: dict[str, int | float]
+    check_results: dict[str, bool]
+    keys: str
+    rows: int
+    files: int
+    bytes: int
+    seconds: float
+    committed_at: str
+    images: str = ""
+    version: str = ""
+    row_version: str = ""
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def manifest(self) -> str:
+        """Name of the manifest: the highest one of an asset is that of its current snapshot."""
+        return f"{self.sequence:010d}-{self.name}.json"
+
+    @property
+    def asset_path(self) -> AssetPath:
+        """Parts of the asset key."""
+        return tuple(self.asset.split("/"))
+
+    @property
+    def folder(self) -> str:
+        """Path of the table, relative to the data folder."""
+        return f"{self.asset}/{self.name}"
+
+
+class Manifests:
+    """The manifests of all assets in one data folder.
+
+    Parameters
+    ----------
+    files : Files
+        Of the data folder.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def names(self, asset: AssetPath) -> list[str]:
+        """Return the names of an asset's manifests, that of the current snapshot last."""
+        return [name for name in self._files.names(path_of(asset, NOTES)) if _FILE.fullmatch(name)]
+
+    def create(self, snapshot: Snapshot) -> None:
+        """Create the manifest of a snapshot, and with it the snapshot."""
+        stored = {_stored_as(name): value for name, value in asdict(snapshot).items() if name != "uri"}
+        content = json.dumps(stored | {_CHECKSUM: _checksum(stored)}, indent=1, ensure_ascii=False)
+        self._files.create(path_of(snapshot.asset_path, NOTES, snapshot.manifest), content.encode())
+
+    def load(self, asset: AssetPath, name: str) -> Snapshot:
+        """Return what a manifest says.
+
+        Raises
+        ------
+        FileNotFoundError
+            If another run has removed it.
+        UserError
+            If it is damaged.
+        """
+        path = path_of(asset, NOTES, name)
+        try:
+            stored = json.loads(self._files.read(path))
+            checksum = stored.pop(_CHECKSUM, None)  # as all with a default not there from the beginning
+            known = {
+                f.name: stored[_stored_as(f.name)]
+                for f in fields(Snapshot)
+                if f.name != "uri"
+                and (_stored_as(f.name) in stored or f.default is f.default_factory is MISSING)
+            }
+            _require(checksum in (None, _checksum(stored)), "its checksum is another")
+            _require(known["asset"] == "/".join(asset), "it is of another asset")
+            _require(known["name"] == snapshot_of(name), "it is of another snapshot")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"The manifest {self._files.uri(path)} is damaged ({error}). "
+                "Remove it to go back to the snapshot before it."
+            ) from error
+        return Snapshot(uri=self._files.uri(path_of(asset, known["name"])), **known)
+
+    def content(self, asset: AssetPath, name: str) -> bytes | None:
+        """Return a manifest as it is stored, for `put_back`; None if another run has removed it."""
+        try:
+            return self._files.read(path_of(asset, NOTES, name))
+        except FileNotFoundError:
+            return None
+
+    def delete(self, asset: AssetPath, name: str) -> None:
+        """Remove a manifest, and with it the snapshot."""
+        self._files.delete(path_of(asset, NOTES, name))
+
+    def put_back(self, asset: AssetPath, name: str, content: bytes) -> None:
+        """Undo `delete`."""
+        self._files.create(path_of(asset, NOTES, name), content)
+
+
+def snapshot_of(manifest: str) -> str:
+    """Return the name of a manifest's snapshot."""
+    return manifest.removesuffix(".json").split("-", 1)[1]
+
+
+def damaged_file(file: str, fault: str, row_wise: bool) -> UserError:
+    """Make the error for a damaged file of a snapshot.
+
+    Parameters
+    ----------
+    file : str
+        Its path or URI: ``<data>/<asset>/<snapshot>/<file>``.
+    fault : str
+        What is wrong with it, such as ``is missing``.
+    row_wise : bool
+        Whether the asset takes over rows from earlier snapshots, unless it is told not to.
+
+    Returns
+    -------
+    UserError
+    """
+    parts = file.split("/")
+    *folder, asset, name = parts[:-2] if parts[-2][0] == "_" else parts[:-1]
+    manifest = "/".join((*folder, asset, NOTES, f"*-{name}.json"))
+    return UserError(
+        f"{file} {fault}. Materialize {asset} again{' with `full_refresh: true`' if row_wise else ''}, or "
+        f"remove {manifest} to go back to the snapshot before it."
+    )
+
+
+def _stored_as(field_name: str) -> str:
+    return _STORED_AS.get(field_name, field_name)
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
+
+
+def _checksum(stored: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(stored, sort_keys=True).encode()).hexdigest()[:32]

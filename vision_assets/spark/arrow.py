@@ -1,0 +1,59 @@
+"""Columns of Arrow batches as arrays, without copying."""
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+def binary_values(cells: pa.BinaryArray, dtype: np.dtype) -> NDArray:
+    """View the values in all cells of a column, one cell after the other, without copying.
+
+    Parameters
+    ----------
+    cells : pyarrow.BinaryArray
+        Without nulls.
+    dtype : dtype
+        Of the values: uint8 or float32.
+
+    Returns
+    -------
+    ndarray of shape (total number,), dtype uint8 or float32
+    """
+    _, offsets_buffer, values_buffer = cells.buffers()
+    if values_buffer is None:
+        return np.empty(0, dtype)
+    width = np.int64 if pa.types.is_large_binary(cells.type) else np.int32
+    offsets = np.frombuffer(offsets_buffer, width)[cells.offset : cells.offset + len(cells) + 1]
+    return np.frombuffer(values_buffer, np.uint8)[offsets[0] : offsets[-1]].view(dtype)
+
+
+def list_column(matrix: NDArray[np.floating]) -> pa.ListArray:
+    """Make a column of lists from a matrix, without copying.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (M, k), any float dtype
+        In C order.
+
+    Returns
+    -------
+    pyarrow.ListArray
+        M lists of k values.
+    """
+    offsets = np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(matrix.reshape(-1)))
+
+
+def list_values(lists: pa.ListArray) -> NDArray[np.float32]:
+    """View a column of equally long lists as a matrix, without copying.
+
+    Parameters
+    ----------
+    lists : pyarrow.ListArray
+        M lists of k float32 values, without nulls.
+
+    Returns
+    -------
+    ndarray of shape (M, k), dtype float32
+    """
+    return lists.flatten().to_numpy().reshape(len(lists), -1)

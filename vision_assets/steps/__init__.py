@@ -1,0 +1,1 @@
+"""The path of the data, in the order it flows."""

@@ -1,0 +1,88 @@
+"""Spark's classes as a JVM holds them, in a file: with it a local session starts and warms up faster.
+
+python -m vision_assets.steps.class_archive makes the file. Without it, or under another Java, all works too,
+only slower. It is Java's class data sharing (JEP 350: Dynamic CDS Archives).
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pyspark import SparkContext
+from pyspark.sql import DataFrame, SparkSession
+
+from vision_assets.spark.properties import SILENT_ARCHIVE, class_archive, spark_config
+from vision_assets.spark.session import start_session
+from vision_assets.steps import image_index, image_writer
+from vision_assets.steps.assignment import load_vocabulary
+from vision_assets.steps.dictionary import KMEANS_DICTIONARY, train, word_rows
+from vision_assets.steps.encodings import BOW_ENCODINGS, encode_features
+from vision_assets.steps.features import extract, features_table
+from vision_assets.steps.image_table import IMAGE_SEQFILE
+from vision_assets.steps.images import ImageStore
+from vision_assets.steps.sources import open_source
+from vision_assets.tables.parquet import read_parquet
+from vision_assets.tables.table import Table
+from vision_assets.tables.verification import observe, summarize
+from vision_assets.vision.data.samples import write_sample_images
+from vision_assets.vision.encoding.bag_of_words import BagOfWords
+from vision_assets.vision.encoding.image_encoder import ImageEncoder
+from vision_assets.vision.features.sift import SiftOptions
+from vision_assets.vision.vocabulary.kmeans import KMeansOptions
+
+
+def make() -> Path:
+    """Make the file: take each step of the pipeline once and have the JVM write down what it has loaded.
+
+    Returns
+    -------
+    Path
+    """
+    file = class_archive()
+    file.unlink(missing_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        unfinished = Path(folder, file.name)
+        config = spark_config() | {"spark.master": "local[2]"}
+        config["spark.driver.extraJavaOptions"] += f" -XX:ArchiveClassesAtExit={unfinished} {SILENT_ARCHIVE}"
+        spark = start_session(config)
+        _use(spark, Path(folder))
+        spark.stop()
+        _await_end()
+        unfinished.replace(file)  # in one step, so that no JVM ever maps half a file
+    return file
+
+
+def _use(spark: SparkSession, folder: Path) -> None:
+    def stored(name: str, rows: DataFrame, table: Table) -> DataFrame:
+        uri = str(folder / name)
+        observed_rows, observation = observe(table, rows)
+        observed_rows.write.parquet(uri)
+        summarize(table, read_parquet(spark, uri), observed=observation.get)
+        return read_parquet(spark, uri)
+
+    source, images = str(folder / "source"), str(folder / "images")
+    write_sample_images(Path(source), images_per_class=1)
+    with open_source(spark, source) as opened:
+        image_writer.write(spark, opened, images)
+    summarize(IMAGE_SEQFILE, image_index.read(spark, images))
+    extracted = extract(ImageStore(spark, images).table(), SiftOptions())
+    features = stored("features", extracted, features_table(SiftOptions))
+    training = train(features, KMeansOptions(k=8, max_iter=1))
+    words = stored("dictionary", word_rows(spark, training.final), KMEANS_DICTIONARY)
+    encoder = ImageEncoder(SiftOptions(), load_vocabulary(words), BagOfWords())
+    stored("encodings", encode_features(features, encoder), BOW_ENCODINGS)
+
+
+def _await_end() -> None:
+    """Let the JVM exit on its own, which is when it writes the file."""
+    gateway: Any = SparkContext._gateway
+    gateway.shutdown()
+    gateway.proc.stdin.close()
+    if status := gateway.proc.wait():
+        raise RuntimeError(f"Java ended with status {status}")
+
+
+if __name__ == "__main__":
+    made = make()
+    print(f"{made}: {made.stat().st_size / 1e6:,.0f} MB")

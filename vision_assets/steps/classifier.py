@@ -1,0 +1,237 @@
+"""The classifier: linear models of the labels on the encodings, and their predictions."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark import Broadcast, inheritable_thread_target
+from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.functions import array_to_vector
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql.types import ArrayType, DoubleType, FloatType, IntegerType, StringType, StructType
+
+from vision_assets.pipelines import Step
+from vision_assets.spark.arrow import list_column, list_values
+from vision_assets.steps.spec import StepSpec
+from vision_assets.steps.splits import TRAIN, SplitOptions
+from vision_assets.tables.columns import column
+from vision_assets.tables.table import Count, Invariant, Table
+from vision_assets.vision.classification.linear import Classifier, TrainingOptions, round_weights
+from vision_assets.vision.encoding.kernel_maps import FeatureMap, apply_feature_map, mapped_length
+
+_FEATURE_VALUES = 2**22  # float64 values of a batch of images: 32 MB
+_PARTITION_BYTES = 2**27
+_AT_ONCE = 4  # splits; each has the features of its images in memory
+
+
+IMAGE_CLASSIFIER = Table(
+    schema=StructType(
+        [
+            column("split", IntegerType(), "0 to splits - 1: one model for each random split"),
+            column("label", StringType(), "the class that these weights belong to"),
+            column("intercept", DoubleType(), "added to the weighted features"),
+            column("weights", ArrayType(FloatType(), containsNull=False), "one per feature"),
+        ]
+    ),
+    key="struct(split, label)",
+    row_noun="rows",
+    counts={
+        "classes": Count("count_if(split = 0)"),
+        "splits": Count("max(split) + 1"),
+        "features": Count("max(size(weights))", merge=max),
+    },
+    invariants={
+        "one_length": Invariant(
+            "min(size(weights)) = max(size(weights))", "All vectors have the same length."
+        ),
+        "finite_weights": Invariant(
+            "bool_and(abs(intercept) < double('infinity')"
+            " and array_max(weights) < float('infinity') and array_min(weights) > -float('infinity'))",
+            "No weight or intercept is infinite or not a number.",
+        ),
+    },
+)
+
+
+def declare(step: Step) -> StepSpec:
+    """Declare the asset of a classifier on encodings."""
+    return StepSpec(
+        step,
+        IMAGE_CLASSIFIER,
+        description="Linear models of the labels on the encodings, one for each split. The label is the "
+        "folder.\n\n"
+        "Skipped if there is nothing to classify: fewer than two labels.",
+        options=(SplitOptions, TrainingOptions),
+        storage="classifier",
+        badges=frozenset({"pyspark", "numpy"}),
+    )
+
+
+def train_classifier(
+    encodings: DataFrame,
+    subsets: DataFrame,
+    labels: tuple[str, ...],
+    n_splits: int,
+    options: TrainingOptions,
+    log: Callable[[str], None] = lambda _: None,
+    trained: Callable[[int], object] = lambda _: None,
+) -> Classifier:
+    """Train one multinomial logistic regression per split, some of them side by side.
+
+    Parameters
+    ----------
+    encodings : DataFrame
+        Columns ``fileName``, ``bow``.
+    subsets : DataFrame
+        From `vision_assets.steps.splits.split_images`.
+    labels : tuple of str
+        The classes in order.
+    n_splits : int
+        Number of splits.
+    options : TrainingOptions
+    log : callable
+        Takes a line after each split.
+    trained : callable
+        Takes the number of splits that are trained, at first 0.
+
+    Returns
+    -------
+    Classifier
+        Of no dictionary and without settings. The same input gives the same bits as long as the features that
+        a split is trained on are no more than 128 MB; of more, partial sums are added up in the order of
+        arrival.
+    """
+    training = _with_label_index(subsets.where(F.col("subset") == TRAIN), labels)
+    examples = training.join(encodings.select("fileName", "bow"), "fileName").persist()
+    spark = encodings.sparkSession
+    models: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+    started = time.monotonic()
+
+    @inheritable_thread_target(spark)
+    def train(split: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return _train(examples.where(F.col("split") == split), options)
+
+    trained(0)
+    try:
+        at_once = min(spark.sparkContext.defaultParallelism, _AT_ONCE)
+        with ThreadPoolExecutor(at_once) as threads:
+            for model in threads.map(train, range(n_splits)):
+                models.append(model)
+                trained(len(models))
+                seconds = time.monotonic() - started
+                turns, all_turns = -(-len(models) // at_once), -(-n_splits // at_once)
+                left = seconds / turns * (all_turns - turns)
+                log(
+                    f"split {len(models)} of {n_splits}: trained on {len(labels):,} classes, {seconds:.1f} s"
+                    + (f", about {left:.0f} s left" if left else "")
+                )
+    finally:
+        examples.unpersist()
+    return Classifier(
+        labels=labels,
+        weights=np.stack([round_weights(weights) for weights, _ in models]),
+        intercepts=np.stack([intercepts for _, intercepts in models]),
+        feature_map=options.feature_map,
+    )
+
+
+def _with_label_index(rows: DataFrame, labels: tuple[str, ...]) -> DataFrame:
+    """Replace the label by its index as ``target``; rows of other labels are left out."""
+    known = rows.sparkSession.createDataFrame(list(enumerate(labels)), "target int, label string")
+    return rows.join(F.broadcast(known), "label").drop("label")
+
+
+def _train(examples: DataFrame, options: TrainingOptions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    squares = F.aggregate("bow", F.lit(0.0), lambda total, value: total + value * value)
+    size = examples.agg(F.count("*"), F.max(F.size("bow")), F.avg(squares)).head()
+    count, length, square = size  # type: ignore[misc]
+    # L-BFGS and the penalty want features of about the length 1. A power of two changes no bit of them.
+    scale = 2.0 ** -round(math.log2(square or 1) / 2) if options.feature_map == "none" else 1.0
+    bytes_in_all = count * mapped_length(length, options.feature_map) * 8
+    # In an order of its own and, if it is not too much, by one task: the last bits of a sum depend on both.
+    ordered = examples.repartition(max(1, -(-bytes_in_all // _PARTITION_BYTES)), "fileName")
+    features = (
+        ordered.sortWithinPartitions("fileName")
+        .select("target", "bow")
+        .mapInArrow(partial(_map_batches, options.feature_map, scale), "label double, values array<double>")
+    )
+    model = LogisticRegression(
+        family="multinomial", regParam=options.reg_param, maxIter=options.max_iter, standardization=False
+    ).fit(features.select("label", array_to_vector(F.col("values")).alias("features")))
+    return model.coefficientMatrix.toArray() * scale, model.interceptVector.toArray()
+
+
+def _map_batches(
+    feature_map: FeatureMap, scale: float, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    for images, bow in _slices(batches, feature_map):
+        features = apply_feature_map(bow, feature_map) * scale
+        yield pa.record_batch({"label": images["target"].cast(pa.float64()), "values": list_column(features)})
+
+
+def predict(encodings: DataFrame, subsets: DataFrame, classifier: Classifier) -> DataFrame:
+    """Classify images with the models of their splits.
+
+    Parameters
+    ----------
+    encodings : DataFrame
+        Columns ``fileName``, ``bow``.
+    subsets : DataFrame
+        Columns ``fileName``, ``split``, ``label``; images of labels that the classifier does not know are
+        left out.
+    classifier : Classifier
+
+    Returns
+    -------
+    DataFrame
+        Columns ``fileName``, ``split``, ``target`` and ``predicted`` (indices of labels), ``probability`` (of
+        the predicted label); not yet computed.
+    """
+    shared = encodings.sparkSession.sparkContext.broadcast(classifier)
+    known = _with_label_index(subsets, classifier.labels)
+    images = known.join(encodings.select("fileName", "bow"), "fileName")
+    return images.select("fileName", "split", "target", "bow").mapInArrow(
+        partial(_predict_batches, shared),
+        "fileName string, split int, target int, predicted int, probability double",
+    )
+
+
+def _predict_batches(
+    classifier: "Broadcast[Classifier]", batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    for images, bow in _slices(batches, classifier.value.feature_map):
+        splits = images["split"].to_numpy()
+        predicted = np.empty(len(bow), np.int32)
+        probability = np.empty(len(bow), np.float64)
+        for split in np.unique(splits):
+            rows = np.flatnonzero(splits == split)
+            probabilities = classifier.value.probabilities(bow[rows], split)
+            predicted[rows] = probabilities.argmax(axis=1)
+            probability[rows] = probabilities.max(axis=1)
+        yield pa.record_batch(
+            {
+                "fileName": images["fileName"],
+                "split": images["split"],
+                "target": images["target"],
+                "predicted": predicted,
+                "probability": probability,
+            }
+        )
+
+
+def _slices(
+    batches: Iterator[pa.RecordBatch], feature_map: FeatureMap
+) -> Iterator[tuple[pa.RecordBatch, NDArray[np.float32]]]:
+    """Batches of bounded size with their encodings as a matrix."""
+    for batch in filter(len, batches):
+        length = len(batch["bow"][0])
+        step = max(1, _FEATURE_VALUES // mapped_length(length, feature_map))
+        for start in range(0, len(batch), step):
+            images = batch.slice(start, step)
+            yield images, list_values(images["bow"])

@@ -1,0 +1,205 @@
+"""The training descriptors of a dictionary: a sample of the stored descriptors in Spark's cache."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark import RDD, Broadcast, StorageLevel
+from pyspark.sql import DataFrame, Row
+
+from vision_assets.spark.arrow import binary_values
+from vision_assets.vision.features.codecs import descriptor_matrix
+from vision_assets.vision.vocabulary.assignment import Vocabulary
+from vision_assets.vision.vocabulary.fixed_point import UINT8, Descriptors
+from vision_assets.vision.vocabulary.kmeans import WordStatistics, assign_statistics, farthest_descriptors
+from vision_assets.vision.vocabulary.sampling import descriptor_hashes, lowest_distinct, sample_indices
+
+BLOCK_ROWS = 2**15
+_BLOCKS_PER_TASK = 16
+_LEAST_ROWS = 2**12  # of a task
+_TASKS_PER_CORE = 4  # at least, of a large sample: files of features are not equally large
+_PIECE_ROWS = 2**9  # so small that the shares of the cores differ little
+_CANDIDATE_BYTES = 2**10  # at most about: a descriptor and what it is ranked by
+_DRIVER_BYTES = 2**28  # partial sums beyond this are added up by the workers first
+
+
+class SampledDescriptors:
+    """The training descriptors in Spark's cache: a `vision_assets.vision.vocabulary.kmeans.DescriptorSet`.
+
+    Parameters
+    ----------
+    features : DataFrame
+        Columns ``fileName``, ``keypointCount``, ``descriptors``.
+    rate : float
+        Share of the descriptors to take, in 0..1.
+    seed : int
+    block_rows : int
+        Descriptors that a worker handles at once.
+    dtype : dtype
+        Of the descriptors: uint8 or float32.
+    rows : int
+        About how many descriptors the sample has.
+    words : int
+        Number of centres that they will be compared with.
+    """
+
+    def __init__(
+        self,
+        features: DataFrame,
+        rate: float,
+        seed: int,
+        block_rows: int,
+        dtype: np.dtype = UINT8,
+        *,
+        rows: int,
+        words: int,
+    ) -> None:
+        self._seed = seed
+        self._context = features.sparkSession.sparkContext
+        cores = self._context.defaultParallelism
+        # With fewer descriptors than words the partial sums of a task would be more than what it adds up.
+        most = -(-rows // max(words, _LEAST_ROWS))
+        images = features.where("keypointCount > 0").select("fileName", "keypointCount", "descriptors")
+        is_large = rows > cores * _BLOCKS_PER_TASK * BLOCK_ROWS
+        if is_large:
+            images = images.coalesce(min(most, _equal_shares(rows // (_BLOCKS_PER_TASK * BLOCK_ROWS), cores)))
+        # Rows would cross to Python in pickled form, which is many times slower than Arrow's.
+        pieces = images.mapInArrow(partial(_sample_partition, rate, seed, dtype), "length int, block binary")
+        if not is_large:
+            # Each core gets an equal share of a small sample, whatever the files of the features are like.
+            pieces = pieces.repartition(min(cores, most))
+        blocks = pieces.rdd.mapPartitions(partial(_join_pieces, block_rows, dtype))
+        self._blocks: RDD[Descriptors] = blocks.persist(StorageLevel.MEMORY_AND_DISK)
+
+    def count(self) -> int:
+        """Return the number of descriptors."""
+        return int(self._blocks.map(len).sum())
+
+    def statistics(self, centers: Vocabulary) -> WordStatistics:
+        """Assign every descriptor to its nearest centre and return the words' statistics."""
+        shared = self._context.broadcast(centers)
+        try:
+            parts = self._blocks.mapPartitions(partial(_statistics_of_partition, shared))
+            return parts.treeReduce(
+                WordStatistics.merge, reduce_depth(parts.getNumPartitions(), centers.centers.size * 8)
+            )
+        finally:
+            shared.destroy()
+
+    def farthest(self, centers: Vocabulary, count: int) -> Descriptors:
+        """Return the distinct descriptors farthest from their nearest centre."""
+        shared = self._context.broadcast(centers)
+        try:
+            return self._lowest(partial(_farthest_of_block, shared, count, self._seed), count)
+        finally:
+            shared.destroy()
+
+    def distinct(self, count: int) -> Descriptors:
+        """Return distinct descriptors in random order: shape (min(count, distinct), d)."""
+        return self._lowest(partial(_distinct_of_block, count, self._seed), count)
+
+    def _lowest(self, choose: Callable[[Descriptors], tuple[NDArray, NDArray]], count: int) -> NDArray:
+        chosen = self._blocks.map(choose)
+        depth = reduce_depth(chosen.getNumPartitions(), count * _CANDIDATE_BYTES)
+        return chosen.treeReduce(partial(_merge_lowest, self._seed, count), depth)[0]
+
+    def release(self) -> None:
+        """Remove the descriptors from Spark's cache."""
+        self._blocks.unpersist()
+
+
+def _equal_shares(tasks: int, cores: int) -> int:
+    """Return a number of tasks, about as large, that leaves no core idle at the end of a pass."""
+    return cores * max(_TASKS_PER_CORE, -(-tasks // cores))
+
+
+def reduce_depth(parts: int, size: int) -> int:
+    """Return the depth of a tree reduction, so that the driver does not receive too much at once.
+
+    Parameters
+    ----------
+    parts : int
+        Number of partial results.
+    size : int
+        Bytes of each.
+
+    Returns
+    -------
+    int
+        1 if the driver may receive them all.
+    """
+    at_once = max(2, _DRIVER_BYTES // size)
+    return max(1, math.ceil(math.log(parts, at_once))) if parts else 1
+
+
+def _sample_partition(
+    rate: float, seed: int, dtype: np.dtype, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Descriptors of the sample in pieces of at most `_PIECE_ROWS`."""
+    for batch in batches:
+        sample = _sample(rate, seed, dtype, batch)
+        pieces = [sample[start : start + _PIECE_ROWS] for start in range(0, len(sample), _PIECE_ROWS)]
+        if pieces:
+            lengths = pa.array([sample.shape[1]] * len(pieces), pa.int32())
+            yield pa.record_batch({"length": lengths, "block": [piece.tobytes() for piece in pieces]})
+
+
+def _sample(rate: float, seed: int, dtype: np.dtype, images: pa.RecordBatch) -> Descriptors:
+    counts = images["keypointCount"].to_numpy()
+    descriptors = binary_values(images["descriptors"], dtype).reshape(counts.sum(), -1)
+    if rate >= 1:
+        return descriptors
+    starts = np.cumsum(counts) - counts
+    chosen = [
+        start + sample_indices(seed, name.as_py(), count, rate)
+        for name, count, start in zip(images["fileName"], counts, starts, strict=True)
+    ]
+    return descriptors[np.concatenate(chosen)]
+
+
+def _join_pieces(block_rows: int, dtype: np.dtype, pieces: Iterator[Row]) -> Iterator[Descriptors]:
+    """Join pieces to blocks of `block_rows`, the last one smaller."""
+    waiting: list[Descriptors] = []
+    rows = 0
+    for piece in pieces:
+        waiting.append(descriptor_matrix(piece.block, piece.length, dtype))
+        rows += len(waiting[-1])
+        if rows >= block_rows:
+            whole = np.concatenate(waiting)
+            full = rows - rows % block_rows
+            for start in range(0, full, block_rows):
+                yield whole[start : start + block_rows]
+            waiting, rows = [whole[full:]], rows - full
+    if rows:
+        yield np.concatenate(waiting)
+
+
+def _statistics_of_partition(
+    centers: "Broadcast[Vocabulary]", blocks: Iterable[Descriptors]
+) -> Iterator[WordStatistics]:
+    total: WordStatistics | None = None
+    for block in blocks:
+        part = assign_statistics(block, centers.value)
+        total = part if total is None else total.merge(part)
+    if total is not None:
+        yield total
+
+
+def _farthest_of_block(
+    centers: "Broadcast[Vocabulary]", count: int, seed: int, block: Descriptors
+) -> tuple[Descriptors, NDArray[np.float64]]:
+    return farthest_descriptors(block, centers.value, count, seed)
+
+
+def _distinct_of_block(count: int, seed: int, block: Descriptors) -> tuple[Descriptors, NDArray[np.uint64]]:
+    return lowest_distinct(block, descriptor_hashes(block, seed), seed, count)
+
+
+def _merge_lowest(
+    seed: int, count: int, left: tuple[NDArray, NDArray], right: tuple[NDArray, NDArray]
+) -> tuple[NDArray, NDArray]:
+    both = np.concatenate([left[0], right[0]]), np.concatenate([left[1], right[1]])
+    return lowest_distinct(*both, seed, count)

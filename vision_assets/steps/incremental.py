@@ -1,0 +1,183 @@
+"""Writes tables with a row per image, taking over what is stored already or was left by a run that died."""
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+from pyspark.sql import DataFrame, SparkSession
+
+from vision_assets.snapshots.files import hadoop_uri
+from vision_assets.snapshots.store import Snapshot, SnapshotStore, Staged
+from vision_assets.steps import image_index, image_writer
+from vision_assets.steps.image_reuse import plan_images
+from vision_assets.steps.sources.image_files import ImageFiles, Skipped
+from vision_assets.tables.parquet import read_parquet
+from vision_assets.tables.per_image import PerImageTable, ReusePlan, StoredParts, plan_reuse
+from vision_assets.tables.table import Table
+from vision_assets.tables.verification import add_up, count, observe
+
+ReusableTable = Snapshot | Staged
+ProgressReporter = Callable[[int | None], AbstractContextManager[None]]
+"""Reports on writing so many rows."""
+
+
+class WriteResult(NamedTuple):
+    """What only writing a table tells of it.
+
+    Attributes
+    ----------
+    metadata : dict
+        For the materialization.
+    observed : dict, optional
+        Counts and invariants of the rows; None if they are to be read for that.
+    """
+
+    metadata: dict[str, Any]
+    observed: dict[str, Any] | None = None
+
+
+@contextmanager
+def reusable(store: SnapshotStore, staged: Staged, run_id: str) -> Iterator[list[ReusableTable]]:
+    """Keep what has rows of the same version to be taken over: the current snapshot, and what dead runs left.
+
+    Those leftovers are removed at the end, as what is of use in them is in what is being written then.
+    """
+    asset, version = staged.asset, staged.row_version
+    with ExitStack() as leases:
+        if leased := store.lease(lambda: store.current(asset), run_id):
+            leases.callback(store.discard, leased[1])
+        left = store.lease_leftovers(asset, version, run_id)
+        for _, lease in left:
+            leases.callback(store.discard, lease)
+        yield [
+            *([leased[0]] if leased and leased[0].row_version == version else []),
+            *(one for one, _ in left),
+        ]
+    for one, _ in left:
+        store.discard_leftover(one)
+
+
+def write_rows(
+    value: PerImageTable,
+    store: SnapshotStore,
+    staged: Staged,
+    table: Table,
+    made: Sequence[ReusableTable],
+    progress: ProgressReporter,
+) -> WriteResult:
+    """Write a Parquet table.
+
+    Parameters
+    ----------
+    value : PerImageTable
+    store : SnapshotStore
+    staged : Staged
+    table : Table
+    made : sequence of Snapshot or Staged
+        What rows may be taken over from.
+    progress : callable
+
+    Returns
+    -------
+    WriteResult
+    """
+    stored = _stored(store, made)
+    if not stored:
+        with progress(None):
+            all_rows = write_observed(value.compute(None), staged, table)
+        return WriteResult({"reused": 0, value.computed: all_rows["images"], "dropped": 0}, all_rows)
+    with plan_reuse(value, [parts for _, parts in stored], table.schema.names) as plan:
+        for (one, _), names in zip(stored, plan.files, strict=True):
+            store.take_over(one, {name: name for name in names}, staged)
+        rows = _to_write(value, plan)
+        with progress(plan.pending.rows):
+            observed = None if rows is None else write_observed(rows, staged, table)
+        metadata = {"reused": plan.reused, value.computed: plan.pending.rows, "dropped": plan.dropped}
+        taken_over = _found_in(value.wanted.sparkSession, table, stored, plan)
+        return WriteResult(metadata, add_up(table, [*taken_over, *([observed] if observed else [])]))
+
+
+def _to_write(value: PerImageTable, plan: ReusePlan) -> DataFrame | None:
+    computed = value.compute(plan.pending) if plan.pending.rows else None
+    if computed is None or plan.rows is None:
+        return plan.rows if computed is None else computed
+    return computed.union(plan.rows)
+
+
+def _found_in(
+    spark: SparkSession, table: Table, stored: Sequence[tuple[ReusableTable, StoredParts]], plan: ReusePlan
+) -> Iterator[dict[str, Any]]:
+    """Count what was taken over as it is, and verify what nobody has: the rows of runs that did not end."""
+    for (one, parts), names in zip(stored, plan.files, strict=True):
+        sound = isinstance(one, Snapshot)
+        if isinstance(one, Snapshot) and len(names) == len(parts.sizes) == one.files:
+            yield one.counts
+        elif names:
+            yield count(table, read_parquet(spark, *[f"{parts.uri}/{name}" for name in names]), sound=sound)
+
+
+def write_observed(rows: DataFrame, staged: Staged, table: Table) -> dict[str, Any]:
+    """Write rows to Parquet, beside those that were taken over, and return what was observed of them."""
+    observed_rows, observation = observe(table, rows)
+    observed_rows.write.mode("append").parquet(hadoop_uri(staged.uri))
+    return observation.get
+
+
+def write_images(
+    spark: SparkSession,
+    images: ImageFiles,
+    store: SnapshotStore,
+    staged: Staged,
+    made: Sequence[ReusableTable],
+    progress: ProgressReporter,
+) -> tuple[WriteResult, Skipped]:
+    """Write images to a SequenceFile, and their index.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    images : ImageFiles
+    store : SnapshotStore
+    staged : Staged
+    made : sequence of Snapshot or Staged
+        What part files may be taken over from, if all images in them are unchanged in the source.
+    progress : callable
+
+    Returns
+    -------
+    WriteResult
+    Skipped
+        What was not taken from the source.
+    """
+    uri = hadoop_uri(staged.uri)
+    # Of an index that is not whole nobody can tell what it lacks.
+    stored = _stored(store, [one for one in made if isinstance(one, Staged) or not store.damage(one)])
+    skipped, found = images.skipped, image_writer.SequenceFileReport(0, Skipped())
+    parts, reused, dropped = [list[str]() for _ in stored], 0, 0
+    if images.listed:
+        stamps = images.listed.stamps()
+        image_index.write_stamps(spark, uri, stamps)
+        plan = plan_images(spark, stamps, [folder for _, folder in stored])
+        parts, reused, dropped = plan.parts, plan.reused, plan.dropped
+        if reused:
+            images = images.listed.only(plan.unread)
+    if images.count != 0:
+        with progress(images.count):
+            found = image_writer.write(spark, images, uri)
+        skipped = found.skipped
+    indexed: dict[str, dict[str, str]] = {}
+    for (one, folder), names in zip(stored, parts, strict=True):
+        # Parts of several runs have the same names.
+        renamed = {name: f"part-{secrets.token_hex(8)}" for name in names}
+        store.take_over(one, renamed, staged)
+        if isinstance(one, Snapshot):
+            indexed[folder.uri] = renamed
+    old = {name for renamed in indexed.values() for name in renamed.values()}
+    image_index.write(spark, uri, [name for name in store.parts(staged) if name not in old], indexed)
+    return WriteResult({"reused": reused, "read": found.count, "dropped": dropped}), skipped
+
+
+def _stored(store: SnapshotStore, made: Sequence[ReusableTable]) -> list[tuple[ReusableTable, StoredParts]]:
+    stored = [(one, StoredParts(hadoop_uri(one.uri), store.parts(one))) for one in made]
+    return [(one, parts) for one, parts in stored if parts.sizes]

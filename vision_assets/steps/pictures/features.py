@@ -1,0 +1,59 @@
+"""Pictures of features: keypoints in images, and how many keypoints the images have."""
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F  # noqa: N812
+
+from vision_assets.steps.pictures.previews import SHEET_IMAGES, load_previews
+from vision_assets.steps.pictures.sample import ImageSample, evenly_over_labels, evenly_spaced, some_rows
+from vision_assets.vision.draw import Picture, count_histogram, keypoint_sheet
+from vision_assets.vision.features.base import scale_keypoints
+from vision_assets.vision.features.codecs import keypoint_matrix
+
+_KEYPOINT_IMAGES = 6
+
+
+def draw_features(gallery: ImageSample, features: DataFrame) -> dict[str, Picture]:
+    """Draw the keypoints of some images, and how many the images have.
+
+    Parameters
+    ----------
+    gallery : ImageSample
+    features : DataFrame
+        Of the schema of `vision_assets.tables.table.features_table`.
+
+    Returns
+    -------
+    dict
+        Name to picture.
+    """
+    names = evenly_over_labels(gallery.names, SHEET_IMAGES)
+    columns = ("fileName", "width", "keypointCount", "keypoints")
+    found = features.where(F.col("fileName").isin(*names) & (F.col("keypointCount") > 0)).select(*columns)
+    rows = evenly_spaced(found.orderBy("fileName").collect(), _KEYPOINT_IMAGES)
+    previews = load_previews(gallery, [row.fileName for row in rows])
+    counts = some_rows(features).where("error is null").select("keypointCount").toArrow()
+    return {
+        "keypoints": keypoint_sheet(
+            [
+                (row.fileName, previews[row.fileName], _shrunk(row, previews[row.fileName].shape[1]))
+                for row in rows
+                if row.fileName in previews
+            ]
+        ),
+        "keypoints_per_image": count_histogram(
+            counts["keypointCount"].to_numpy(),
+            title=f"Keypoints per image, {counts.num_rows:,} images",
+            x_label="keypoints",
+            y_label="images",
+        ),
+    }
+
+
+def _shrunk(row: Row, width: int) -> NDArray[np.float32]:
+    """Return keypoints in pixels of a preview of this width."""
+    keypoints = keypoint_matrix(bytes(row.keypoints)).copy()
+    scale = width / row.width
+    scale_keypoints(keypoints, scale, scale)
+    return keypoints

@@ -1,0 +1,157 @@
+"""The report on a classifier: its figures on images that it was not trained on."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import ArrayType, DoubleType, IntegerType, StringType, StructType
+
+from vision_assets.pipelines import Step
+from vision_assets.steps.spec import StepSpec
+from vision_assets.steps.splits import TRAIN
+from vision_assets.tables.columns import column
+from vision_assets.tables.table import Count, Invariant, Table
+from vision_assets.vision.classification.metrics import class_figures
+
+CLASSIFICATION_REPORT = Table(
+    schema=StructType(
+        [
+            column("split", IntegerType(), "0 to splits - 1"),
+            column("label", StringType(), "the class"),
+            column("trainCount", IntegerType(), "images that were trained on"),
+            column("support", IntegerType(), "images that were tested"),
+            column(
+                "precision",
+                DoubleType(),
+                "share of the images put into the class that belong to it",
+                nullable=True,
+            ),
+            column("recall", DoubleType(), "share of the class's images that were recognised", nullable=True),
+            column("f1", DoubleType(), "harmonic mean of precision and recall", nullable=True),
+            column(
+                "predicted",
+                ArrayType(IntegerType(), containsNull=False),
+                "row of the confusion matrix: how many images went to each class, in the order of the labels",
+            ),
+            column("confusedWith", StringType(), "the wrong class that got most of them", nullable=True),
+            column("confusedCount", IntegerType(), "how many it got"),
+        ]
+    ),
+    key="struct(split, label)",
+    row_noun="rows",
+    counts={
+        "classes": Count("count_if(split = 0)"),
+        "splits": Count("max(split) + 1"),
+        "test_images": Count("sum(support)"),
+        "accuracy": Count("sum(recall * support) / sum(support)"),
+        "mean_per_class_accuracy": Count("avg(recall)"),
+    },
+    invariants={
+        "shares_in_range": Invariant(
+            "bool_and(coalesce(precision, 0) between 0 and 1"
+            " and coalesce(recall, 0) between 0 and 1 and coalesce(f1, 0) between 0 and 1)",
+            "Precision, recall and F1 are between 0 and 1.",
+        ),
+        "confusion_adds_up": Invariant(
+            "bool_and(aggregate(predicted, 0, (a, x) -> a + x) = support)",
+            "Each row of the confusion matrix adds up to the images of its class.",
+        ),
+    },
+)
+
+
+def declare(step: Step) -> StepSpec:
+    """Declare the asset of the report on a classifier."""
+    return StepSpec(
+        step,
+        CLASSIFICATION_REPORT,
+        description="Precision, recall, F1, support and confusions of each class and split, on images that "
+        "the "
+        "classifier was not trained on.",
+        summarize=_summarize,
+    )
+
+
+def _summarize(counts: Mapping[str, float]) -> str:
+    return (
+        f"Accuracy {counts['accuracy']:.1%}, mean of the classes {counts['mean_per_class_accuracy']:.1%} "
+        f"(by chance {1 / counts['classes']:.1%}): {counts['test_images'] / counts['splits']:,.0f} "
+        f"test images of {counts['classes']:,} classes, mean of {counts['splits']:,} split(s)."
+    )
+
+
+def confusion_matrices(predictions: DataFrame, splits: int, classes: int) -> NDArray[np.int64]:
+    """Count predictions.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        From `vision_assets.steps.classifier.predict`.
+    splits, classes : int
+
+    Returns
+    -------
+    ndarray of shape (splits, classes, classes), dtype int64
+        Number of images by split, true class and predicted class.
+    """
+    confusions = np.zeros((splits, classes, classes), np.int64)
+    counted = predictions.groupBy("split", "target", "predicted").count().toPandas()
+    confusions[counted["split"], counted["target"], counted["predicted"]] = counted["count"]
+    return confusions
+
+
+def report_rows(
+    spark: SparkSession,
+    labels: tuple[str, ...],
+    confusions: NDArray[np.int64],
+    subsets: Mapping[tuple[int, str, str], int],
+) -> DataFrame:
+    """Make the table of the report.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    labels : tuple of str
+        The classes in order.
+    confusions : ndarray of shape (splits, n, n), dtype int64
+    subsets : mapping
+        From `vision_assets.steps.splits.count_subsets`.
+
+    Returns
+    -------
+    DataFrame
+        Of the schema of `CLASSIFICATION_REPORT`, one row per split and class.
+    """
+    parts = [_rows_of_split(split, labels, confusion, subsets) for split, confusion in enumerate(confusions)]
+    return spark.createDataFrame(pd.concat(parts), CLASSIFICATION_REPORT.schema).coalesce(1)
+
+
+def _rows_of_split(
+    split: int,
+    labels: tuple[str, ...],
+    confusion: NDArray[np.int64],
+    subsets: Mapping[tuple[int, str, str], int],
+) -> pd.DataFrame:
+    figures = class_figures(confusion)
+    wrong = confusion - np.diag(np.diag(confusion))
+    worst, worst_count = wrong.argmax(axis=1), wrong.max(axis=1)
+    return pd.DataFrame(
+        {
+            "split": np.int32(split),
+            "label": labels,
+            "trainCount": [subsets.get((split, label, TRAIN), 0) for label in labels],
+            "support": figures.support,
+            "precision": _or_none(figures.precision),
+            "recall": _or_none(figures.recall),
+            "f1": _or_none(figures.f1),
+            "predicted": list(confusion.astype(np.int32)),
+            "confusedWith": [labels[i] if n else None for i, n in zip(worst, worst_count, strict=True)],
+            "confusedCount": worst_count,
+        }
+    ).astype({"trainCount": np.int32, "support": np.int32, "confusedCount": np.int32})
+
+
+def _or_none(figures: NDArray[np.float64]) -> list[float | None]:
+    return [None if np.isnan(figure) else float(figure) for figure in figures]

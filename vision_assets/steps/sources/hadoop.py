@@ -1,0 +1,140 @@
+"""Sources that are read through Hadoop's file systems: HDFS, S3, Swift and the like."""
+
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from pyspark import RDD, SparkContext
+from pyspark.sql import Row, SparkSession
+
+from vision_assets.spark.hadoop import copy_to_local, escape_glob, hadoop_path, list_status
+from vision_assets.steps.sources.image_files import (
+    MAX_IMAGE_BYTES,
+    ImageFiles,
+    Pair,
+    Patterns,
+    Skipped,
+    stamp,
+)
+from vision_assets.steps.sources.listing import BYTES_PER_FILE, SPLIT_BYTES, SPLITS_PER_CORE, Listing, listed
+
+NANOSECONDS = 10**6
+"""In one of Hadoop's milliseconds."""
+
+
+def open_folder(spark: SparkSession, source: str, uri: str, patterns: Patterns) -> ImageFiles:
+    """List a folder and all below. Workers read what Spark's reader shows, the driver the rest.
+
+    Spark leaves out empty files, and names that begin with '_' or '.', as those of many cameras do.
+    """
+    files, path = hadoop_path(spark, uri)
+    root = files.makeQualified(path).toString().rstrip("/") + "/"
+    root_path = path.toUri().getPath()
+    listing, skipped, now = Listing(further_numbers=1), Skipped(), time.time_ns()
+    pending = [root]
+    while pending:
+        folders = []
+        for status in list_status(spark, pending.pop()):
+            key = status.path.removeprefix(root)
+            if status.is_folder:
+                folders.append(status.path)
+            elif reason := patterns.reason_to_skip(key, status.size):
+                skipped.add(key, reason)
+            else:
+                listing.add(_to_bytes(key), status.size, status.modified)
+        pending.extend(reversed(folders))
+
+    def read(chosen: Listing) -> ImageFiles:
+        whole = len(chosen) == len(listing)
+        visible = np.array([_is_visible(_to_text(name), size) for name, (size, _) in chosen.rows()], bool)
+        if not whole:
+            paths = (f"{root_path}/{_to_text(name)}" for name in chosen.names())
+            visible &= np.array([_can_be_named(path) for path in paths], bool)
+        left_out, shown = chosen.only(~visible), chosen.only(visible)
+        some = None if whole else shown
+        by_workers = partial(_visible, spark, root, patterns, some) if shown else None
+        by_driver = partial(_left_out, spark, root, left_out) if left_out else None
+        return ImageFiles(source, patterns, len(chosen), skipped, by_workers, by_driver)
+
+    def stamps() -> Iterator[tuple[str, str | None]]:
+        for name, (size, modified) in listing.rows():
+            yield _to_text(name), stamp(size, modified * NANOSECONDS, now=now)
+
+    return replace(read(listing), listed=listed(listing, stamps, read))
+
+
+def _to_bytes(key: str) -> bytes:
+    return key.encode("utf-8", "surrogatepass")
+
+
+def _to_text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogatepass")
+
+
+def _is_visible(key: str, size: int) -> bool:
+    """Tell which files Spark's reader shows."""
+    return size > 0 and not any(
+        part.startswith(".") or (part.startswith("_") and "=" not in part) or part.endswith("._COPYING_")
+        for part in key.split("/")
+    )
+
+
+def _can_be_named(path: str) -> bool:
+    """Tell which files Spark's reader can be given one by one: a pattern of Hadoop's may have no colon."""
+    return ":" not in path or escape_glob(path) == path
+
+
+def _visible(
+    spark: SparkSession, root: str, patterns: Patterns, some: Listing | None, context: SparkContext
+) -> "RDD[Pair]":
+    # A session of its own, for settings of its own: else each task has 32 small files.
+    session = spark.newSession()
+    session.conf.set("spark.sql.files.openCostInBytes", BYTES_PER_FILE)
+    session.conf.set("spark.sql.files.maxPartitionBytes", SPLIT_BYTES)
+    session.conf.set("spark.sql.files.minPartitionNum", SPLITS_PER_CORE * context.defaultParallelism)
+    reader = session.read.format("binaryFile").option("recursiveFileLookup", True)
+    reader = reader.option("ignoreMissingFiles", False).option("ignoreCorruptFiles", False)
+    if glob := hadoop_glob(patterns.globs):
+        reader = reader.option("pathGlobFilter", glob)
+    paths = [root] if some is None else [root + _to_text(name) for name in some.names()]
+    table = (
+        reader.load([escape_glob(path) for path in paths])
+        .where(f"length BETWEEN 1 AND {MAX_IMAGE_BYTES}")
+        .select("path", "content")
+    )
+    return table.rdd.mapPartitions(partial(_chosen_rows, root, patterns))
+
+
+def _chosen_rows(root: str, patterns: Patterns, rows: Iterator[Row]) -> Iterator[Pair]:
+    for path, content in rows:
+        if patterns.match(path):
+            yield path.removeprefix(root), bytes(content)
+
+
+def hadoop_glob(globs: tuple[str, ...]) -> str | None:
+    """Write patterns as one of Hadoop's that disregards case; None when they are too special for that."""
+    if not all(re.fullmatch(r"[\w.*-]+", glob, re.ASCII) for glob in globs):
+        return None
+    either = [
+        re.sub("[A-Za-z]", lambda letter: f"[{letter[0].lower()}{letter[0].upper()}]", glob) for glob in globs
+    ]
+    return "{" + ",".join(either) + "}"
+
+
+def _left_out(spark: SparkSession, root: str, listing: Listing) -> Iterator[Pair]:
+    for name, (size, _) in listing.rows():
+        key = _to_text(name)
+        yield key, _read_in_driver(spark, root + key) if size else b""
+
+
+def _read_in_driver(spark: SparkSession, uri: str) -> bytes:
+    # By way of a file: the JVM hands over bytes as text, and slowly.
+    copy = copy_to_local(spark, uri)
+    try:
+        return copy.read_bytes()
+    finally:
+        shutil.rmtree(copy.parent)

@@ -1,0 +1,83 @@
+"""The one declaration of each asset: tables, checks, pictures, resources and the console derive from it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from pyspark.sql.types import StructType
+
+from vision_assets.pipelines import Step
+from vision_assets.tables.table import Table
+from vision_assets.vision.options import Options
+
+if TYPE_CHECKING:
+    from vision_assets.steps.stored_tables import StoredTable
+    from vision_assets.vision.draw import Picture
+
+Storage = Literal["parquet", "sequence_file", "classifier"]
+"""How a table is stored: names of the IO managers."""
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """All that is declared about an asset.
+
+    Parameters
+    ----------
+    step : Step
+        Its name, kind and inputs.
+    table : Table
+        Its columns, counts and invariants.
+    description : str
+        For users, in Markdown.
+    options : tuple of type of Options
+        What can be set, in the order of the Launchpad.
+    storage : {"parquet", "sequence_file", "classifier"}
+    badges : frozenset of str
+        Tools that Dagster's UI shows on the asset.
+    code_version : str
+        Changes when the same settings and inputs give another table.
+    shown_schema : StructType, optional
+        Columns that Dagster's UI shows in place of the table's.
+    draw : callable, optional
+        Draws pictures of a stored table: returns their names and themselves.
+    summarize : callable, optional
+        Takes the table's counts, returns a sentence for ``vision-assets summary``.
+    """
+
+    step: Step
+    table: Table
+    description: str
+    options: tuple[type[Options], ...] = ()
+    storage: Storage = "parquet"
+    badges: frozenset[str] = frozenset({"pyspark", "numpy", "parquet"})
+    code_version: str = "1"
+    shown_schema: StructType | None = None
+    draw: "Callable[[StoredTable], Mapping[str, Picture]] | None" = None
+    summarize: Callable[[Mapping[str, float]], str] | None = None
+
+    @property
+    def asset(self) -> str:
+        """Name of the asset."""
+        return self.step.asset
+
+    @property
+    def schema(self) -> StructType:
+        """Columns that Dagster's UI shows."""
+        return self.shown_schema or self.table.schema
+
+
+@dataclass(frozen=True)
+class NewTable:
+    """What a step has made and is to be stored, and what it was made from.
+
+    Parameters
+    ----------
+    content : DataFrame, PerImageTable, ImageFiles or Classifier
+        Whatever the IO manager of the asset stores.
+    inputs : tuple of StoredTable
+        The tables that were read.
+    """
+
+    content: Any
+    inputs: "tuple[StoredTable, ...]" = field(default=())

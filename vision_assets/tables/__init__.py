@@ -1,0 +1,1 @@
+"""What a stored table is, whoever made it."""

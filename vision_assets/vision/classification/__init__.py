@@ -1,0 +1,1 @@
+"""Linear classifiers and their metrics."""

@@ -1,0 +1,216 @@
+"""Blocks of pixels that are put together to sheets, so that nothing overlaps and nothing is cut off."""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL import ImageDraw
+
+from vision_assets.vision.draw.picture import Image
+from vision_assets.vision.draw.text import fitted, get_font
+
+Block = PillowImage.Image
+
+WHITE = "#FFFFFF"
+INK = "#1A1A1A"
+FAINT = "#666666"
+PALE = "#F2F2F2"
+# The colours of Okabe and Ito, which colour-blind people can tell apart.
+BLUE = "#0072B2"
+ORANGE = "#E69F00"
+VERMILLION = "#D55E00"
+
+TEXT_SIZE = 13
+
+
+def text_line(
+    text: str,
+    width: int,
+    *,
+    size: int = TEXT_SIZE,
+    bold: bool = False,
+    colour: str = INK,
+    background: str = WHITE,
+) -> Block:
+    """Write one line.
+
+    Parameters
+    ----------
+    text : str
+    width : int
+        Pixels at most; the middle of a longer text is left out.
+    size : int
+        Of the font, in pixels.
+    bold : bool
+    colour, background : str
+
+    Returns
+    -------
+    Block
+        As wide as the text.
+    """
+    font = get_font(size, bold=bold)
+    line = fitted(text, font, width - 2)
+    block = PillowImage.new("RGB", (math.ceil(font.getlength(line)) + 2, sum(font.getmetrics())), background)
+    ImageDraw.Draw(block).text((1, 0), line, fill=colour, font=font)
+    return block
+
+
+def fit_size(image: Image, width: int, height: int) -> tuple[int, int]:
+    """Return the width and height of an image that fills a box as far as its shape allows.
+
+    Parameters
+    ----------
+    image : ndarray of shape (height, width, 3) or (height, width), dtype uint8
+    width, height : int
+        Of the box.
+
+    Returns
+    -------
+    tuple of int
+    """
+    scale = min(width / image.shape[1], height / image.shape[0])
+    return max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+
+
+def resized(image: Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Shrink or enlarge an image.
+
+    Parameters
+    ----------
+    image : ndarray of shape (height, width, 3) or (height, width), dtype uint8
+    size : tuple of int
+        Width and height.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3) or (height, width), dtype uint8
+    """
+    shrink = size[0] < image.shape[1]
+    return np.asarray(
+        cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC), np.uint8
+    )
+
+
+def photo(image: Image, width: int, height: int) -> Block:
+    """Fit an image into a box.
+
+    Parameters
+    ----------
+    image : ndarray of shape (height, width, 3) or (height, width), dtype uint8
+        BGR or grey.
+    width, height : int
+        Of the box.
+
+    Returns
+    -------
+    Block
+        As large as the image is then.
+    """
+    pixels = resized(image, fit_size(image, width, height))
+    code = cv2.COLOR_GRAY2RGB if pixels.ndim == 2 else cv2.COLOR_BGR2RGB
+    return PillowImage.fromarray(cv2.cvtColor(pixels, code))
+
+
+def padded(
+    block: Block,
+    width: int = 0,
+    height: int = 0,
+    *,
+    across: float = 0.0,
+    down: float = 0.0,
+    colour: str = WHITE,
+) -> Block:
+    """Make a block at least as large as asked.
+
+    Parameters
+    ----------
+    block : Block
+    width, height : int
+        Pixels.
+    across, down : float
+        Where the block lies: 0 is at the left or top, 0.5 in the middle, 1 at the right or bottom.
+    colour : str
+        Of what is added.
+
+    Returns
+    -------
+    Block
+    """
+    width, height = max(width, block.width), max(height, block.height)
+    larger = PillowImage.new("RGB", (width, height), colour)
+    larger.paste(block, (round((width - block.width) * across), round((height - block.height) * down)))
+    return larger
+
+
+def hstack(blocks: Sequence[Block], *, gap: int = 0, align: float = 0.0) -> Block:
+    """Put blocks side by side.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        At least one.
+    gap : int
+        Pixels between two.
+    align : float
+        0 is along the top, 0.5 along the middle, 1 along the bottom.
+
+    Returns
+    -------
+    Block
+    """
+    height = max(block.height for block in blocks)
+    canvas = PillowImage.new(
+        "RGB", (sum(block.width for block in blocks) + gap * (len(blocks) - 1), height), WHITE
+    )
+    left = 0
+    for block in blocks:
+        canvas.paste(block, (left, round((height - block.height) * align)))
+        left += block.width + gap
+    return canvas
+
+
+def vstack(blocks: Sequence[Block], *, gap: int = 0, align: float = 0.0) -> Block:
+    """Put blocks one below the other.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        At least one.
+    gap : int
+        Pixels between two.
+    align : float
+        0 is along the left, 0.5 along the middle, 1 along the right.
+
+    Returns
+    -------
+    Block
+    """
+    width = max(block.width for block in blocks)
+    canvas = PillowImage.new(
+        "RGB", (width, sum(block.height for block in blocks) + gap * (len(blocks) - 1)), WHITE
+    )
+    top = 0
+    for block in blocks:
+        canvas.paste(block, (round((width - block.width) * align), top))
+        top += block.height + gap
+    return canvas
+
+
+def framed(block: Block, margin: int = 8) -> Block:
+    """Put a white margin around a block.
+
+    Parameters
+    ----------
+    block : Block
+    margin : int
+        Pixels on each side.
+
+    Returns
+    -------
+    Block
+    """
+    return padded(block, block.width + 2 * margin, block.height + 2 * margin, across=0.5, down=0.5)

@@ -1,0 +1,1 @@
+"""From the descriptors of an image to one vector."""

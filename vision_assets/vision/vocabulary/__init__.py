@@ -1,0 +1,1 @@
+"""Visual words: fixed-point descriptors, assignment, k-means, sampling."""

@@ -1,0 +1,457 @@
+"""Local sources: what is chosen, under which keys, and that the bytes arrive."""
+
+import gzip
+import io
+import os
+import random
+import shutil
+import stat
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
+from vision_assets.errors import UserError
+from vision_assets.spark import sequence_file
+from vision_assets.steps import image_writer
+from vision_assets.steps.sources import ImageFiles, Reader, open_source
+from vision_assets.steps.sources.folder import FolderSplit
+from vision_assets.steps.sources.image_files import Patterns
+from vision_assets.steps.sources.tar import TarSplit, list_tar
+from vision_assets.steps.sources.zip import ZipSplit, list_zip
+from vision_assets.vision.io.formats import DEFAULT_PATTERNS
+from vision_assets_tests.torture.archives import with_new_checksums
+
+Files = dict[str, bytes]
+
+STRANGE: Files = {
+    "a/same.jpg": bytes(range(256)) * 40,
+    "b/same.JPG": b"other",
+    "b/with space.png": b"\0" * 3000,
+    "b/per%20cent.jpg": b"%",
+    "b/quote'\".jpg": b"quotes",
+    "b/line\nbreak.jpg": b"\r\n",
+    "日本/é😀.jpeg": b"unicode",
+    "_DSC1234.JPG": b"camera",
+    ".hidden.jpg": b"hidden",
+    "_x/.y/z.jpg": b"hidden folders",
+    "empty.jpg": b"",
+    "a,b{c}[d]*?.jpg": b"glob",
+    "back\\slash.jpg": b"backslash",
+}
+
+
+def make_folder(folder: Path, files: Files) -> Path:
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def make_tar(path: Path, files: Files, mode: str = "w", format_: int = tarfile.PAX_FORMAT) -> Path:
+    with tarfile.open(path, mode, format=format_) as tar:  # type: ignore[call-overload]
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+def make_zip(path: Path, files: Files, method: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def stored(
+    spark: SparkSession, images: ImageFiles, folder: Path
+) -> tuple[Files, image_writer.SequenceFileReport]:
+    uri = str(folder / "seq")
+    written = image_writer.write(spark, images, uri)
+    pairs = sequence_file.read(spark, uri).collect()
+    assert len(pairs) == len(dict(pairs)) == written.count
+    assert images.count in (None, written.count)
+    assert {path.name[:7] for path in (folder / "seq").iterdir()} <= {
+        "part-r-",
+        "part-d-",
+        ".part-r",
+        ".part-d",
+    }
+    return dict(pairs), written
+
+
+def make(kind: str, folder: Path, files: Files) -> Path:
+    match kind:
+        case "folder":
+            return make_folder(folder / "source %41,é", files)
+        case "tar":
+            return make_tar(folder / "source %41,é.tar", files)
+        case "gnu tar":
+            return make_tar(folder / "source", files, format_=tarfile.GNU_FORMAT)
+        case "tar.gz":
+            return make_tar(folder / "source.tgz", files, "w:gz")
+        case "zip":
+            return make_zip(folder / "source.zip", files)
+    raise ValueError(kind)
+
+
+@pytest.mark.parametrize("reader", ["workers", "driver"])
+@pytest.mark.parametrize("kind", ["folder", "tar", "gnu tar", "tar.gz", "zip"])
+def test_keys_and_bytes_arrive_as_they_are(
+    spark: SparkSession, tmp_path: Path, kind: str, reader: Reader
+) -> None:
+    long = {"/".join(["long" * 20] * 4) + ".jpg": b"long"}
+    source = make(kind, tmp_path, STRANGE | long | {"notes.txt": b"?", "movie.avi": b"?"})
+    with open_source(spark, str(source), reader=reader) as images:
+        files, written = stored(spark, images, tmp_path)
+    assert files == STRANGE | long
+    assert written.skipped.counts == {"name matches no pattern": 2}
+    assert {name for name, _ in written.skipped.examples} == {"notes.txt", "movie.avi"}
+
+
+@pytest.mark.parametrize("reader", ["workers", "driver"])
+@pytest.mark.parametrize("part", ["", "part-r-00000"])
+def test_an_existing_sequence_file(spark: SparkSession, tmp_path: Path, part: str, reader: Reader) -> None:
+    source = make_folder(tmp_path / "in", {"a.jpg": b"a", "b.png": b"b"})
+    stored(spark, open_source(spark, str(source), reader="driver"), tmp_path / "first")
+    existing = tmp_path / "first" / "seq"
+    if part:
+        existing = existing / "part-d-00000"
+    images = open_source(spark, str(existing), ["*.jpg"], reader=reader)
+    assert images.count is None
+    files, written = stored(spark, images, tmp_path)
+    assert files == {"a.jpg": b"a"}
+    assert written.skipped.examples == [("b.png", "name matches no pattern")]
+    assert not list(tmp_path.glob("*.uploaded"))
+
+
+@pytest.mark.parametrize("uri", ["file://{}", "file:{}", "file://localhost{}"])
+def test_file_uris(spark: SparkSession, tmp_path: Path, uri: str) -> None:
+    folder = make_folder(tmp_path / "a b%20c", {"_x.jpg": b"x"})
+    assert open_source(spark, uri.format(folder)).count == 1
+
+
+def test_reading_is_spread(spark: SparkSession, tmp_path: Path) -> None:
+    files = {f"{index}.jpg": bytes(5000) for index in range(20)}
+    for kind in ("folder", "tar", "zip"):
+        images = open_source(spark, str(make(kind, tmp_path, files)))
+        assert images.by_workers is not None
+        assert images.by_workers(spark.sparkContext).getNumPartitions() >= 8
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("local[2]", "auto", False),
+        ("yarn", "auto", True),
+        ("yarn", "workers", False),
+        ("spark://host:7077", "auto", True),
+        ("local[2]", "driver", True),
+    ],
+)
+def test_who_reads(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: tuple[str, Reader, bool]
+) -> None:
+    master, reader, by_driver = case
+    monkeypatch.setattr(spark.sparkContext, "master", master)
+    images = open_source(spark, str(make_folder(tmp_path / "in", {"a.jpg": b""})), reader=reader)
+    assert (images.by_driver is not None, images.by_workers is not None) == (by_driver, not by_driver)
+
+
+# ------------------------------------------------------------------------------------------------ folder
+
+
+def test_links_are_followed_but_not_in_circles(spark: SparkSession, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "in", {"real/a.jpg": b"a", "other/b.jpg": b"b"})
+    (folder / "file.jpg").symlink_to(folder / "real" / "a.jpg")
+    (folder / "linked").symlink_to(make_folder(tmp_path / "elsewhere", {"c.jpg": b"c"}))
+    (folder / "again").symlink_to(folder / "other")
+    (folder / "real" / "up").symlink_to(folder)
+    (folder / "broken.jpg").symlink_to(folder / "nowhere.jpg")
+    (folder / "self.jpg").symlink_to(folder / "self.jpg")
+    os.mkfifo(folder / "pipe.jpg")
+    files, written = stored(spark, open_source(spark, str(folder)), tmp_path)
+    assert files == {"real/a.jpg": b"a", "other/b.jpg": b"b", "linked/c.jpg": b"c", "file.jpg": b"a"}
+    assert set(written.skipped.examples) == {
+        ("real/up", "link to a folder that is read anyway"),
+        ("again", "link to a folder that is read anyway"),
+        ("broken.jpg", "link that leads nowhere"),
+        ("self.jpg", "link that leads nowhere"),
+        ("pipe.jpg", "not a regular file"),
+    }
+
+
+def test_names_that_are_not_utf8(spark: SparkSession, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in (b"\xe9.jpg", b"\xe8.jpg"):
+        Path(os.fsdecode(bytes(folder) + b"/" + name)).write_bytes(name)
+    files, _ = stored(spark, open_source(spark, str(folder)), tmp_path)
+    assert files == {"\\xe9.jpg": b"\xe9.jpg", "\\xe8.jpg": b"\xe8.jpg"}
+
+
+def test_a_file_that_vanishes_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "in", {f"{index}.jpg": b"x" for index in range(20)})
+    images = open_source(spark, str(folder))
+    (folder / "13.jpg").unlink()
+    with pytest.raises(UserError, match=r"cannot read '.*/in/13\.jpg': No such file"):
+        image_writer.write(spark, images, str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("locked", ["sub", "sub/a.jpg"])
+def test_what_may_not_be_read_is_named(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locked: str
+) -> None:
+    folder = make_folder(tmp_path / "in", {"sub/a.jpg": b"x"})
+    if os.geteuid():
+        (folder / locked).chmod(0)
+    else:
+        # Nothing is locked to root, so the system call is made to say so.
+        def denied(path: object, *_: object) -> None:
+            raise PermissionError(13, "Permission denied", path)
+
+        monkeypatch.setattr("builtins.open" if locked.endswith("jpg") else "os.scandir", denied)
+    try:
+        with pytest.raises(UserError, match=r"cannot (list|read).*: Permission denied"):
+            read_here(open_source(spark, str(folder), reader="driver"))
+    finally:
+        (folder / locked).chmod(stat.S_IRWXU)
+
+
+def read_here(images: ImageFiles) -> list[tuple[str, bytes]]:
+    assert images.by_driver is not None
+    return list(images.by_driver())
+
+
+# ---------------------------------------------------------------------------------------------- archives
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip"])
+def test_a_single_top_folder_is_left_out(spark: SparkSession, tmp_path: Path, kind: str) -> None:
+    inside = {"cats/1.jpg": b"1", "dogs/1.jpg": b"2"}
+    junk = {"__MACOSX/top/._1.jpg": b"m", ".DS_Store": b"d"}
+    source = make(kind, tmp_path, {f"./top/{name}": data for name, data in inside.items()} | junk)
+    files, written = stored(spark, open_source(spark, str(source)), tmp_path)
+    assert files == inside
+    assert written.skipped.counts == {"macOS metadata": 2}
+
+
+def test_members_that_are_no_files(spark: SparkSession, tmp_path: Path) -> None:
+    path = make_tar(tmp_path / "x.tar", {"top/a.jpg": b"a"})
+    with tarfile.open(path, "a") as tar:
+        for name, kind in [
+            ("top", tarfile.DIRTYPE),
+            ("top/hard.jpg", tarfile.LNKTYPE),
+            ("soft.jpg", tarfile.SYMTYPE),
+            ("pipe.jpg", tarfile.FIFOTYPE),
+            ("device.jpg", tarfile.CHRTYPE),
+        ]:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "top/a.jpg"
+            tar.addfile(member)
+        sparse = tarfile.TarInfo("sparse.jpg")
+        sparse.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.map": "0,1"}
+        sparse.pax_headers |= {"GNU.sparse.size": "900"}
+        sparse.size = 1
+        tar.addfile(sparse, io.BytesIO(b"s"))
+    files, written = stored(spark, open_source(spark, str(path)), tmp_path)
+    assert files == {"a.jpg": b"a"}
+    assert written.skipped.counts == {"link": 2, "not a regular file": 2, "sparse file": 1}
+
+
+def test_members_stay_inside(spark: SparkSession, tmp_path: Path) -> None:
+    source = make_tar(tmp_path / "x.tar", {"/etc/a.jpg": b"a", "../../b.jpg": b"b", "c/../d.jpg": b"d"})
+    files, _ = stored(spark, open_source(spark, str(source)), tmp_path)
+    assert files == {"etc/a.jpg": b"a", "b.jpg": b"b", "d.jpg": b"d"}
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_members_of_the_same_key(spark: SparkSession, tmp_path: Path, kind: str) -> None:
+    source = make(kind, tmp_path, {"a.jpg": b"1", "../a.jpg": b"2"})
+    with pytest.raises(UserError, match=r"same key as another, such as 'a\.jpg'"):
+        open_source(spark, str(source))
+
+
+@pytest.mark.parametrize("kind", ["tar", "gnu tar", "zip"])
+def test_archive_names_that_are_not_unicode(spark: SparkSession, tmp_path: Path, kind: str) -> None:
+    path = make(kind, tmp_path, {"AAAA.jpg": b"1", "BBBB.jpg": b"2", "CC.jpg": b"3"})
+    data = path.read_bytes().replace(b"CC.jpg", b"\xc3\xa9.jpg")
+    for old, new in ((b"AAAA", b"\x82\xffAA"), (b"BBBB", b"\x82\xfeBB")):
+        data = data.replace(old, new)
+    if kind != "zip":
+        data = with_new_checksums(data)
+    path.write_bytes(data)
+    files, _ = stored(spark, open_source(spark, str(path)), tmp_path)
+    strange = ("é\xa0AA", "é■BB") if kind == "zip" else ("\\x82\\xffAA", "\\x82\\xfeBB")
+    assert files == {f"{strange[0]}.jpg": b"1", f"{strange[1]}.jpg": b"2", "é.jpg": b"3"}
+
+
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_zip_compression(spark: SparkSession, tmp_path: Path, method: int) -> None:
+    path = make_zip(tmp_path / "x.zip", {"a.jpg": bytes(9000), "b.jpg": b""}, method)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
+        archive.writestr("c.jpg", b"c")
+        link = zipfile.ZipInfo("link.jpg")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "a.jpg")
+        archive.writestr("folder/", b"")
+    files, written = stored(spark, open_source(spark, str(path)), tmp_path)
+    if method == zipfile.ZIP_LZMA:
+        assert files == {"c.jpg": b"c"}
+        assert written.skipped.counts == {"zip compression method 14": 2, "link": 1}
+    else:
+        assert files == {"a.jpg": bytes(9000), "b.jpg": b"", "c.jpg": b"c"}
+        assert written.skipped.counts == {"link": 1}
+
+
+def test_an_encrypted_member(spark: SparkSession, tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "x.zip", {"a.jpg": b"secret"}, zipfile.ZIP_STORED)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"'a\.jpg' .* is encrypted"):
+        open_source(spark, str(path))
+
+
+def test_a_damaged_member_of_a_zip(spark: SparkSession, tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "x.zip", {"a.jpg": b"good", "b.jpg": b"precious"}, zipfile.ZIP_STORED)
+    path.write_bytes(path.read_bytes().replace(b"precious", b"precioux"))
+    with pytest.raises(UserError, match=r"member 'b\.jpg' of the archive .* is damaged"):
+        image_writer.write(spark, open_source(spark, str(path)), str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_an_archive_cut_short(spark: SparkSession, tmp_path: Path, kind: str, share: float) -> None:
+    generator = random.Random(7)
+    path = make(kind, tmp_path, {f"{index}.jpg": generator.randbytes(4000) for index in range(9)})
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data.rstrip(b"\0")) * share)])
+    with pytest.raises(UserError, match="damaged or incomplete"):
+        open_source(spark, str(path))
+
+
+@settings(max_examples=40, deadline=None)
+@given(cut=st.integers(513, 6000), gzipped=st.booleans())
+def test_a_tar_cut_anywhere_is_noticed(cut: int, gzipped: bool) -> None:
+    files = {f"{index}.jpg": bytes([index]) * 700 for index in range(4)}
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    data = plain.getvalue()[:cut]
+    file = gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(data))) if gzipped else io.BytesIO(data)
+    with pytest.raises(UserError, match="damaged or incomplete"):
+        list_tar("x.tar", file, Patterns(["*.jpg"]))
+
+
+def test_a_damaged_header_is_not_the_end(spark: SparkSession, tmp_path: Path) -> None:
+    path = make_tar(tmp_path / "x.tar", {"a.jpg": b"a", "b.jpg": b"b", "c.jpg": b"c"})
+    data = bytearray(path.read_bytes())
+    data[1024 + 5] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"damaged or incomplete: bad header"):
+        open_source(spark, str(path))
+
+
+def test_an_archive_that_changes_after_it_was_listed(spark: SparkSession, tmp_path: Path) -> None:
+    for kind in ("tar", "tar.gz", "zip"):
+        path = make(
+            kind, tmp_path, {f"{index}.jpg": random.Random(index).randbytes(9000) for index in range(9)}
+        )
+        images = open_source(spark, str(path))
+        path.write_bytes(path.read_bytes()[:20_000])
+        with pytest.raises(UserError, match=r"cannot read the archive|is damaged"):
+            image_writer.write(spark, images, str(tmp_path / kind))
+
+
+def test_splits_read_without_spark(tmp_path: Path) -> None:
+    """What runs in a worker needs neither Spark nor the driver's memory of the archive."""
+    files = {"a.jpg": b"1", "b.jpg": b"22"}
+    patterns = Patterns(["*.jpg"])
+    tar = make("tar", tmp_path, files)
+    with tar.open("rb") as file:
+        listing, prefix, _ = list_tar("x", file, patterns)
+    assert dict(TarSplit(str(tar), False, prefix, listing.whole()).read()) == files
+    archive = make("zip", tmp_path, files)
+    listing, prefix, _ = list_zip("x", str(archive), patterns)
+    assert dict(ZipSplit(str(archive), prefix, listing.whole()).read()) == files
+    folder = make("folder", tmp_path, files)
+    listing = listing.__class__()
+    listing.add(b"a.jpg", 1)
+    assert dict(FolderSplit(bytes(folder), listing.whole()).read()) == {"a.jpg": b"1"}
+
+
+# ------------------------------------------------------------------------------------------ nothing there
+
+
+def test_sources_that_are_not_there(spark: SparkSession, tmp_path: Path) -> None:
+    for source in (str(tmp_path / "none"), f"file://{tmp_path}/none"):
+        with pytest.raises(UserError, match=r"none' does not exist"):
+            open_source(spark, source)
+    with pytest.raises(UserError, match="no source"):
+        open_source(spark, " ")
+
+
+def test_sources_with_nothing_in_them(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    make_tar(tmp_path / "x.tar", {})
+    make_zip(tmp_path / "x.zip", {})
+    for name in ("folder", "file", "x.tar", "x.zip"):
+        with pytest.raises(UserError, match=f"{name}' is empty"):
+            open_source(spark, str(tmp_path / name))
+
+
+def test_a_source_without_images(spark: SparkSession, tmp_path: Path) -> None:
+    source = make_folder(tmp_path / "in", {"a.txt": b"", "b/c.JPG": b""})
+    with pytest.raises(
+        UserError, match=r"no image in .*: 2 skipped, such as 'a\.txt' .*\nPatterns: \*\.png, \*\.gif"
+    ):
+        open_source(spark, str(source), ["*.png", "*.gif"])
+
+
+@pytest.mark.parametrize(
+    "data", [b"\xff\xd8\xff\xe0 a photo", b"x" * 5000, b"\x1f\x8b\x08 no gzip", b"PK no zip"]
+)
+def test_files_of_another_kind(spark: SparkSession, tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "photo.jpg").write_bytes(data)
+    with pytest.raises(UserError, match=r"photo\.jpg"):
+        open_source(spark, str(tmp_path / "photo.jpg"))
+
+
+def test_default_patterns_take_what_opencv_reads() -> None:
+    patterns = Patterns(DEFAULT_PATTERNS)
+    for name in (
+        "a.jpg",
+        "a.JPEG",
+        "a.png",
+        "a.tif",
+        "a.webp",
+        "a.avif",
+        "a.gif",
+        "a.jp2",
+        "a.bmp",
+        "a.pgm",
+        "a.hdr",
+    ):
+        assert patterns.match(name)
+    assert not patterns.match("a.txt")
+
+
+def test_a_failed_write_leaves_no_copy(spark: SparkSession, tmp_path: Path) -> None:
+    source = make_folder(tmp_path / "in", {"a.jpg": b"", "b.jpg": b""})
+    images = open_source(spark, str(source), reader="driver")
+    shutil.rmtree(source)
+    with pytest.raises(UserError, match="cannot read"):
+        image_writer.write(spark, images, str(tmp_path / "out"))
+    assert not list(tmp_path.rglob("part-*"))
