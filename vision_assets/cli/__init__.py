@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from vision_assets.cli.parser import build_parser
 from vision_assets.redaction import redact
-from vision_assets.spark.diagnosis import diagnose
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as head, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
+        from vision_assets.spark.diagnosis import diagnose  # noqa: PLC0415 - only after an error
+
         diagnosis = diagnose(error)
         if not diagnosis.is_known:
             raise

@@ -37,7 +37,8 @@ def _summarize(options: argparse.Namespace) -> None:
     from vision_assets.pipelines import IMAGES, pipeline_of  # noqa: PLC0415 - OpenCV only when needed
     from vision_assets.steps.catalog import SPECS  # noqa: PLC0415 - PySpark only when needed
 
-    snapshots = _shown(_store(), (IMAGES, *pipeline_of(options.extractor).steps))
+    store, pipeline = _store(), pipeline_of(options.extractor)
+    snapshots = _shown(store, (IMAGES, *pipeline.steps))
     rows = [
         (s.asset, f"{s.rows:,} {SPECS[s.asset].table.row_noun}", f"{s.seconds:,.1f} s", _megabytes(s))
         for s in snapshots
@@ -47,7 +48,7 @@ def _summarize(options: argparse.Namespace) -> None:
     for snapshot in snapshots:
         if summarize := SPECS[snapshot.asset].summarize:
             print(summarize(snapshot.counts))
-    print("\nFolders of the tables:")
+    print("\nThe tables are in:")
     for snapshot in snapshots:
         print(f"  {snapshot.uri}")
 
@@ -64,7 +65,7 @@ def _shown(store: SnapshotStore, steps: "Sequence[Step]") -> list[Snapshot]:
         if is_optional and not all(asset in shown for asset in inputs):
             continue
         if is_optional and any(store.input_of(snapshot, (asset,)) != shown[asset] for asset in inputs):
-            print(f"{step.asset} was made from an older table and is not shown: materialize it again.\n")
+            print(f"{step.asset} was made from an older table and is not shown. Materialize it again.\n")
             continue
         shown[step.asset] = snapshot
     return list(shown.values())

@@ -470,7 +470,7 @@ def test_the_summary_shows_a_classifier_of_these_encodings_alone(
     capsys.readouterr()
     assert main(["summary"]) == 0
     printed = capsys.readouterr().out
-    assert "from older encodings" in printed
+    assert "from an older table" in printed
     assert "Accuracy" not in printed
 
 
