@@ -1,4 +1,4 @@
-"""A linear classifier: its parameters, its exact scores, and the one file that NumPy alone can read."""
+"""A linear classifier: its parameters, its exact scores, and its file, which NumPy alone can read."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from vision_assets.vision.encoding.kernel_maps import FeatureMap, apply_feature_
 from vision_assets.vision.options import Options, option
 
 CLASSIFIER_FILE = "classifier.npz"
-"""Name of the file in the folder of a snapshot."""
+"""Name of the file in the folder of a classifier's snapshot."""
 
 _MANTISSA_BITS = 53  # of float64
 
@@ -50,21 +50,21 @@ class TrainingOptions(Options):
 
 @dataclass(frozen=True)
 class Classifier:
-    """One linear model per random split of the images.
+    """A linear classifier: one model per random split of the images.
 
     Parameters
     ----------
     labels : tuple of str
         The n classes in order.
     weights : ndarray of shape (splits, n, D), dtype float32
-        See `round_weights`.
+        As `round_weights` makes them.
     intercepts : ndarray of shape (splits, n), dtype float64
     feature_map : {"none", "l2", "hellinger", "chi2"}
-        What turns an encoding into D features.
+        Maps an encoding to D features.
     dictionary : str
-        Name of the snapshot of the dictionary that the encodings were made with.
+        Name of the dictionary's snapshot that the encodings were computed with.
     settings : dict
-        Configuration of the training, with how the images were split.
+        Configuration of the training and of the splits.
     """
 
     labels: tuple[str, ...]
@@ -80,46 +80,58 @@ class Classifier:
         return len(self.weights)
 
     def probabilities(self, bow: NDArray[np.floating], split: int = 0) -> NDArray[np.float64]:
-        """Return the probability of each class for encodings.
+        """Return the probability of each class, for M encodings.
 
         Parameters
         ----------
         bow : ndarray of shape (M, k), any float dtype
+            The encodings.
         split : int
-            Which model to ask.
+            Index of the model.
 
         Returns
         -------
         ndarray of shape (M, n), dtype float64
-            In the order of `labels`; rows add up to 1. A row depends on its encoding alone, to the bit.
+            Columns are in the order of `labels`; rows add up to 1. A row depends on its encoding alone, to
+            the bit.
         """
+        from scipy.special import softmax  # noqa: PLC0415 - imports of this module need not wait for it
+
         features = apply_feature_map(bow, self.feature_map)
-        return softmax(linear_scores(features, self.weights[split], self.intercepts[split]))
+        scores = linear_scores(features, self.weights[split], self.intercepts[split])
+        return softmax(scores, axis=1)
 
 
 def linear_scores(
     features: NDArray[np.float64], weights: NDArray[np.float32], intercepts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Compute the scores of all classes, the same to the bit in whatever batch an image stands.
+    """Compute the scores of all classes; they are the same to the bit in any batch of images.
 
     Parameters
     ----------
     features : ndarray of shape (M, D), dtype float64
     weights : ndarray of shape (n, D), dtype float32
-        From `round_weights`.
+        As `round_weights` makes them.
     intercepts : ndarray of shape (n,), dtype float64
 
     Returns
     -------
     ndarray of shape (M, n), dtype float64
-        Weight times feature, summed, plus intercept.
+        The sums of weight times feature, plus the intercepts.
 
     Notes
     -----
-    The last bits of a matrix product depend on the order in which it is summed. So both factors are rounded
-    to whole multiples, of at most 2^b, of a power of two of their own, with b such that D products of them
-    fit into float64's 53 bits: every partial sum is exact, in any order. For 1,000 features b is 21, far
-    finer than what separates two images.
+    The last bits of a matrix product depend on the order of summation. Therefore each factor is rounded to
+    an integer of at most 2^b times a power of two, with b such that the sum of D products fits into the 53
+    bits of float64: every partial sum is exact, in any order. For 1,000 features b is 21, much finer than
+    the difference between two images.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weights = round_weights(np.array([[1.0, 2.0], [0.5, -1.0]]))
+    >>> linear_scores(np.array([[2.0, 1.0]]), weights, np.array([0.0, 10.0]))
+    array([[ 4., 10.]])
     """
     bits = _exact_bits(features.shape[1])
     rounded = _round_to_bits(features, np.abs(features).max(axis=1, initial=0, keepdims=True), bits)
@@ -136,25 +148,10 @@ def round_weights(weights: NDArray[np.float64]) -> NDArray[np.float32]:
     Returns
     -------
     ndarray of shape (n, D), dtype float32
-        Of at most 24 significant bits, so nothing more is lost in float32.
+        At most 24 significant bits, so float32 loses nothing.
     """
     largest = np.abs(weights).max(initial=0)
     return _round_to_bits(weights, np.asarray(largest), _exact_bits(weights.shape[1])).astype(np.float32)
-
-
-def softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn scores into probabilities, row by row.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (M, n), dtype float64
-
-    Returns
-    -------
-    ndarray of shape (M, n), dtype float64
-    """
-    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
 
 
 def _exact_bits(length: int) -> int:
@@ -164,13 +161,13 @@ def _exact_bits(length: int) -> int:
 def _round_to_bits(
     values: NDArray[np.float64], largest: NDArray[np.float64], bits: int
 ) -> NDArray[np.float64]:
-    """Round to multiples of a power of two, of which `largest` has at most ``2^bits``."""
+    """Round to multiples of a power of two such that `largest` is at most ``2^bits`` of them."""
     exponent = np.frexp(largest)[1] - bits
     return np.ldexp(np.rint(np.ldexp(values, -exponent)), exponent)
 
 
 def classifier_to_npz(classifier: Classifier) -> bytes:
-    """Write a classifier as a ``.npz`` file.
+    """Serialise a classifier.
 
     Parameters
     ----------
@@ -179,8 +176,8 @@ def classifier_to_npz(classifier: Classifier) -> bytes:
     Returns
     -------
     bytes
-        Arrays ``labels``, ``weights``, ``intercepts``, ``featureMap``, ``dictionary`` and ``settings``
-        (JSON). Equal classifiers give equal bytes.
+        Content of an ``.npz`` file with the arrays ``labels``, ``weights``, ``intercepts``, ``featureMap``,
+        ``dictionary`` and ``settings`` (JSON). Equal classifiers give equal bytes.
     """
     file = io.BytesIO()
     np.savez(
@@ -209,7 +206,7 @@ def classifier_from_npz(data: bytes) -> Classifier:
     Raises
     ------
     ValueError
-        If it is no such file. Nothing in it is ever unpickled.
+        If it is another file or damaged. Nothing in it is unpickled.
     """
     try:
         _require_checksums(data)
@@ -231,7 +228,7 @@ def classifier_from_npz(data: bytes) -> Classifier:
 
 
 def _require_checksums(data: bytes) -> None:
-    """Raise a `ValueError` unless all is as it was written; NumPy looks only at what it reads to the end."""
+    """Raise a `ValueError` if a checksum is wrong; NumPy checks only entries that it reads to their end."""
     with zipfile.ZipFile(io.BytesIO(data)) as file:
         if damaged := file.testzip():
-            raise ValueError(f"the checksum of {damaged} is another")
+            raise ValueError(f"the checksum of {damaged} is wrong")

@@ -1,4 +1,4 @@
-"""How good a classifier is: figures from confusion matrices."""
+"""Metrics of a classifier, computed from confusion matrices."""
 
 from typing import NamedTuple
 
@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 
 
 class ClassFigures(NamedTuple):
-    """Figures of each class; NaN where a figure has no meaning, as the recall of a class without images.
+    """Metrics of each class; NaN where a metric is undefined, such as the recall of a class without images.
 
     Attributes
     ----------
     precision : ndarray of shape (n,), dtype float64
-        Share of those classified so that are right.
+        Share of the images predicted as the class that belong to it.
     recall : ndarray of shape (n,), dtype float64
-        Share of the class's images that are right: the class's accuracy.
+        Share of the images of the class that are predicted as it: the accuracy of the class.
     f1 : ndarray of shape (n,), dtype float64
-        Harmonic mean of the two; 0 if nothing is right, NaN without images.
+        Harmonic mean of precision and recall; 0 if no image is predicted correctly, NaN without images.
     support : ndarray of shape (n,), dtype int64
-        Images of the class.
+        Number of images of the class.
     """
 
     precision: NDArray[np.float64]
@@ -28,24 +28,24 @@ class ClassFigures(NamedTuple):
 
 
 class Accuracy(NamedTuple):
-    """Figures of a classifier over several splits.
+    """Metrics of a classifier over several splits.
 
     Attributes
     ----------
     accuracy : float
-        Share of the images that are right.
+        Share of the images that are predicted correctly.
     mean_per_class : float
-        Mean of the classes' recalls over classes and splits: the figure of the papers.
+        Mean recall over classes and splits: the figure that papers report.
     std_per_class : float
-        Standard deviation over the splits (with n - 1) of the mean over the classes; 0 for one split.
+        Standard deviation (with n - 1) over the splits of the mean recall; 0 for a single split.
     macro_f1 : float
-        Mean of the classes' F1 over classes and splits.
+        Mean F1 over classes and splits.
     chance : float
-        What guessing reaches on average: 1 / number of classes.
+        Expected accuracy of random guesses: 1 / number of classes.
     majority : float
-        Accuracy of always naming the class with the most images.
+        Accuracy of always predicting the class with the most images.
     majority_class : int
-        That class.
+        Index of that class.
     """
 
     accuracy: float
@@ -58,7 +58,7 @@ class Accuracy(NamedTuple):
 
 
 def class_figures(confusion: NDArray[np.int64]) -> ClassFigures:
-    """Compute the figures of each class.
+    """Compute the metrics of each class.
 
     Parameters
     ----------
@@ -68,6 +68,13 @@ def class_figures(confusion: NDArray[np.int64]) -> ClassFigures:
     Returns
     -------
     ClassFigures
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> figures = class_figures(np.array([[3, 1], [0, 4]]))
+    >>> figures.recall.tolist(), figures.precision.tolist()
+    ([0.75, 1.0], [1.0, 0.8])
     """
     right = np.diag(confusion).astype(np.float64)
     support, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
@@ -80,7 +87,7 @@ def class_figures(confusion: NDArray[np.int64]) -> ClassFigures:
 
 
 def accuracy(confusions: NDArray[np.int64]) -> Accuracy:
-    """Compute the figures of a classifier.
+    """Compute the metrics of a classifier.
 
     Parameters
     ----------
@@ -90,6 +97,13 @@ def accuracy(confusions: NDArray[np.int64]) -> Accuracy:
     Returns
     -------
     Accuracy
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> figures = accuracy(np.array([[[3, 1], [0, 4]]]))
+    >>> figures.accuracy, figures.mean_per_class, figures.chance
+    (0.875, 0.875, 0.5)
     """
     figures = [class_figures(confusion) for confusion in confusions]
     recalls = np.array([each.recall for each in figures])
@@ -114,13 +128,19 @@ def most_confused(confusion: NDArray[np.int64], count: int) -> list[tuple[int, i
     confusion : ndarray of shape (n, n), dtype int64
         Number of images by true class (row) and predicted class (column).
     count : int
-        How many pairs at most.
+        Maximum number of pairs.
 
     Returns
     -------
     list of (int, int, int)
-        True class, predicted class and number of images, the largest number first, then in the order of the
+        True class, predicted class and number of images, the largest number first, ties in the order of the
         classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> most_confused(np.array([[5, 2, 0], [1, 5, 3], [0, 0, 5]]), count=2)
+    [(1, 2, 3), (0, 1, 2)]
     """
     wrong = confusion.copy()
     np.fill_diagonal(wrong, 0)

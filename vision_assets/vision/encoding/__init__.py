@@ -1,1 +1,1 @@
-"""From the descriptors of an image to one vector."""
+"""Encodings: from the descriptors of an image to one vector."""

@@ -42,14 +42,14 @@ class ImageEncoder:
     >>> from vision_assets.vision.encoding.bag_of_words import BagOfWords
     >>> from vision_assets.vision.features.sift import SiftOptions
     >>> from vision_assets.vision.vocabulary.assignment import Vocabulary
-    >>> vocabulary = Vocabulary(np.zeros((1, 128)))
-    >>> encoder = ImageEncoder(SiftOptions(nfeatures=20), vocabulary, BagOfWords(pooling="count"))
+    >>> vocabulary = Vocabulary(np.array([[0.0] * 128, [255.0] * 128]))
+    >>> encoder = ImageEncoder(SiftOptions(), vocabulary, BagOfWords("count", normalization="l1"))
     >>> pixels = np.zeros((60, 80), np.uint8)
     >>> pixels[20:40, 30:50] = 255
-    >>> len(encoder.extract(pixels).descriptors)
-    12
     >>> encoder.encode(pixels)
-    array([12.], dtype=float32)
+    array([1., 0.], dtype=float32)
+    >>> encoder.encode_features(encoder.extract(pixels))
+    array([1., 0.], dtype=float32)
     """
 
     def __init__(

@@ -73,7 +73,9 @@ def decode_gray(data: bytes, *, max_pixels: int) -> npt.NDArray[np.uint8]:
 
     Examples
     --------
-    >>> decode_gray(b"P2 3 1 255 0 128 255", max_pixels=100)
+    >>> import cv2, numpy as np
+    >>> _, data = cv2.imencode(".png", np.array([[0, 128, 255]], np.uint8))
+    >>> decode_gray(data.tobytes(), max_pixels=100)
     array([[  0, 128, 255]], dtype=uint8)
     """
     image = _decode(data, max_pixels, lambda _: cv2.IMREAD_GRAYSCALE)

@@ -1,1 +1,1 @@
-"""Visual words: fixed-point descriptors, assignment, k-means, sampling."""
+"""Visual words: fixed-point descriptors, assignment, k-means and sampling."""

@@ -1,4 +1,4 @@
-"""The kinds of descriptors: bytes, or fractions of so few bits that their sums are exact in any order."""
+"""Descriptors as fixed-point numbers of so few bits that their sums are exact in any order."""
 
 from typing import Any
 
@@ -6,36 +6,43 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 Descriptors = NDArray[Any]
-"""One per row, uint8 or float32: bytes, or fractions as `quantize` makes them."""
+"""One descriptor per row: uint8, or float32 values as `quantize` makes them."""
 
 UINT8 = np.dtype(np.uint8)
 FIXED_POINT = np.dtype(np.float32)
 
 FIXED_POINT_ONE = 2**15
-"""Fractions are multiples of 1 / FIXED_POINT_ONE in -1..1."""
+"""Values of dtype FIXED_POINT are multiples of 1 / FIXED_POINT_ONE in -1..1."""
 
-_SHORT = 2**24 // 255**2  # bytes of which the sum of squares is exact in float32
+_SHORT = 2**24 // 255**2  # so many squares of uint8 values have an exact sum in float32
 
-_UNITS = {UINT8: 1, FIXED_POINT: FIXED_POINT_ONE}
-_CENTER_BITS = {UINT8: 16, FIXED_POINT: 8}  # what a centre has more than a descriptor
+_SCALES = {UINT8: 1, FIXED_POINT: FIXED_POINT_ONE}
+_CENTER_BITS = {UINT8: 16, FIXED_POINT: 8}  # bits that a centre has in addition to those of a descriptor
 
 
 def quantize(values: NDArray[np.floating]) -> NDArray[np.float32]:
     """Round values to multiples of ``1 / FIXED_POINT_ONE``.
 
-    Products of such values and their sums are exact in float64, so what is computed from them does not
-    depend on how they are divided among tasks.
+    Products of such values and their sums are exact in float64, so results do not depend on how the
+    descriptors are divided among tasks.
 
     Parameters
     ----------
     values : ndarray, any float dtype
-        In -1..1; what is beyond is cut off, and what is no number is 0: KAZE divides by the length of a
-        descriptor, which may be 0. The length of a row must not be much more than 1.
+        Values in -1..1. Values beyond are clipped, and NaN becomes 0: KAZE divides by the norm of a
+        descriptor, which may be 0. The norm of a row must not be much larger than 1.
 
     Returns
     -------
     ndarray of the same shape, dtype float32
-        Off by 1.6e-5 at most. Zero has no sign: equal rows have equal bytes.
+        The rounding error is 1.6e-5 at most. Zero has no sign, so that equal rows have equal bytes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> values = quantize(np.array([0.1, -3.0, np.nan]))
+    >>> (values * FIXED_POINT_ONE).tolist()
+    [3277.0, -32768.0, 0.0]
     """
     # Adding zero turns -0.0 into 0.0.
     finite = np.nan_to_num(np.clip(values, -1, 1), nan=0.0)
@@ -43,21 +50,42 @@ def quantize(values: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def fixed_point_scale(dtype: DTypeLike) -> int:
-    """Return what descriptors of a dtype are to be multiplied by to be whole numbers."""
-    return _UNITS[np.dtype(dtype)]
+    """Return the factor that turns descriptors of a dtype into integers.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Type of the descriptors: uint8 or float32.
+
+    Returns
+    -------
+    int
+        1 for uint8, `FIXED_POINT_ONE` for float32.
+    """
+    return _SCALES[np.dtype(dtype)]
 
 
 def center_scale(dtype: DTypeLike) -> int:
-    """Return a number so that centres of descriptors of a dtype are multiples of one divided by it.
+    """Return the factor that turns rounded centres of descriptors of a dtype into integers.
 
-    They have at most 24 significant bits then, which float32 holds without loss, and their products with
-    descriptors are exact in float64.
+    Rounded centres have at most 24 significant bits: float32 stores them without loss, and their products
+    with descriptors are exact in float64.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Type of the descriptors: uint8 or float32.
+
+    Returns
+    -------
+    int
+        65,536 for uint8, 8,388,608 for float32.
     """
     return fixed_point_scale(dtype) << _CENTER_BITS[np.dtype(dtype)]
 
 
 def as_integers(descriptors: Descriptors) -> NDArray[np.floating]:
-    """Return descriptors as whole numbers in a dtype that adds up 2¹⁶ of them, and their squares, exactly.
+    """Convert descriptors to integers, in a float dtype.
 
     Parameters
     ----------
@@ -66,9 +94,10 @@ def as_integers(descriptors: Descriptors) -> NDArray[np.floating]:
     Returns
     -------
     ndarray of shape (N, d), dtype float32 or float64
+        Integers. The sums of up to 2¹⁶ of them, and of their squares, are exact in this dtype.
     """
     if descriptors.dtype == UINT8 and descriptors.shape[1] <= _SHORT:
         return descriptors.astype(np.float32)
-    whole = descriptors.astype(np.float64)
-    whole *= fixed_point_scale(descriptors.dtype)
-    return whole
+    integers = descriptors.astype(np.float64)
+    integers *= fixed_point_scale(descriptors.dtype)
+    return integers

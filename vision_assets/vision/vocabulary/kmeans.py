@@ -1,4 +1,4 @@
-"""Lloyd's k-means on descriptors, with sums and inertia that are exact in any order of the data."""
+"""Lloyd's k-means on descriptors; sums and inertia are exact in any order of the data."""
 
 import io
 import zipfile
@@ -20,8 +20,8 @@ from vision_assets.vision.vocabulary.assignment import (
 from vision_assets.vision.vocabulary.fixed_point import Descriptors, as_integers, fixed_point_scale
 from vision_assets.vision.vocabulary.sampling import lowest_distinct
 
-_LOW_BITS = 20  # of a sum: keeps both halves of a product with a centre within int64
-_SUMMED_ROWS = 2**16  # no more, so that sums of `as_integers` are exact
+_LOW_BITS = 20  # a sum is split there, so that the product of either half with a centre fits into int64
+_SUMMED_ROWS = 2**16  # sums of up to this many rows of `as_integers` are exact
 _SEEDING_CANDIDATES_PER_WORD = 16
 
 InitMode = Literal["random", "k-means++"]
@@ -68,7 +68,9 @@ class KMeansOptions(Options):
 
 @dataclass
 class WordStatistics:
-    """What one pass of Lloyd's algorithm needs to know of the descriptors of each word, as whole numbers.
+    """Sums over the descriptors of each word, as integers: all that a pass of Lloyd's algorithm needs.
+
+    Descriptors count as integers here, see `vision_assets.vision.vocabulary.fixed_point.as_integers`.
 
     Parameters
     ----------
@@ -86,7 +88,7 @@ class WordStatistics:
 
     @classmethod
     def empty(cls, k: int, length: int) -> "WordStatistics":
-        """Return the statistics of no descriptor at all."""
+        """Return the statistics of no descriptors, for k words of a length."""
         return cls(np.zeros(k, np.int64), np.zeros((k, length), np.int64), np.zeros(k, np.int64))
 
     def add(self, descriptors: Descriptors, words: NDArray[np.int64]) -> None:
@@ -96,6 +98,7 @@ class WordStatistics:
         ----------
         descriptors : ndarray of shape (N, d), dtype uint8 or float32
         words : ndarray of shape (N,), dtype int64
+            The word of each descriptor.
         """
         for start in range(0, len(words), _SUMMED_ROWS):
             rows = slice(start, start + _SUMMED_ROWS)
@@ -120,15 +123,16 @@ class WordStatistics:
 
 
 def word_inertia(vocabulary: Vocabulary, statistics: WordStatistics) -> NDArray[np.float64]:
-    """Sum of squared distances of each word's descriptors to its centre.
+    """Compute the inertia of each word: the sum of squared distances of its descriptors to its centre.
 
-    Computed as ``Σ‖x‖² - 2 c·Σx + n‖c‖²`` in whole numbers, then rounded once.
+    It is ``Σ‖x‖² - 2 c·Σx + n‖c‖²``, computed with integers and rounded once.
 
     Parameters
     ----------
     vocabulary : Vocabulary
         k centres of length d.
     statistics : WordStatistics
+        The statistics of the words.
 
     Returns
     -------
@@ -164,11 +168,12 @@ def update_centers(vocabulary: Vocabulary, statistics: WordStatistics) -> NDArra
     vocabulary : Vocabulary
         k centres of length d.
     statistics : WordStatistics
+        The statistics of the words.
 
     Returns
     -------
     ndarray of shape (k, d), dtype float64
-        Rounded, see `vision_assets.vision.vocabulary.assignment.round_centers`.
+        The new centres, as `vision_assets.vision.vocabulary.assignment.round_centers` makes them.
     """
     occupied = statistics.counts > 0
     values = vocabulary.centers.copy()
@@ -180,13 +185,13 @@ def update_centers(vocabulary: Vocabulary, statistics: WordStatistics) -> NDArra
 
 
 class DescriptorSet(Protocol):
-    """The training descriptors, wherever they lie; all that Lloyd's algorithm asks of them."""
+    """The training descriptors, wherever they are stored, as Lloyd's algorithm sees them."""
 
     def statistics(self, vocabulary: Vocabulary) -> WordStatistics:
         """Assign every descriptor to its nearest centre and return the words' statistics."""
 
     def farthest(self, vocabulary: Vocabulary, count: int) -> Descriptors:
-        """Return distinct descriptors farthest from their nearest centre: shape (count, d)."""
+        """Return the distinct descriptors farthest from their nearest centre: shape (count, d)."""
 
 
 @dataclass(frozen=True)
@@ -196,14 +201,15 @@ class KMeansState:
     Parameters
     ----------
     index : int
-        Number of updates that the centres have had.
+        Number of updates of the centres so far.
     vocabulary : Vocabulary
+        The centres of this pass.
     statistics : WordStatistics
-        Of the words that these centres make.
+        Statistics of the words with these centres.
     inertia : ndarray of shape (k,), dtype float64
-        Sum of squared distances per word.
+        Sum of squared distances, for each word.
     moved : float
-        Largest distance that a centre moved in the update before; infinite at first.
+        Largest distance that a centre moved in the last update; infinite at first.
     """
 
     index: int
@@ -221,28 +227,28 @@ def lloyd(
     tol: float,
     report: Callable[[KMeansState], None] = lambda _: None,
 ) -> KMeansState:
-    """Run Lloyd's algorithm until no centre moves by more than `tol` or `max_iter` updates are done.
+    """Run Lloyd's algorithm until no centre moves by more than `tol`, or for `max_iter` updates.
 
-    The total inertia never rises. No word is left empty: the centre of one that is goes to the descriptor
-    farthest from its own centre.
+    The total inertia never rises. No word is left empty: the centre of an empty word moves to the descriptor
+    that is farthest from its own centre.
 
     Parameters
     ----------
     descriptors : DescriptorSet
-        With at least k distinct descriptors.
+        At least k distinct descriptors.
     initial : Vocabulary or KMeansState
-        Centres to begin with, or the iteration to go on from.
+        The initial centres, or a state to continue from.
     max_iter : int
-        Largest number of updates.
+        Maximum number of updates.
     tol : float
         Distance in units of the descriptors.
     report : callable
-        Called after every pass.
+        Called with the state after every pass.
 
     Returns
     -------
     KMeansState
-        The last one; its statistics and inertia are those of its centres.
+        The last state; its statistics and inertia belong to its centres.
     """
     if isinstance(initial, KMeansState):
         state = initial
@@ -271,7 +277,17 @@ def _pass(descriptors: DescriptorSet, vocabulary: Vocabulary, *, index: int, mov
 
 
 def state_to_npz(state: KMeansState) -> bytes:
-    """Write an iteration as an ``.npz`` file, to go on from it later."""
+    """Serialise a state, to continue from it later.
+
+    Parameters
+    ----------
+    state : KMeansState
+
+    Returns
+    -------
+    bytes
+        Content of an ``.npz`` file.
+    """
     buffer = io.BytesIO()
     np.savez(
         buffer,
@@ -287,12 +303,21 @@ def state_to_npz(state: KMeansState) -> bytes:
 
 
 def state_from_npz(data: bytes) -> KMeansState:
-    """Read what `state_to_npz` has written, to the bit.
+    """Read a state that `state_to_npz` has written.
+
+    Parameters
+    ----------
+    data : bytes
+
+    Returns
+    -------
+    KMeansState
+        Equal to the written one, to the bit.
 
     Raises
     ------
     ValueError
-        If the file is damaged.
+        If the content is damaged.
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
@@ -300,12 +325,12 @@ def state_from_npz(data: bytes) -> KMeansState:
             statistics = WordStatistics(file["counts"], file["sums"], file["squareSums"])
             index, moved = int(file["index"]), float(file["moved"])
     except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"no iteration of k-means: {error}") from error
+        raise ValueError(f"not a stored state of k-means: {error}") from error
     return KMeansState(index, vocabulary, statistics, word_inertia(vocabulary, statistics), moved)
 
 
 def assign_statistics(descriptors: Descriptors, vocabulary: Vocabulary) -> WordStatistics:
-    """Assign the descriptors of one matrix and return the words' statistics.
+    """Assign descriptors to their words and return the statistics of the words.
 
     Parameters
     ----------
@@ -333,22 +358,39 @@ def farthest_descriptors(
     vocabulary : Vocabulary
         k centres of length d.
     count : int
+        How many to find.
     seed : int
-        Breaks ties among equally far descriptors.
+        Random seed, which breaks ties.
 
     Returns
     -------
     descriptors : ndarray of shape (min(count, distinct), d)
-        The farthest first.
+        The farthest one first.
     keys : ndarray of shape (min(count, distinct),), dtype float64
-        Negative squared distances, to merge the answers of parts by `lowest_distinct`.
+        Negative squared distances; `lowest_distinct` merges the results of several parts by them.
     """
     distances = squared_distances(descriptors, vocabulary, assign(descriptors, vocabulary))
     return lowest_distinct(descriptors, -distances, seed, count)
 
 
 def seeding_candidates(k: int, init_mode: str) -> int:
-    """Return how many distinct descriptors `initial_centers` wants to choose k from."""
+    """Return how many distinct descriptors `initial_centers` should choose k centres from.
+
+    Parameters
+    ----------
+    k : int
+        Number of words.
+    init_mode : {"random", "k-means++"}
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> seeding_candidates(1000, "random"), seeding_candidates(1000, "k-means++")
+    (1000, 16000)
+    """
     return k if init_mode == "random" else k * _SEEDING_CANDIDATES_PER_WORD
 
 
@@ -358,22 +400,24 @@ def initial_centers(candidates: Descriptors, k: int, init_mode: str, seed: int) 
     Parameters
     ----------
     candidates : ndarray of shape (M, d), dtype uint8 or float32
-        Distinct descriptors in random order, at least k; `seeding_candidates` says how many are of use.
+        Distinct descriptors in random order, at least k; see `seeding_candidates`.
     k : int
+        Number of centres.
     init_mode : {"random", "k-means++"}
-        The first k candidates, or D² sampling among the candidates (Arthur, Vassilvitskii: k-means++: The
-        Advantages of Careful Seeding, 2007).
+        `random` takes the first k candidates; `k-means++` samples among the candidates by squared distance
+        (Arthur, Vassilvitskii: k-means++: The Advantages of Careful Seeding, 2007).
     seed : int
+        Random seed of the sampling.
 
     Returns
     -------
     ndarray of shape (k, d), dtype uint8 or float32
-        Distinct.
+        Distinct descriptors.
     """
     if init_mode == "random":
         return candidates[:k]
     generator = np.random.Generator(np.random.PCG64(seed))
-    # Dot products are whole numbers too, below 2²⁴ of float32 and 2⁵³ of float64: exact in any order.
+    # Dot products are integers below 2²⁴ in float32 and 2⁵³ in float64, so they are exact in any order.
     x = as_integers(candidates)
     norms = np.einsum("ij,ij->i", x, x).astype(np.int64)
     chosen = [0]

@@ -1,4 +1,4 @@
-"""Pseudo-random choices that depend on the data and a seed, never on how the data is partitioned."""
+"""Pseudo-random choices that depend on the data and a seed, not on how the data is partitioned."""
 
 import hashlib
 from typing import TypeVar
@@ -14,7 +14,10 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's finaliser (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014)."""
+    """Apply the finaliser of SplitMix64.
+
+    Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014.
+    """
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
@@ -26,21 +29,30 @@ def _stream(*parts: object) -> np.uint64:
 
 
 def sample_indices(seed: int, file_name: str, count: int, rate: float) -> NDArray[np.int64]:
-    """Choose which descriptors of an image belong to the sample.
+    """Choose the descriptors of an image that belong to the sample.
 
     Parameters
     ----------
     seed : int
+        Random seed.
     file_name : str
+        Name of the image.
     count : int
         Number of descriptors of the image.
     rate : float
-        Share to choose, in 0..1; each descriptor is chosen independently with this probability.
+        Probability of each descriptor to be chosen, in 0..1. Choices are independent.
 
     Returns
     -------
     ndarray of shape (M,), dtype int64
-        Rising indices in 0..count-1; a function of the arguments alone.
+        Ascending indices in 0..count-1, which depend on the arguments alone.
+
+    Examples
+    --------
+    >>> sample_indices(0, "cats/a.jpg", count=10, rate=0.3)
+    array([0, 8, 9])
+    >>> sample_indices(0, "cats/a.jpg", count=3, rate=1)
+    array([0, 1, 2])
     """
     if rate >= 1:
         return np.arange(count)
@@ -50,12 +62,13 @@ def sample_indices(seed: int, file_name: str, count: int, rate: float) -> NDArra
 
 
 def descriptor_hashes(descriptors: Descriptors, seed: int) -> NDArray[np.uint64]:
-    """Hash each descriptor's content, so that an order by it is random yet the same everywhere.
+    """Hash the values of each descriptor: the order by hash is random, yet the same everywhere.
 
     Parameters
     ----------
     descriptors : ndarray of shape (N, d), dtype uint8 or float32
     seed : int
+        Random seed.
 
     Returns
     -------
@@ -74,24 +87,34 @@ def descriptor_hashes(descriptors: Descriptors, seed: int) -> NDArray[np.uint64]
 def lowest_distinct(
     descriptors: Descriptors, keys: NDArray[_Key], seed: int, count: int
 ) -> tuple[Descriptors, NDArray[_Key]]:
-    """Choose distinct descriptors with the lowest keys, ties broken by their hash.
+    """Choose distinct descriptors with the lowest keys; their hash breaks ties.
 
-    Merging the choices of parts and choosing again gives the choice of the whole, in the same order.
+    The choice from the joined choices of several parts is the choice from all data, in the same order.
 
     Parameters
     ----------
     descriptors : ndarray of shape (N, d), dtype uint8 or float32
-    keys : ndarray of shape (N,)
+    keys : ndarray of shape (N,), dtype float64 or uint64
         Equal descriptors must have equal keys.
     seed : int
+        Random seed of the hash.
     count : int
         How many to choose.
 
     Returns
     -------
     descriptors : ndarray of shape (min(count, distinct), d)
-        In rising order of (key, hash).
+        In ascending order of (key, hash).
     keys : ndarray of shape (min(count, distinct),)
+        Their keys.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> descriptors = np.array([[7], [3], [7], [5]], np.uint8)
+    >>> chosen, keys = lowest_distinct(descriptors, np.array([1.0, 9.0, 1.0, 4.0]), seed=0, count=2)
+    >>> chosen.tolist(), keys.tolist()
+    ([[7], [5]], [1.0, 4.0])
     """
     hashes = descriptor_hashes(descriptors, seed)
     _, first = np.unique(hashes, return_index=True)

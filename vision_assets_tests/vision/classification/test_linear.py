@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from vision_assets.vision.classification.linear import (
     Classifier,
@@ -14,7 +15,6 @@ from vision_assets.vision.classification.linear import (
     classifier_to_npz,
     linear_scores,
     round_weights,
-    softmax,
 )
 from vision_assets.vision.encoding.kernel_maps import FeatureMap, apply_feature_map
 
@@ -150,18 +150,21 @@ def test_weights_of_zero() -> None:
     assert not round_weights(np.zeros((2, 5))).any()
 
 
-def test_softmax(rng: np.random.Generator) -> None:
-    scores = rng.standard_normal((30, 7)) * 5
-    probabilities = softmax(scores)
-    np.testing.assert_allclose(probabilities, np.exp(scores) / np.exp(scores).sum(axis=1)[:, None])
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-14)
-    np.testing.assert_array_equal(probabilities.argmax(axis=1), scores.argmax(axis=1))
-    alone = np.vstack([softmax(row[None]) for row in scores])
-    np.testing.assert_array_equal(probabilities, alone)
+@pytest.mark.parametrize("classes", [1, 2, 7, 101, 257])
+def test_scipys_softmax_is_the_one_of_stored_tables_to_the_bit(
+    rng: np.random.Generator, classes: int
+) -> None:
+    """A SciPy that sums in another order would change the probabilities of stored predictions."""
+    scores = rng.standard_normal((30, classes)) * 5
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    expected = raised / raised.sum(axis=1, keepdims=True)
+    np.testing.assert_array_equal(softmax(scores, axis=1), expected)
+    np.testing.assert_array_equal(np.vstack([softmax(row[None], axis=1) for row in scores]), expected)
 
 
-def test_softmax_of_scores_that_no_exponential_holds() -> None:
-    np.testing.assert_array_equal(softmax(np.array([[1e6, -1e6], [-1e6, -1e6]])), [[1, 0], [0.5, 0.5]])
+def test_probabilities_of_scores_that_no_exponential_can_represent() -> None:
+    classifier = Classifier(("a", "b"), np.zeros((1, 2, 3), np.float32), np.array([[1e6, -1e6]]), "none")
+    np.testing.assert_array_equal(classifier.probabilities(np.ones((1, 3))), [[1, 0]])
 
 
 @pytest.mark.parametrize("feature_map", ["none", "l2", "hellinger", "chi2"])
@@ -180,7 +183,7 @@ def test_probabilities_are_the_same_to_the_bit_in_any_batch(
         plain = (
             apply_feature_map(bow, feature_map) @ classifier.weights[split].T + classifier.intercepts[split]
         )
-        np.testing.assert_allclose(together, softmax(plain), atol=1e-4)
+        np.testing.assert_allclose(together, softmax(plain, axis=1), atol=1e-4)
     assert not np.array_equal(classifier.probabilities(bow, 0), classifier.probabilities(bow, 1))
 
 

@@ -151,6 +151,6 @@ def test_no_encodings_at_all() -> None:
 
 
 def test_an_unknown_map_is_named() -> None:
-    message = "unknown feature map 'rbf'; choose one of none, l2, hellinger, chi2"
+    message = "feature_map must be one of none, l2, hellinger, chi2, but is 'rbf'"
     with pytest.raises(ValueError, match=message):
         apply_feature_map(np.ones((1, 2)), "rbf")  # type: ignore[arg-type]

@@ -111,5 +111,7 @@ def test_rounded_centers_fit_float32_without_loss(rng: np.random.Generator) -> N
     ids=["other length", "other dtype", "one dimension"],
 )
 def test_descriptors_that_do_not_fit_are_refused(descriptors: NDArray) -> None:
-    with pytest.raises(ValueError, match="do not fit centres of length 128"):
+    with pytest.raises(
+        ValueError, match="do not fit the vocabulary: it needs dtype uint8 and rows of 128 values"
+    ):
         assign(descriptors, Vocabulary(np.zeros((3, 128))))
