@@ -52,7 +52,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in apart)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        chosen = set(items) - set(left_out)
+        items[:] = [item for item in items if item in chosen]
+    # The longest files first, so that no process is left alone with one: those with most tests that need Spark.
+    on_spark = Counter(item.path for item in items if "spark" in getattr(item, "fixturenames", ()))
+    items.sort(key=lambda item: -on_spark[item.path])
     for item in items:
         if marker := item.get_closest_marker("storage"):
             system = item.callspec.params.get("system") if hasattr(item, "callspec") else None

@@ -13,11 +13,11 @@ def test_a_user_error_is_a_failure_that_is_not_retried() -> None:
     assert not failure.value.allow_retries
 
 
-def refuse(_: int) -> int:
-    raise UserError("cannot read 'a.jpg'. Do this.")
-
-
 def test_a_user_error_in_a_worker_is_found_in_sparks_error(spark: SparkSession) -> None:
+    # In here, so that the worker imports no module of tests, which takes it seconds at each attempt.
+    def refuse(_: int) -> int:
+        raise UserError("cannot read 'a.jpg'. Do this.")
+
     with pytest.raises(dg.Failure) as failure, failures():
         spark.sparkContext.parallelize([1], 1).map(refuse).collect()
     assert failure.value.description == "cannot read 'a.jpg'. Do this."

@@ -247,7 +247,7 @@ def test_what_a_run_left_that_did_not_end_is_verified(
         more = pc.add(rows["keypointCount"], pa.scalar(1, pa.int32()))
         pq.write_table(rows.set_column(number, rows.schema.field(number), more), part)
         error = filled_copy.error(filled_copy.run(None, "sift_features", fail=True))
-        assert "not stored, since it breaks sizes_match" in error
+        assert "not stored because it violates sizes_match" in error
 
 
 def test_what_is_made_of_features_that_were_mended_is_not_taken_over(
