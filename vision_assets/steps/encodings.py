@@ -129,7 +129,7 @@ def encode_features(
     Returns
     -------
     DataFrame
-        Of the schema of `encodings_table`, not yet computed, one row per image.
+        With the schema of `encodings_table`, not yet computed, one row per image.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def vectors_of(encodings: DataFrame, encoding: type[Encoding]) -> DataFrame:
     Parameters
     ----------
     encodings : DataFrame
-        Of the schema of `encodings_table`.
+        With the schema of `encodings_table`.
     encoding : type of Encoding
     """
     return encodings.select("fileName", F.col(encoding.column).alias("vector"))
