@@ -181,7 +181,7 @@ def _encode_batches(
     encoder: "Broadcast[ImageEncoder]", names: list[str], batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     encoding, vocabulary = encoder.value.encoding, encoder.value.vocabulary
-    step = max(1, _ENCODED_VALUES // encoding.length(len(vocabulary)))
+    step = max(1, _ENCODED_VALUES // encoding.length(vocabulary))
     for batch in batches:
         for start in range(0, batch.num_rows, step):
             images = batch.slice(start, step)
