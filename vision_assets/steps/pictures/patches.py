@@ -23,13 +23,13 @@ class Patch(NamedTuple):
 
 
 def cut_patches(
-    gallery: ImageSample, wanted: Sequence[Patch], width: float
+    sample: ImageSample, wanted: Sequence[Patch], width: float
 ) -> dict[Patch, NDArray[np.uint8]]:
     """Cut patches from their images.
 
     Parameters
     ----------
-    gallery : ImageSample
+    sample : ImageSample
         The images.
     wanted : sequence of Patch
     width : float
@@ -43,7 +43,7 @@ def cut_patches(
     by_image: dict[str, list[Patch]] = {}
     for patch in wanted:
         by_image.setdefault(patch.file_name, []).append(patch)
-    cut = gallery.compute(by_image, partial(_patches_of_image, by_image, width))
+    cut = sample.compute(by_image, partial(_patches_of_image, by_image, width))
     return {
         patch: pixels
         for name, found in cut.items()
