@@ -5,6 +5,7 @@ import re
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,10 +112,10 @@ def test_the_snippet_of_the_readme_runs(
     (snippet,) = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
     monkeypatch.setenv(settings.DATA, str(filled.data))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(snippet, names)
-    assert np.shape(names["X"]) == (12, WORDS)  # type: ignore[arg-type]
-    assert sorted(names["labels"].fetchall()) == [("cats", 6), ("dogs", 6)]  # type: ignore[attr-defined]
+    assert np.shape(names["X"]) == (12, WORDS)
+    assert sorted(names["labels"].fetchall()) == [("cats", 6), ("dogs", 6)]
     assert isinstance(names["words"], DataFrame)
     assert names["words"].count() == WORDS
     descriptors, keypoints = names["descriptors"], names["keypoints"]
