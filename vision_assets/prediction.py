@@ -156,34 +156,25 @@ def _load_from(
 
 
 def _read_table(store: SnapshotStore, snapshot: Snapshot) -> pa.Table:
-    return pa.concat_tables([_read_part(store, snapshot, file) for file in _files_of(store, snapshot)])
+    files = store.files(snapshot)
+    if not files:
+        raise _damaged(snapshot, "*", "is missing")
+    return pa.concat_tables([_read_part(store, snapshot, file) for file in files])
 
 
 def _read_part(store: SnapshotStore, snapshot: Snapshot, file: str) -> pa.Table:
     try:
         return pq.read_table(io.BytesIO(store.read(snapshot, file)))
     except (OSError, pa.ArrowException) as error:
-        raise _damaged(snapshot, file, error) from error
+        raise _damaged(snapshot, file, f"cannot be read ({error})") from error
 
 
 def _read_classifier(store: SnapshotStore, snapshot: Snapshot) -> Classifier:
-    _files_of(store, snapshot)
     try:
         return classifier_from_npz(store.read(snapshot, CLASSIFIER_FILE))
     except (OSError, ValueError) as error:
-        raise _damaged(snapshot, CLASSIFIER_FILE, error) from error
+        raise _damaged(snapshot, CLASSIFIER_FILE, f"cannot be read ({error})") from error
 
 
-def _files_of(store: SnapshotStore, snapshot: Snapshot) -> list[str]:
-    """Return the names of a snapshot's files; raise a `UserError` if one is missing or has another size."""
-    files = store.files(snapshot)
-    if damage := store.damage(snapshot):
-        raise damage
-    if not files:  # older manifests have no sizes
-        raise damaged_file(f"{snapshot.uri}/*", "is missing", bool(snapshot.row_version))
-    return files
-
-
-def _damaged(snapshot: Snapshot, file: str, error: Exception) -> UserError:
-    fault = f"cannot be read ({error})"
+def _damaged(snapshot: Snapshot, file: str, fault: str) -> UserError:
     return damaged_file(f"{snapshot.uri}/{file}", fault, bool(snapshot.row_version))

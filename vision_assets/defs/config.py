@@ -1,6 +1,5 @@
 """The configuration of an asset: the options of its step as fields of Dagster's Launchpad."""
 
-import inspect
 from dataclasses import fields
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -9,7 +8,7 @@ import dagster as dg
 from pydantic import Field, ValidationError, create_model
 
 from vision_assets.steps.spec import StepSpec
-from vision_assets.vision.options import BOUNDS, Options
+from vision_assets.vision.options import BOUNDS, Options, summary_of
 
 _Options = TypeVar("_Options", bound=Options)
 
@@ -58,13 +57,13 @@ def config_of(spec: StepSpec) -> Any:
                 raise TypeError(f"{options.__name__}.{each.name} is a field without option(...)")
             described[each.name] = _field(types[each.name], each.default, each.metadata)
     name = "".join(part.title() for part in spec.asset.split("_")) + "Config"
-    summary = inspect.getdoc(spec.options[0]).partition("\n")[0] if spec.options else ""  # type: ignore[union-attr]
+    summary = summary_of(spec.options[0]) if spec.options else ""
     return create_model(name, __base__=AssetConfig, __doc__=summary, **described)
 
 
 def _field(kind: Any, default: Any, metadata: Any) -> tuple[Any, Any]:
     """Return type and default of a field of the configuration."""
-    bounds = {name: metadata[name] for name in (*BOUNDS, "min_length") if name in metadata}
+    bounds = {name: metadata[name] for name in BOUNDS if name in metadata}
     if kind in (float, float | None):
         bounds["allow_inf_nan"] = False
     # Dagster's configuration has lists in place of tuples.

@@ -82,12 +82,12 @@ def train_classifier(
     log: Callable[[str], None] = lambda _: None,
     trained: Callable[[int], object] = lambda _: None,
 ) -> Classifier:
-    """Train one multinomial logistic regression per split, some of them side by side.
+    """Train one multinomial logistic regression per split, several at once.
 
     Parameters
     ----------
     encodings : DataFrame
-        Columns ``fileName``, ``bow``.
+        Columns ``fileName``, ``vector``.
     subsets : DataFrame
         From `vision_assets.steps.splits.split_images`.
     labels : tuple of str
@@ -103,12 +103,11 @@ def train_classifier(
     Returns
     -------
     Classifier
-        Of no dictionary and without settings. The same input gives the same bits as long as the features that
-        a split is trained on are no more than 128 MB; of more, partial sums are added up in the order of
-        arrival.
+        Without a dictionary and settings. The same input gives the same bits if the training features of a
+        split take up to 128 MB; beyond that, partial sums are added in the order of arrival.
     """
     training = _with_label_index(subsets.where(F.col("subset") == TRAIN), labels)
-    examples = training.join(encodings.select("fileName", "bow"), "fileName").persist()
+    examples = training.join(encodings.select("fileName", "vector"), "fileName").persist()
     spark = encodings.sparkSession
     models: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     started = time.monotonic()
@@ -148,17 +147,17 @@ def _with_label_index(rows: DataFrame, labels: tuple[str, ...]) -> DataFrame:
 
 
 def _train(examples: DataFrame, options: TrainingOptions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    squares = F.aggregate("bow", F.lit(0.0), lambda total, value: total + value * value)
-    size = examples.agg(F.count("*"), F.max(F.size("bow")), F.avg(squares)).head()
+    squares = F.aggregate("vector", F.lit(0.0), lambda total, value: total + value * value)
+    size = examples.agg(F.count("*"), F.max(F.size("vector")), F.avg(squares)).head()
     count, length, square = size  # type: ignore[misc]
-    # L-BFGS and the penalty want features of about the length 1. A power of two changes no bit of them.
+    # L-BFGS and the penalty need features of about length 1. A power of two changes no bit of them.
     scale = 2.0 ** -round(math.log2(square or 1) / 2) if options.feature_map == "none" else 1.0
     bytes_in_all = count * mapped_length(length, options.feature_map) * 8
-    # In an order of its own and, if it is not too much, by one task: the last bits of a sum depend on both.
+    # In a fixed order and, unless there is too much, by one task: the last bits of a sum depend on both.
     ordered = examples.repartition(max(1, -(-bytes_in_all // _PARTITION_BYTES)), "fileName")
     features = (
         ordered.sortWithinPartitions("fileName")
-        .select("target", "bow")
+        .select("target", "vector")
         .mapInArrow(partial(_map_batches, options.feature_map, scale), "label double, values array<double>")
     )
     model = LogisticRegression(
@@ -170,8 +169,8 @@ def _train(examples: DataFrame, options: TrainingOptions) -> tuple[NDArray[np.fl
 def _map_batches(
     feature_map: FeatureMap, scale: float, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    for images, bow in _slices(batches, feature_map):
-        features = apply_feature_map(bow, feature_map) * scale
+    for images, vectors in _slices(batches, feature_map):
+        features = apply_feature_map(vectors, feature_map) * scale
         yield pa.record_batch({"label": images["target"].cast(pa.float64()), "values": list_column(features)})
 
 
@@ -181,7 +180,7 @@ def predict(encodings: DataFrame, subsets: DataFrame, classifier: Classifier) ->
     Parameters
     ----------
     encodings : DataFrame
-        Columns ``fileName``, ``bow``.
+        Columns ``fileName``, ``vector``.
     subsets : DataFrame
         Columns ``fileName``, ``split``, ``label``; images of labels that the classifier does not know are
         left out.
@@ -195,8 +194,8 @@ def predict(encodings: DataFrame, subsets: DataFrame, classifier: Classifier) ->
     """
     shared = encodings.sparkSession.sparkContext.broadcast(classifier)
     known = _with_label_index(subsets, classifier.labels)
-    images = known.join(encodings.select("fileName", "bow"), "fileName")
-    return images.select("fileName", "split", "target", "bow").mapInArrow(
+    images = known.join(encodings.select("fileName", "vector"), "fileName")
+    return images.select("fileName", "split", "target", "vector").mapInArrow(
         partial(_predict_batches, shared),
         "fileName string, split int, target int, predicted int, probability double",
     )
@@ -205,13 +204,13 @@ def predict(encodings: DataFrame, subsets: DataFrame, classifier: Classifier) ->
 def _predict_batches(
     classifier: "Broadcast[Classifier]", batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    for images, bow in _slices(batches, classifier.value.feature_map):
+    for images, vectors in _slices(batches, classifier.value.feature_map):
         splits = images["split"].to_numpy()
-        predicted = np.empty(len(bow), np.int32)
-        probability = np.empty(len(bow), np.float64)
+        predicted = np.empty(len(vectors), np.int32)
+        probability = np.empty(len(vectors), np.float64)
         for split in np.unique(splits):
             rows = np.flatnonzero(splits == split)
-            probabilities = classifier.value.probabilities(bow[rows], split)
+            probabilities = classifier.value.probabilities(vectors[rows], split)
             predicted[rows] = probabilities.argmax(axis=1)
             probability[rows] = probabilities.max(axis=1)
         yield pa.record_batch(
@@ -230,8 +229,8 @@ def _slices(
 ) -> Iterator[tuple[pa.RecordBatch, NDArray[np.float32]]]:
     """Batches of bounded size with their encodings as a matrix."""
     for batch in filter(len, batches):
-        length = len(batch["bow"][0])
+        length = len(batch["vector"][0])
         step = max(1, _FEATURE_VALUES // mapped_length(length, feature_map))
         for start in range(0, len(batch), step):
             images = batch.slice(start, step)
-            yield images, list_values(images["bow"])
+            yield images, list_values(images["vector"])

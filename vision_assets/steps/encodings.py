@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark import Broadcast
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import ArrayType, FloatType, IntegerType, StructType
 
 from vision_assets.errors import UserError
@@ -23,7 +24,7 @@ from vision_assets.vision.encoding.bag_of_words import BagOfWords
 from vision_assets.vision.encoding.base import Encoding, FeatureBatch
 from vision_assets.vision.encoding.image_encoder import ImageEncoder
 from vision_assets.vision.features.codecs import KEYPOINT_FIELDS
-from vision_assets.vision.options import Options, option
+from vision_assets.vision.options import Options, option, summary_of
 
 if TYPE_CHECKING:
     from vision_assets.steps.stored_tables import StoredTable
@@ -103,8 +104,7 @@ def declare(step: Step) -> StepSpec:
     return StepSpec(
         step,
         encodings_table(encoding, step.inputs["features"]),
-        description="One vector per image: each descriptor is assigned to its nearest visual word, and the "
-        "descriptors are pooled per word.\n\n"
+        description=f"One vector per image. {summary_of(encoding)}\n\n"
         "Only new and changed images are encoded, unless the dictionary or the settings have changed.",
         options=(encoding, EncodingRunOptions),
         draw=draw if encoding is BagOfWords else None,
@@ -129,7 +129,7 @@ def encode_features(
     Returns
     -------
     DataFrame
-        Of the schema of `encodings_table`, not yet computed, one row per image.
+        With the schema of `encodings_table`, not yet computed, one row per image.
 
     Raises
     ------
@@ -144,6 +144,18 @@ def encode_features(
     )
     schema = encodings_table(type(encoding)).schema
     return columns.mapInArrow(partial(_encode_batches, shared, schema.names), schema)
+
+
+def vectors_of(encodings: DataFrame, encoding: type[Encoding]) -> DataFrame:
+    """Return ``fileName`` and ``vector`` of stored encodings, for steps that take any encoding.
+
+    Parameters
+    ----------
+    encodings : DataFrame
+        With the schema of `encodings_table`.
+    encoding : type of Encoding
+    """
+    return encodings.select("fileName", F.col(encoding.column).alias("vector"))
 
 
 def _require_fit(features: DataFrame, encoder: ImageEncoder, described: str) -> None:
@@ -169,7 +181,7 @@ def _encode_batches(
     encoder: "Broadcast[ImageEncoder]", names: list[str], batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     encoding, vocabulary = encoder.value.encoding, encoder.value.vocabulary
-    step = max(1, _ENCODED_VALUES // encoding.length(len(vocabulary)))
+    step = max(1, _ENCODED_VALUES // encoding.length(vocabulary))
     for batch in batches:
         for start in range(0, batch.num_rows, step):
             images = batch.slice(start, step)

@@ -1,5 +1,6 @@
 """Options as dataclasses: each field has a description, a type and a range, declared once."""
 
+import inspect
 import math
 import numbers
 from collections.abc import Callable, Mapping
@@ -167,3 +168,8 @@ def _violated_bound(value: Any, bounds: Mapping[str, Any]) -> str:
         ),
         "",
     )
+
+
+def summary_of(options: type[Options]) -> str:
+    """Return the first line of the docstring of options: what they are about, for users."""
+    return (inspect.getdoc(options) or "").partition("\n")[0]

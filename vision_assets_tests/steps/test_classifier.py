@@ -36,7 +36,7 @@ class Images:
         rows = [(self.names[index], self.bow[index].tolist()) for index in order]
         # Slices of the rows: `repartition` would bring an order of its own.
         parts = spark.sparkContext.parallelize(rows, partitions)
-        return spark.createDataFrame(parts, "fileName string, bow array<float>")
+        return spark.createDataFrame(parts, "fileName string, vector array<float>")
 
     def subsets(self, spark: SparkSession, splits: int = 2, *, shuffled: bool = False) -> DataFrame:
         order = self.order[::-1] if shuffled else range(len(self.names))

@@ -17,6 +17,7 @@ from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
 from vision_assets.steps import image_writer
 from vision_assets.steps.features import extract
+from vision_assets.steps.image_index import read_images
 from vision_assets.steps.sources import open_source
 from vision_assets.vision.features.sift import SiftOptions
 from vision_assets_tests.torture.archives import (
@@ -241,7 +242,7 @@ def test_strange_names_are_keys_and_nothing_else(spark: SparkSession, tmp_path: 
     out = tmp_path / "deep" / "in" / "data" / "out"
 
     image_writer.write(spark, open_source(spark, str(source)), str(out))
-    rows = extract(sequence_file.read_table(spark, [str(out)], 2), SiftOptions()).collect()
+    rows = extract(read_images(spark, [str(out)], 2), SiftOptions()).collect()
 
     assert dict(sequence_file.read(spark, str(out)).collect()) == {
         key: key.encode() for key in names.values()

@@ -12,6 +12,7 @@ from vision_assets.errors import UserError
 from vision_assets.pipelines import STEPS
 from vision_assets.spark.progress import Progress, show
 from vision_assets.steps.classifier import train_classifier
+from vision_assets.steps.encodings import vectors_of
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.splits import (
     DUPLICATE,
@@ -33,6 +34,8 @@ def make_definitions(spec: StepSpec) -> dg.Definitions:
     """Make the asset of the classifier on an extractor's encodings."""
     config_type = config_of(spec)
     step = spec.step
+    encoding = step.encoding
+    assert encoding  # noqa: S101 - a classifier is trained on encodings
     dictionary_asset = STEPS[step.inputs["encodings"]].inputs["dictionary"]
 
     @step_asset(spec, output_required=False)
@@ -62,7 +65,7 @@ def make_definitions(spec: StepSpec) -> dg.Definitions:
                 f"{len(labels):,} classes, {_per_split(counts, TRAIN):,.0f} images to train on in each split"
             )
             trained = train_classifier(
-                encodings.rows,
+                vectors_of(encodings.rows, encoding),
                 subsets,
                 labels,
                 options.n_splits,

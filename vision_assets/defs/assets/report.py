@@ -11,6 +11,7 @@ from vision_assets.defs.failures import RETRY_POLICY, failures
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.errors import UserError
 from vision_assets.steps.classifier import predict
+from vision_assets.steps.encodings import vectors_of
 from vision_assets.steps.images import sample_of
 from vision_assets.steps.pictures.report import draw_examples
 from vision_assets.steps.report import confusion_matrices, report_rows
@@ -27,6 +28,8 @@ _NAMED_PAIRS = 20
 def make_definitions(spec: StepSpec) -> dg.Definitions:
     """Make the asset of the report on an extractor's classifier, and its check."""
     step = spec.step
+    encoding = step.encoding
+    assert encoding  # noqa: S101 - a classifier is trained on encodings
 
     @step_asset(spec)
     def report(
@@ -43,7 +46,8 @@ def make_definitions(spec: StepSpec) -> dg.Definitions:
         subsets = split_images(usable_images(features.rows, options), options)
         with failures():
             counts = count_subsets(subsets)
-            predictions = predict(encodings.rows, subsets.where(f"subset = '{TEST}'"), model).persist()
+            tested = subsets.where(f"subset = '{TEST}'")
+            predictions = predict(vectors_of(encodings.rows, encoding), tested, model).persist()
             try:
                 confusions = confusion_matrices(predictions, model.splits, len(labels))
                 _require_test_images(confusions, classifier.asset)

@@ -26,15 +26,15 @@ _PATCHES = 10
 def draw_dictionary(
     gallery: ImageSample, features: DataFrame, dictionary: DataFrame, extractor: type[ExtractorOptions]
 ) -> dict[str, Picture]:
-    """Draw the largest and the most specific words by what lies nearest to their centres.
+    """Draw the largest and the most specific words by the patches nearest to their centres.
 
     Parameters
     ----------
     gallery : ImageSample
     features, dictionary : DataFrame
-        Of the schemas in `vision_assets.tables.table`.
+        Stored tables.
     extractor : type of ExtractorOptions
-        Of the features.
+        Extractor of the features.
 
     Returns
     -------

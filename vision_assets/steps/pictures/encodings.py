@@ -36,9 +36,9 @@ def draw_encodings(
     ----------
     gallery : ImageSample
     features, dictionary, encodings : DataFrame
-        Of the schemas in `vision_assets.tables.table`.
+        Stored tables.
     extractor : type of ExtractorOptions
-        Of the features.
+        Extractor of the features.
 
     Returns
     -------

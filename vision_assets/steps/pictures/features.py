@@ -21,7 +21,7 @@ def draw_features(gallery: ImageSample, features: DataFrame) -> dict[str, Pictur
     ----------
     gallery : ImageSample
     features : DataFrame
-        Of the schema of `vision_assets.tables.table.features_table`.
+        Stored tables.
 
     Returns
     -------

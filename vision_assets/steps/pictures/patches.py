@@ -1,4 +1,4 @@
-"""Patches: what a descriptor looks at, cut from its image."""
+"""Patches: the support regions of descriptors, cut from their images."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -15,7 +15,7 @@ from vision_assets.vision.io.decoding import decode_gray
 
 
 class Patch(NamedTuple):
-    """Where a descriptor looks, and how far it is from the centre of its word."""
+    """The support region of a descriptor, and its distance from the centre of its word."""
 
     distance: float
     file_name: str
