@@ -22,9 +22,7 @@ class Patch(NamedTuple):
     keypoint: bytes
 
 
-def cut_patches(
-    sample: ImageSample, wanted: Sequence[Patch], width: float
-) -> dict[Patch, NDArray[np.uint8]]:
+def cut_patches(sample: ImageSample, wanted: Sequence[Patch], width: float) -> dict[Patch, NDArray[np.uint8]]:
     """Cut patches from their images.
 
     Parameters
