@@ -26,6 +26,10 @@ OF_THE_USER = (
 for name in (*OF_THE_USER, "SPARK_CONF_DIR", "DAGSTER_HOME"):
     os.environ.pop(name, None)
 os.environ[settings.SPARK_MASTER] = "local[2]"
+# Processes that tests start take the code of this checkout, wherever the environment has its own from.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")))
+)
 
 APART = {
     "whole": "in a browser, of the benchmarks, and of whole runs that fare badly: make test-whole",
@@ -35,6 +39,12 @@ APART = {
 """Markers of tests that run by ``-m`` alone, and what runs them."""
 SERVER = "server"
 """Property of a test's report: which real server it runs on, the argument of its marker or a parameter."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give tiny tables few tasks, except where a marker is chosen: those tests run as a user does."""
+    if not config.option.markexpr:
+        os.environ["SPARK_CONF_DIR"] = str(Path(__file__).with_name("spark_conf"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

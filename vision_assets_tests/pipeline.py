@@ -17,6 +17,7 @@ from vision_assets.vision.classification.linear import CLASSIFIER_FILE, classifi
 
 WORDS = 20
 ITERATIONS = 4
+SPLITS = 2
 UP_TO_ENCODINGS = ("image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings")
 ALL_ASSETS = (*UP_TO_ENCODINGS, "image_classifier", "classification_report")
 
@@ -50,6 +51,7 @@ class AnyRunner:
         config["kmeans_dictionary"] = {"k": WORDS, "max_iter": ITERATIONS} | config.get(
             "kmeans_dictionary", {}
         )
+        config["image_classifier"] = {"splits": SPLITS} | config.get("image_classifier", {})
         chosen = dg.AssetSelection.assets(*(assets or UP_TO_ENCODINGS))
         wanted = {key.to_user_string() for key in chosen.resolve(defs.resolve_asset_graph())}
         result = dg.materialize(

@@ -89,7 +89,7 @@ def looked(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Look
     chosen: dict[str, dict[str, Any]] = {
         "image_seqfile": {"source": f"viewfs://{AUTHORITY}/images"},
         "kmeans_dictionary": {"k": WORDS, "max_iter": ITERATIONS},
-        "image_classifier": {"splits": 1},
+        "image_classifier": {"splits": 1, "max_iter": 3},
     }
     config = {
         "ops": {asset: {"config": options} for asset, options in chosen.items()},

@@ -94,7 +94,7 @@ ODD_SETTINGS: dict[str, Any] = {
     "sift_features": {"max_side": 100, "nfeatures": 60, "contrast_threshold": 0.03, "sigma": 1.4},
     "kmeans_dictionary": {"k": 15, "seed": 4},
     "bow_encodings": {"pooling": "max", "normalization": "l2"},
-    "image_classifier": {"feature_map": "chi2", "splits": 1, "seed": 8, "max_iter": 10},
+    "image_classifier": {"feature_map": "chi2", "splits": 1, "seed": 8, "max_iter": 4},
 }
 
 

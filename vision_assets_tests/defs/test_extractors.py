@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pandas as pd
 import pytest
 
@@ -69,6 +70,16 @@ def made(
     return pipeline
 
 
+@pytest.fixture(scope="module")
+def again(
+    tmp_path_factory: pytest.TempPathFactory, some_images: Path, spark: object, chain: Pipeline
+) -> tuple[Runner, dg.ExecuteInProcessResult]:
+    """A second run, in other partitions and with pictures."""
+    pipeline = Runner(tmp_path_factory.mktemp(f"{chain.name} again") / "data")
+    config = settings_of(chain, partitions=5)
+    return pipeline, pipeline.run(some_images, "image_seqfile", *chain.assets, pictures=True, **config)
+
+
 def test_every_image_has_one_row(made: Runner, chain: Pipeline) -> None:
     features = made.table(chain.asset("features")).set_index("fileName")
     assert len(features) == 14
@@ -90,9 +101,10 @@ def test_nothing_of_it_is_sifts(made: Runner, chain: Pipeline) -> None:
         assert all(read in {"image_seqfile", *chain.assets} for read in made.current(name).inputs)
 
 
-def test_partitions_change_no_bit(made: Runner, chain: Pipeline, some_images: Path, tmp_path: Path) -> None:
-    other = Runner(tmp_path / "data")
-    run(other, some_images, chain, partitions=5)
+def test_partitions_change_no_bit(
+    made: Runner, chain: Pipeline, again: tuple[Runner, dg.ExecuteInProcessResult]
+) -> None:
+    other, _ = again
     for name in (
         chain.asset("features"),
         chain.asset("dictionary"),
@@ -147,9 +159,8 @@ def test_an_unknown_extractor_is_named(capsys: pytest.CaptureFixture[str]) -> No
     assert "choose one of sift, surf" in capsys.readouterr().err
 
 
-def test_pictures_are_drawn(made: Runner, chain: Pipeline, some_images: Path, tmp_path: Path) -> None:
-    data = Runner(tmp_path / "data")
-    result = data.run(some_images, "image_seqfile", *chain.assets, pictures=True, **settings_of(chain))
+def test_pictures_are_drawn(chain: Pipeline, again: tuple[Runner, dg.ExecuteInProcessResult]) -> None:
+    data, result = again
     pictures = {
         name for asset in chain.assets for name in data.metadata(result, asset) if name.startswith("picture_")
     }

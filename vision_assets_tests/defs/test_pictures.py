@@ -39,9 +39,10 @@ def pixels(markdown: str) -> NDArray[np.uint8]:
 def drawn(tmp_path_factory: pytest.TempPathFactory, spark: object) -> dict[str, dict[str, str]]:
     """Asset to its pictures, of the sample."""
     folder = tmp_path_factory.mktemp("drawn")
-    write_sample_images(folder / "sample", images_per_class=4)
+    write_sample_images(folder / "sample", images_per_class=2)
     pipeline = Runner(folder / "data")
-    result = pipeline.run(folder / "sample", *ALL_ASSETS, pictures=True, image_classifier={"splits": 1})
+    config = {"splits": 1, "max_iter": 5}
+    result = pipeline.run(folder / "sample", *ALL_ASSETS, pictures=True, image_classifier=config)
     return {asset: pictures(pipeline.metadata(result, asset)) for asset in ALL_ASSETS}
 
 
@@ -57,7 +58,7 @@ def test_every_asset_has_its_pictures(drawn: dict[str, dict[str, str]], asset: s
 def test_the_same_input_gives_the_same_pictures(
     drawn: dict[str, dict[str, str]], tmp_path: Path, spark: object
 ) -> None:
-    write_sample_images(tmp_path / "sample", images_per_class=4)
+    write_sample_images(tmp_path / "sample", images_per_class=2)
     pipeline = Runner(tmp_path / "data")
     result = pipeline.run(tmp_path / "sample", pictures=True)
     for asset in UP_TO_ENCODINGS:

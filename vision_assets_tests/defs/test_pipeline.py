@@ -57,24 +57,24 @@ def test_encodings_are_the_pooled_distances(filled: Runner) -> None:
         np.testing.assert_allclose(bow, expected, rtol=1e-4)
 
 
-def test_reruns_give_identical_tables(filled: Runner, pipeline: Runner, image_folder: Path) -> None:
-    pipeline.run(image_folder, sift_features={"partitions": 3})
-    for asset in ASSETS[1:]:
-        pd.testing.assert_frame_equal(pipeline.table(asset), filled.table(asset), check_exact=True)
+@pytest.fixture(scope="module")
+def again(
+    tmp_path_factory: pytest.TempPathFactory, image_folder: Path, spark: SparkSession
+) -> tuple[Runner, dg.ExecuteInProcessResult]:
+    """A second run in other partitions and to a folder of an odd name. Only for reading."""
+    pipeline = Runner(tmp_path_factory.mktemp("again") / "tables [new] {a,b} 100% é#?")
+    return pipeline, pipeline.run(image_folder, sift_features={"partitions": 3})
 
 
-def test_a_data_folder_with_characters_that_mean_something_elsewhere(
-    tmp_path: Path, image_folder: Path, filled: Runner
+def test_reruns_give_identical_tables_in_other_partitions_and_in_any_folder(
+    filled: Runner, again: tuple[Runner, dg.ExecuteInProcessResult]
 ) -> None:
-    pipeline = Runner(tmp_path / "tables [new] {a,b} 100% é#?")
-    pipeline.run(image_folder)
-    pd.testing.assert_frame_equal(
-        pipeline.table("bow_encodings"), filled.table("bow_encodings"), check_exact=True
-    )
+    for asset in ASSETS[1:]:
+        pd.testing.assert_frame_equal(again[0].table(asset), filled.table(asset), check_exact=True)
 
 
-def test_one_asset_is_rerun_alone_from_the_stored_tables(pipeline: Runner, image_folder: Path) -> None:
-    pipeline.run(image_folder)
+def test_one_asset_is_rerun_alone_from_the_stored_tables(filled_copy: Runner) -> None:
+    pipeline = filled_copy
     before = {asset: pipeline.current(asset) for asset in ASSETS}
     pipeline.run(None, "bow_encodings", bow_encodings={"pooling": "max", "normalization": "l2"})
     after = pipeline.current("bow_encodings")
@@ -114,8 +114,8 @@ def test_metadata_of_every_asset(pipeline: Runner, tmp_path: Path) -> None:
     assert found["bow_encodings"]["made_from_sift_features"] == pipeline.current("sift_features").name
 
 
-def test_blocking_checks_ran_and_passed(pipeline: Runner, image_folder: Path) -> None:
-    evaluations = pipeline.run(image_folder).get_asset_check_evaluations()
+def test_blocking_checks_ran_and_passed(again: tuple[Runner, dg.ExecuteInProcessResult]) -> None:
+    evaluations = again[1].get_asset_check_evaluations()
     assert all(evaluation.passed for evaluation in evaluations)
     names = {(e.asset_key.to_user_string(), e.check_name) for e in evaluations}
     assert {
@@ -165,9 +165,9 @@ def miscounted_features(image_seqfile: ImageStore) -> DataFrame:
     ],
 )
 def test_a_write_that_fails_harms_nothing(
-    pipeline: Runner, image_folder: Path, asset: dg.AssetsDefinition, reason: str
+    filled_copy: Runner, asset: dg.AssetsDefinition, reason: str
 ) -> None:
-    pipeline.run(image_folder)
+    pipeline = filled_copy
     before = pipeline.current("sift_features")
     rows = pipeline.table("sift_features")
     result = dg.materialize(
@@ -185,8 +185,9 @@ def test_a_write_that_fails_harms_nothing(
     assert left == {"_snapshots", before.name}
 
 
-def test_two_runs_of_one_asset_at_once(pipeline: Runner, image_folder: Path) -> None:
-    pipeline.run(image_folder, "image_seqfile", "sift_features")
+def test_two_runs_of_one_asset_at_once(filled_copy: Runner) -> None:
+    pipeline = filled_copy
+    (before,) = pipeline.store.snapshots(("kmeans_dictionary",))
     results: list[dg.ExecuteInProcessResult] = []
 
     def run(seed: int) -> None:
@@ -203,14 +204,15 @@ def test_two_runs_of_one_asset_at_once(pipeline: Runner, image_folder: Path) -> 
     for thread in threads:
         thread.join()
     assert len(results) == 2
-    snapshots = pipeline.store.snapshots(("kmeans_dictionary",))
+    first, *snapshots = pipeline.store.snapshots(("kmeans_dictionary",))
+    assert first == before
     assert {snapshot.config["seed"] for snapshot in snapshots} == {1, 2}
     for snapshot in snapshots:
         assert len(read_table(Path(snapshot.uri))) == 10
 
 
-def test_old_snapshots_are_removed_but_none_that_is_still_named(pipeline: Runner, image_folder: Path) -> None:
-    pipeline.run(image_folder)
+def test_old_snapshots_are_removed_but_none_that_is_still_named(filled_copy: Runner) -> None:
+    pipeline = filled_copy
     first = pipeline.current("sift_features")
     for _ in range(3):
         pipeline.run(None, "sift_features", keep=2)

@@ -125,7 +125,7 @@ def test_partitions_and_batches_do_not_change_a_bit(
     options = KMeansOptions(k=25, max_iter=3, init_mode=init_mode, descriptors_per_word=100)
     results = [
         train(table(either, partitions), options, block_rows=block_rows, dtype=dtype_of(either))
-        for partitions, block_rows in ((1, 4096), (3, 7), (16, 4096), (3, 1))
+        for partitions, block_rows in ((1, 4096), (16, 7), (3, 1))
     ]
     for result in results[1:]:
         np.testing.assert_array_equal(result.final.vocabulary.centers, results[0].final.vocabulary.centers)

@@ -114,39 +114,44 @@ class World:
         return [made[asset] for made in (self.earlier, self.expected) if asset in made]
 
     def command(self, assets: Sequence[str], operation: int = 0) -> list[str]:
-        configured = {name: {"config": CONFIG[name]} for name in assets if name in CONFIG}
-        if "image_seqfile" in assets:
-            configured["image_seqfile"] = {"config": {"source": str(self.source)}}
-        run_config = json.dumps({"ops": configured})
-        module = "vision_assets_tests.torture.one_run"
-        return [sys.executable, "-m", module, ",".join(assets), run_config, str(operation)]
-
-    def start(self, data: Path, log: Path, command: list[str], keep: int) -> "subprocess.Popen[bytes]":
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("VISION_ASSETS_") and name != "DAGSTER_HOME"
-        }
-        environment |= {
-            settings.DATA: str(data),
-            settings.PICTURES: "no",
-            settings.KEEP_SNAPSHOTS: str(keep),
-            settings.SPARK_MASTER: "local[2]",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "DAGSTER_DISABLE_TELEMETRY": "1",
-        }
-        with log.open("ab") as output:
-            return subprocess.Popen(
-                command, env=environment, cwd=log.parent, stdout=output, stderr=output, start_new_session=True
-            )
+        return run_command(assets, self.source, operation)
 
     def run(self, data: Path, assets: Sequence[str], keep: int = 3) -> int:
         """Run undisturbed; return how many operations on the storage that took."""
         log = self.folder / f"{data.name}.log"
-        status = self.start(data, log, self.command(assets), keep).wait(_LONGEST)
+        status = start_run(data, log, self.command(assets), keep).wait(_LONGEST)
         if status:
             raise RuntimeError(f"an undisturbed run of {assets} failed:\n{log.read_text()[-3000:]}")
         return int(log.read_text().rpartition(OPERATIONS)[2].split()[0])
+
+
+def run_command(assets: Sequence[str], source: Path | None = None, operation: int = 0) -> list[str]:
+    configured = {name: {"config": CONFIG[name]} for name in assets if name in CONFIG}
+    if "image_seqfile" in assets:
+        configured["image_seqfile"] = {"config": {"source": str(source)}}
+    run_config = json.dumps({"ops": configured})
+    module = "vision_assets_tests.torture.one_run"
+    return [sys.executable, "-m", module, ",".join(assets), run_config, str(operation)]
+
+
+def start_run(data: Path, log: Path, command: list[str], keep: int) -> "subprocess.Popen[bytes]":
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("VISION_ASSETS_") and name != "DAGSTER_HOME"
+    }
+    environment |= {
+        settings.DATA: str(data),
+        settings.PICTURES: "no",
+        settings.KEEP_SNAPSHOTS: str(keep),
+        settings.SPARK_MASTER: "local[2]",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command, env=environment, cwd=log.parent, stdout=output, stderr=output, start_new_session=True
+        )
 
 
 def table(snapshot: Snapshot) -> Any:
@@ -247,7 +252,7 @@ def torture(world: World, trial: Trial) -> Outcome:
     removal = _REMOVAL if trial.earlier and trial.keep == 1 else 0
     operation = 1 + int(trial.moment * (world.operations[trial.asset] + removal))
     command = world.command([trial.asset], operation if trial.victim == "storage" else 0)
-    process = world.start(data, log, command, trial.keep)
+    process = start_run(data, log, command, trial.keep)
     if trial.victim != "storage":
         until = time.monotonic() + trial.moment * world.seconds[trial.asset]
         before = len(part_files(data, trial.asset))

@@ -1,6 +1,7 @@
 """A few of the kills; `make torture` has all."""
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,11 @@ from vision_assets_tests.torture.kills import (
     Trial,
     World,
     kill,
+    leftovers,
     part_files,
+    processes,
+    run_command,
+    start_run,
     torture,
     trials,
 )
@@ -26,6 +31,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(tmp_path_factory.mktemp("kills"), ASSETS[:2], earlier=False)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "trial",
     [
@@ -42,22 +48,38 @@ def test_a_killed_run_harms_nothing_and_the_next_one_makes_the_same(world: World
     assert outcome.died
 
 
-@pytest.mark.whole
-@pytest.mark.parametrize("features", [chain.asset("features") for chain in PIPELINES.values()])
-def test_what_a_killed_run_has_extracted_is_used(world: World, tmp_path: Path, features: str) -> None:
-    """Whatever the extractor."""
+@pytest.mark.parametrize(
+    "features",
+    [
+        pytest.param(chain.asset("features"), marks=[] if name == "sift" else pytest.mark.whole)
+        for name, chain in PIPELINES.items()
+    ],
+)
+def test_what_a_killed_run_has_extracted_is_used(filled: Runner, tmp_path: Path, features: str) -> None:
+    """For any extractor."""
     killed, undisturbed = Runner(tmp_path / "killed"), Runner(tmp_path / "undisturbed")
     for pipeline in (killed, undisturbed):
-        shutil.copytree(world.data / "image_seqfile", pipeline.data / "image_seqfile")
-    process = world.start(killed.data, tmp_path / "log", world.command([features]), 1)
+        shutil.copytree(filled.data / "image_seqfile", pipeline.data / "image_seqfile")
+    process = start_run(killed.data, tmp_path / "log", run_command([features]), keep=1)
     trial = Trial(features, "driver", earlier=False, moment=0, number=0, parts=2)
     assert kill(process, trial, lambda: len(part_files(killed.data, features)) >= trial.parts)
-    process.wait()
+    assert process.wait()
+    await_end(process.pid)
     config: dict[str, Any] = dict(CONFIG)
     result = killed.run(None, features, **config)
     assert killed.metadata(result, features)["reused"] > 0
     undisturbed.run(None, features, **config)
     require_same_tables(killed, undisturbed, features)
+    assert killed.current(features).version == undisturbed.current(features).version
+    assert leftovers(killed.data, killed.store, [features]) == []
+
+
+def await_end(session: int) -> None:
+    """Wait until the JVM and the workers have followed the driver."""
+    until = time.monotonic() + 60
+    while orphans := [command for _, command in processes(session)]:
+        assert time.monotonic() < until, f"goes on after the driver's end: {orphans[0][:80]}"
+        time.sleep(0.02)
 
 
 def test_kills_are_spread_over_assets_and_victims() -> None:
