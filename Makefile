@@ -70,4 +70,4 @@ lock: ## Rewrite the lock files from pyproject.toml.
 clean: ## Remove everything that was set up. Images, tables and run history stay.
 	@rm -rf .venv *.egg-info build .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.tmp_dagster_home_* spark-warehouse metastore_db derby.log
-	@find vision_assets vision_assets_tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find vision_assets vision_assets_tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -62,7 +62,7 @@ class Bench:
         return _kept(self._kept, name, make)
 
     def job(self) -> Materialized:
-        """Return this round's run of the whole job on all images, always on an empty data folder."""
+        """Return this round's run of the full job on all images, always on an empty data folder."""
         return self.in_round("job", self._run_job)
 
     def _run_job(self) -> Materialized:
@@ -75,7 +75,7 @@ class Bench:
     def run_job(
         self, data: Path, images: Path, config: Config | None = None, *, watched: bool = False
     ) -> Materialized:
-        """Run the whole job on a folder of images."""
+        """Run the full job on a folder of images."""
         settings: Config = {
             "image_seqfile": {"source": str(images)},
             "kmeans_dictionary": self.kmeans(),
@@ -88,7 +88,7 @@ class Bench:
         return {"k": self.sizes.k, "max_iter": self.sizes.iterations, "tol": 0.0, **settings}
 
     def _first(self) -> Materialized:
-        """Return the first run of the whole job, whose tables stay."""
+        """Return the first run of the full job, whose tables stay."""
         if "first" not in self._kept:
             self.job()
         return cast("Materialized", self._kept["first"])

@@ -68,7 +68,7 @@ def predict(
         Name of the extractor whose classifier is asked: ``sift``, ``surf``, ...
     data_folder : str or path, optional
         Path or Hadoop URI of the pipeline's tables. None takes the environment variable VISION_ASSETS_DATA,
-        or ``data``. Only for a Hadoop URI Spark is started.
+        or ``data``. Only for a Hadoop URI a JVM is started.
 
     Yields
     ------

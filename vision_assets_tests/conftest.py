@@ -32,9 +32,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 APART = {
-    "whole": "in a browser, of the benchmarks, and of whole runs that fare badly: make test-whole",
-    "storage": "on servers of HDFS, Swift, S3, Alluxio, Spark and PostgreSQL: make test-storage",
-    "torture": "that take hours: make torture",
+    "whole": "browser, benchmark and failure-injection tests: make test-whole",
+    "storage": "tests on real servers (HDFS, Swift, S3, Alluxio, Spark, PostgreSQL): make test-storage",
+    "torture": "tests that take hours: make torture",
 }
 """Markers of tests that run by ``-m`` alone, and what runs them."""
 SERVER = "server"
@@ -78,7 +78,7 @@ class ByServer(LoadFileScheduling):
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if not config.option.markexpr:
         for tests in APART.values():
-            terminalreporter.line(f"Left out: the tests {tests}", yellow=True)
+            terminalreporter.line(f"Not run: {tests}", yellow=True)
     for outcome in ("passed", "failed", "error", "skipped"):
         reports = terminalreporter.stats.get(outcome, [])
         servers = Counter(dict(getattr(report, "user_properties", ())).get(SERVER) for report in reports)

@@ -71,7 +71,7 @@ class InTestsJvm(Commands):
 
 
 class InProcess(InTestsJvm):
-    """Runs the assets there, too, and the whole job once for all folders of images."""
+    """Runs the assets there, too, and the full job once for all folders of images."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

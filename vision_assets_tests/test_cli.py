@@ -40,7 +40,7 @@ def test_summary_says_what_was_made(on_filled: Runner, capsys: pytest.CaptureFix
     assert main(["summary"]) == 0
     printed = capsys.readouterr().out
     descriptors = on_filled.current("sift_features").counts["descriptors"]
-    for part in ("12 images", f"{descriptors:,} descriptors", "0 of which could not be read", "20 words"):
+    for part in ("12 images", f"{descriptors:,} descriptors", "0 images could not be read", "20 words"):
         assert part in printed
     for asset in ("image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings"):
         assert on_filled.current(asset).uri in printed

@@ -154,3 +154,26 @@ from pyspark import SparkContext
 print(SparkContext._gateway, SparkContext._active_spark_context)
 """
     assert python(code) == "None None\n"
+
+
+def mutable_state(tree: ast.Module) -> list[str]:
+    """Return the names that a module or a class body binds to a container which starts empty."""
+    bodies = [tree.body, *(node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]
+    return [
+        ast.unparse(statement.targets[0] if isinstance(statement, ast.Assign) else statement.target)
+        for body in bodies
+        for statement in body
+        if isinstance(statement, ast.Assign | ast.AnnAssign)
+        and statement.value is not None
+        and ast.unparse(statement.value) in {"{}", "[]", "set()", "dict()", "list()", "defaultdict(list)"}
+    ]
+
+
+def test_no_state_is_shared_behind_the_scenes() -> None:
+    """What a step has read reaches what writes it as a value."""
+    found = {
+        (file.relative_to(PACKAGE).as_posix(), name)
+        for file in PACKAGE.rglob("*.py")
+        for name in mutable_state(ast.parse(file.read_text()))
+    }
+    assert found == {("steps/pictures/sample.py", "_NAMES")}, "a cache needs a reason, in a comment beside it"

@@ -20,6 +20,7 @@ from vision_assets.errors import UserError
 from vision_assets.prediction import Prediction
 from vision_assets.snapshots.store import Snapshot, SnapshotStore
 from vision_assets.steps import classifier as classification
+from vision_assets.steps.encodings import vectors_of
 from vision_assets.steps.stored_tables import read_classifier
 from vision_assets.vision.encoding.bag_of_words import BagOfWords
 from vision_assets.vision.encoding.image_encoder import ImageEncoder
@@ -55,7 +56,8 @@ def by_the_pipeline(pipeline: Runner) -> dict[str, Prediction]:
     encodings = spark.read.parquet(pipeline.current("bow_encodings").uri)
     # The label is only carried along; any that the classifier knows will do.
     sides = encodings.select("fileName", F.lit(0).alias("split"), F.lit(classifier.labels[0]).alias("label"))
-    rows = classification.predict(encodings, sides, classifier).collect()
+    vectors = vectors_of(encodings, BagOfWords)
+    rows = classification.predict(vectors, sides, classifier).collect()
     keypoints = {row.fileName: row.descriptorCount for row in encodings.collect()}
     return {
         row.fileName: Prediction(

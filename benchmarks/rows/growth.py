@@ -1,4 +1,4 @@
-"""Whether time grows in proportion to the number of images, once the start-up is taken off."""
+"""Whether time grows in proportion to the number of images, once the start-up is subtracted."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,9 +10,9 @@ from benchmarks.commands import ASSETS
 from benchmarks.files import link_copies
 from benchmarks.report import Figures, Line, Report, Row, median, number, seconds, table
 
-_WHOLE = "whole job"
+_FULL = "full job"
 # The dictionary is trained on a sample, so it takes the same time from some number of images on.
-_PROPORTIONAL = (_WHOLE, "image_seqfile", "sift_features", "bow_encodings")
+_PROPORTIONAL = (_FULL, "image_seqfile", "sift_features", "bow_encodings")
 
 
 def _measure(bench: Bench) -> Figures:
@@ -26,7 +26,7 @@ def _measure(bench: Bench) -> Figures:
             link_copies(base, copies, images)
         with bench.scratch("data") as data:
             run = bench.run_job(data, images)
-        figures[f"{_WHOLE} {copies}"] = run.seconds
+        figures[f"{_FULL} {copies}"] = run.seconds
         figures |= {f"{asset} {copies}": run.metadata[asset]["seconds"] for asset in ASSETS}
     return figures
 
@@ -47,20 +47,20 @@ def fit(times: Sequence[int], measured: Sequence[float]) -> Growth:
 
 
 def _report(rounds: Sequence[Figures]) -> Report:
-    times = [int(name.rpartition(" ")[2]) for name in rounds[0] if name.startswith(_WHOLE)]
+    times = [int(name.rpartition(" ")[2]) for name in rounds[0] if name.startswith(_FULL)]
     growths = {
         part: fit(times, [median(rounds, f"{part} {copies}") for copies in times]) for part in _PROPORTIONAL
     }
-    whole = growths[_WHOLE]
+    full = growths[_FULL]
     # Of what is mostly start-up the rest is noise.
     telling = {part for part, growth in growths.items() if growth.slope * times[-1] > growth.start}
     line = Line(
-        f"growth of the whole job, 1 to {times[-1]} times {rounds[0]['images']:,} images",
-        f"{max(map(abs, whole.deviations)):.1%}",
+        f"growth of the full job, 1 to {times[-1]} times {rounds[0]['images']:,} images",
+        f"{max(map(abs, full.deviations)):.1%}",
         "a straight line",
         ratio="largest deviation",
         target="≤ 5 %",
-        note=f"start-up {seconds(whole.start)} taken off" if whole.start > 0 else "no start-up",
+        note=f"start-up {seconds(full.start)} subtracted" if full.start > 0 else "no start-up",
     )
     rows = [
         (
@@ -68,15 +68,15 @@ def _report(rounds: Sequence[Figures]) -> Report:
             *(
                 number(median(rounds, f"{part} {copies}"))
                 + (f" ({growths[part].deviations[index]:+.1%})" if part in telling else "")
-                for part in (_WHOLE, *ASSETS)
+                for part in (_FULL, *ASSETS)
             ),
         )
         for index, copies in enumerate(times)
     ]
     return Report(
         [line],
-        "Seconds by number of images (deviation from proportion, each one's start-up taken off):\n\n"
-        + table(("images", _WHOLE, *(f"`{asset}`" for asset in ASSETS)), rows),
+        "Seconds by number of images (in brackets: deviation from proportion, each start-up subtracted):\n\n"
+        + table(("images", _FULL, *(f"`{asset}`" for asset in ASSETS)), rows),
     )
 
 

@@ -71,7 +71,7 @@ def _report(rounds: Sequence[Figures]) -> Report:
         missing = f"not measured: needs {megabytes(figures['needed'])} of free memory"
         lines.append(Line(f"a worker's memory, images {photos}", target="≤ 700 MB", note=missing))
     rows = [(what, *peak_cells(rounds, kind)) for kind, what in kinds.items()]
-    return Report(lines, "Peak memory:\n\n" + table(("the whole job on", *PEAK_TITLES), rows))
+    return Report(lines, "Peak memory:\n\n" + table(("the full job on", *PEAK_TITLES), rows))
 
 
 MEMORY = Row("memory", _measure, _report, once=True)

@@ -91,7 +91,7 @@ def _report_whole(rounds: Sequence[Figures]) -> Report:
         [
             compare(
                 rounds,
-                f"the whole job on {last['images']:,} images",
+                f"the full job on {last['images']:,} images",
                 "ours",
                 "the original's four scripts",
                 "original",

@@ -149,7 +149,7 @@ def _report_whole(rounds: Sequence[Figures]) -> Report:
         if name.startswith("our ")
     )
     return Report(
-        [compare(rounds, "the whole job", "ours", against, "bare", "≤ 1.25", note=f"{own}; theirs {parts} s")]
+        [compare(rounds, "the full job", "ours", against, "bare", "≤ 1.25", note=f"{own}; theirs {parts} s")]
     )
 
 

@@ -13,20 +13,20 @@ from vision_assets.steps.damage import damaged_table
 RETRY_POLICY = dg.RetryPolicy(
     max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
-"""Of all assets and checks: for a lost executor, a storage that does not answer, a JVM that was killed."""
+"""For all assets and checks: a lost executor, a storage that does not answer or a killed JVM may pass."""
 
 
 @contextmanager
 def failures() -> Iterator[None]:
     """Turn what is raised in the block, or in a Spark worker for it, into a `dagster.Failure`.
 
-    Its description names the cause in plain words. What a user has to mend is not tried again.
+    Its description names the cause in plain words. A failure that the user has to fix is not retried.
     """
     try:
         yield
     except (dg.Failure, dg.RetryRequested, dg.DagsterError):
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, it has a cause to name
+    except Exception as error:  # noqa: BLE001 - whatever it is, its cause is named
         diagnosis = diagnose(error, damaged_file=damaged_table)
         raise _failure(diagnosis) from (None if diagnosis.says_all else _redacted(error))
 

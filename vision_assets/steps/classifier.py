@@ -82,7 +82,7 @@ def train_classifier(
     log: Callable[[str], None] = lambda _: None,
     trained: Callable[[int], object] = lambda _: None,
 ) -> Classifier:
-    """Train one multinomial logistic regression per split, some of them side by side.
+    """Train one multinomial logistic regression per split, several at once.
 
     Parameters
     ----------
@@ -103,9 +103,8 @@ def train_classifier(
     Returns
     -------
     Classifier
-        Of no dictionary and without settings. The same input gives the same bits as long as the features that
-        a split is trained on are no more than 128 MB; of more, partial sums are added up in the order of
-        arrival.
+        Without a dictionary and settings. The same input gives the same bits if the training features of a
+        split take up to 128 MB; beyond that, partial sums are added in the order of arrival.
     """
     training = _with_label_index(subsets.where(F.col("subset") == TRAIN), labels)
     examples = training.join(encodings.select("fileName", "vector"), "fileName").persist()
@@ -151,10 +150,10 @@ def _train(examples: DataFrame, options: TrainingOptions) -> tuple[NDArray[np.fl
     squares = F.aggregate("vector", F.lit(0.0), lambda total, value: total + value * value)
     size = examples.agg(F.count("*"), F.max(F.size("vector")), F.avg(squares)).head()
     count, length, square = size  # type: ignore[misc]
-    # L-BFGS and the penalty want features of about the length 1. A power of two changes no bit of them.
+    # L-BFGS and the penalty need features of about length 1. A power of two changes no bit of them.
     scale = 2.0 ** -round(math.log2(square or 1) / 2) if options.feature_map == "none" else 1.0
     bytes_in_all = count * mapped_length(length, options.feature_map) * 8
-    # In an order of its own and, if it is not too much, by one task: the last bits of a sum depend on both.
+    # In a fixed order and, unless there is too much, by one task: the last bits of a sum depend on both.
     ordered = examples.repartition(max(1, -(-bytes_in_all // _PARTITION_BYTES)), "fileName")
     features = (
         ordered.sortWithinPartitions("fileName")

@@ -20,10 +20,10 @@ from vision_assets.vision.vocabulary.sampling import descriptor_hashes, lowest_d
 BLOCK_ROWS = 2**15
 _BLOCKS_PER_TASK = 16
 _LEAST_ROWS = 2**12  # of a task
-_TASKS_PER_CORE = 4  # at least, of a large sample: files of features are not equally large
-_PIECE_ROWS = 2**9  # so small that the shares of the cores differ little
-_CANDIDATE_BYTES = 2**10  # at most about: a descriptor and what it is ranked by
-_DRIVER_BYTES = 2**28  # partial sums beyond this are added up by the workers first
+_TASKS_PER_CORE = 4  # at least, for a large sample: files of features differ in size
+_PIECE_ROWS = 2**9  # small, so that the shares of the cores differ little
+_CANDIDATE_BYTES = 2**10  # about, at most: a descriptor and its rank
+_DRIVER_BYTES = 2**28  # the workers add up partial sums beyond this first
 
 
 class SampledDescriptors:
@@ -39,11 +39,11 @@ class SampledDescriptors:
     block_rows : int
         Descriptors that a worker handles at once.
     dtype : dtype
-        Of the descriptors: uint8 or float32.
+        dtype of the descriptors: uint8 or float32.
     rows : int
-        About how many descriptors the sample has.
+        Approximate number of descriptors in the sample.
     words : int
-        Number of centres that they will be compared with.
+        Number of centres that the descriptors will be compared with.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class SampledDescriptors:
         self._seed = seed
         self._context = features.sparkSession.sparkContext
         cores = self._context.defaultParallelism
-        # With fewer descriptors than words the partial sums of a task would be more than what it adds up.
+        # With fewer descriptors than words, the partial sums of a task would be larger than its input.
         most = -(-rows // max(words, _LEAST_ROWS))
         images = features.where("keypointCount > 0").select("fileName", "keypointCount", "descriptors")
         is_large = rows > cores * _BLOCKS_PER_TASK * BLOCK_ROWS
         if is_large:
             images = images.coalesce(min(most, _equal_shares(rows // (_BLOCKS_PER_TASK * BLOCK_ROWS), cores)))
-        # Rows would cross to Python in pickled form, which is many times slower than Arrow's.
+        # Rows would cross to Python as pickles, many times slower than Arrow.
         pieces = images.mapInArrow(partial(_sample_partition, rate, seed, dtype), "length int, block binary")
         if not is_large:
-            # Each core gets an equal share of a small sample, whatever the files of the features are like.
+            # Each core gets an equal share of a small sample, however the files of the features are cut.
             pieces = pieces.repartition(min(cores, most))
         blocks = pieces.rdd.mapPartitions(partial(_join_pieces, block_rows, dtype))
         self._blocks: RDD[Descriptors] = blocks.persist(StorageLevel.MEMORY_AND_DISK)
@@ -112,7 +112,7 @@ class SampledDescriptors:
 
 
 def _equal_shares(tasks: int, cores: int) -> int:
-    """Return a number of tasks, about as large, that leaves no core idle at the end of a pass."""
+    """Return a similar number of tasks that leaves no core idle at the end of a pass."""
     return cores * max(_TASKS_PER_CORE, -(-tasks // cores))
 
 
@@ -168,11 +168,11 @@ def _join_pieces(block_rows: int, dtype: np.dtype, pieces: Iterator[Row]) -> Ite
         waiting.append(descriptor_matrix(piece.block, piece.length, dtype))
         rows += len(waiting[-1])
         if rows >= block_rows:
-            whole = np.concatenate(waiting)
+            joined = np.concatenate(waiting)
             full = rows - rows % block_rows
             for start in range(0, full, block_rows):
-                yield whole[start : start + block_rows]
-            waiting, rows = [whole[full:]], rows - full
+                yield joined[start : start + block_rows]
+            waiting, rows = [joined[full:]], rows - full
     if rows:
         yield np.concatenate(waiting)
 

@@ -129,15 +129,15 @@ def _summarize(counts: Mapping[str, float]) -> str:
 
 @dataclass(frozen=True)
 class KMeansCheckpoint:
-    """How far a training has come.
+    """The state of a training that can be resumed.
 
     Parameters
     ----------
     state : KMeansState
     inertia : list of float
-        Of the initial centres and after each update.
+        Inertia of the initial centres and after each update.
     seconds : list of float
-        Of the passes that gave these figures.
+        Duration of each of these passes.
     """
 
     state: KMeansState
@@ -145,25 +145,25 @@ class KMeansCheckpoint:
     seconds: list[float]
 
     def to_bytes(self) -> bytes:
-        """Write it down, to go on from there."""
+        """Return the bytes to store."""
         history = json.dumps({"inertia": self.inertia, "seconds": self.seconds}).encode()
         saved = history + b"\n" + state_to_npz(self.state)
         return hashlib.sha256(saved).digest() + saved
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Read what `to_bytes` has written; a `ValueError` if it is damaged."""
+        """Read what `to_bytes` returned; raise a `ValueError` if it is corrupt."""
         size = hashlib.sha256().digest_size
         checksum, saved = data[:size], data[size:]
         if hashlib.sha256(saved).digest() != checksum:
-            raise ValueError("its checksum is another")
+            raise ValueError("its checksum does not match")
         history, _, state = saved.partition(b"\n")
         return cls(state_from_npz(state), **json.loads(history))
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A trained dictionary and how it came about.
+    """A trained dictionary and the history of its training.
 
     Parameters
     ----------
@@ -173,9 +173,9 @@ class TrainingResult:
     trained : int
         Number of descriptors in the sample.
     inertia : list of float
-        Of the initial centres and after each update.
+        Inertia of the initial centres and after each update.
     seconds : list of float
-        Of the passes that gave these figures.
+        Duration of each of these passes.
     """
 
     final: KMeansState
@@ -196,7 +196,7 @@ def train(
 ) -> TrainingResult:
     """Train a dictionary by Lloyd's k-means on a sample of the descriptors.
 
-    The result is a function of the features and the options: neither the partitions nor `block_rows`
+    The result depends on the features and the options alone: neither the partitions nor `block_rows`
     change a bit of it.
 
     Parameters
@@ -209,9 +209,9 @@ def train(
     block_rows : int
         Descriptors that a worker handles at once.
     dtype : dtype
-        Of the descriptors: uint8 or float32.
+        dtype of the descriptors: uint8 or float32.
     start : KMeansCheckpoint, optional
-        Where an earlier training with the same features and options has ended before its end.
+        Where an interrupted training with the same features and options stopped.
     save : callable
         Called after each pass.
 
@@ -227,7 +227,7 @@ def train(
     total = features.agg(F.sum("keypointCount")).head()[0]  # type: ignore[index]
     if not total:
         raise UserError(
-            "No image has descriptors. See the errors in the table of features, or have it drop fewer."
+            "No image has descriptors. See the errors in the table of features, or drop fewer features."
         )
     wanted = total if options.descriptors_per_word is None else options.k * options.descriptors_per_word
     rate = min(1.0, wanted / total)
@@ -252,7 +252,7 @@ def _train_on(
     initial = start.state if start else _initial_centers(sample, options, trained, total)
     log(
         f"training on {trained:,} of {total:,} descriptors"
-        + (f", going on after iteration {start.state.index}" if start else "")
+        + (f", resumed after iteration {start.state.index}" if start else "")
     )
     inertia = list(start.inertia) if start else []
     seconds = list(start.seconds) if start else []
@@ -277,7 +277,7 @@ def _train_on(
 
 
 def _short(value: float) -> str:
-    """Write an inertia of bytes, thousands, or one of fractions, which is below 1."""
+    """Format an inertia: thousands for bytes, below 1 for fixed-point values."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
 
 
@@ -307,7 +307,7 @@ def word_rows(spark: SparkSession, final: KMeansState) -> DataFrame:
     Returns
     -------
     DataFrame
-        Of the schema of `KMEANS_DICTIONARY`, one row per word.
+        With the schema of `KMEANS_DICTIONARY`, one row per word.
     """
     words = pd.DataFrame(
         {

@@ -129,7 +129,7 @@ def encode_features(
     Returns
     -------
     DataFrame
-        Of the schema of `encodings_table`, not yet computed, one row per image.
+        With the schema of `encodings_table`, not yet computed, one row per image.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def vectors_of(encodings: DataFrame, encoding: type[Encoding]) -> DataFrame:
     Parameters
     ----------
     encodings : DataFrame
-        Of the schema of `encodings_table`.
+        With the schema of `encodings_table`.
     encoding : type of Encoding
     """
     return encodings.select("fileName", F.col(encoding.column).alias("vector"))
@@ -181,7 +181,7 @@ def _encode_batches(
     encoder: "Broadcast[ImageEncoder]", names: list[str], batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     encoding, vocabulary = encoder.value.encoding, encoder.value.vocabulary
-    step = max(1, _ENCODED_VALUES // encoding.length(len(vocabulary)))
+    step = max(1, _ENCODED_VALUES // encoding.length(vocabulary))
     for batch in batches:
         for start in range(0, batch.num_rows, step):
             images = batch.slice(start, step)

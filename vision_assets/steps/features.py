@@ -144,14 +144,14 @@ def extract(images: DataFrame, options: ExtractorOptions) -> DataFrame:
     Parameters
     ----------
     images : DataFrame
-        Of the schema `vision_assets.steps.image_table.IMAGE_SCHEMA`.
+        With the schema `vision_assets.steps.image_table.IMAGE_SCHEMA`.
     options : ExtractorOptions
         Which extractor, and how to extract.
 
     Returns
     -------
     DataFrame
-        Of the schema of `features_table`, not yet computed. An image that cannot be read, or on which the
+        With the schema of `features_table`, not yet computed. An image that cannot be read, or on which the
         worker crashes repeatedly, has a row with an error.
     """
     schema = features_table(type(options)).schema

@@ -81,7 +81,7 @@ class ImageStore:
         Returns
         -------
         DataFrame
-            Of the schema `vision_assets.steps.image_table.IMAGE_SCHEMA`.
+            With the schema `vision_assets.steps.image_table.IMAGE_SCHEMA`.
         """
         uris = [self.uri] if pending is None else [f"{self.uri}/{part}" for part in pending.sources]
         size = sum(size_of(self.spark, uri) for uri in uris)

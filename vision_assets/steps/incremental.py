@@ -1,4 +1,4 @@
-"""Writes tables with a row per image, taking over what is stored already or was left by a run that died."""
+"""Writing of tables with one row per image; rows that are stored, or that a dead run left, are reused."""
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -19,18 +19,18 @@ from vision_assets.uris import hadoop_uri
 
 ReusableTable = Snapshot | Leftover
 ProgressReporter = Callable[[int | None], AbstractContextManager[None]]
-"""Reports on writing so many rows."""
+"""Reports progress while so many rows are written."""
 
 
 class WriteResult(NamedTuple):
-    """What only writing a table tells of it.
+    """What only writing a table tells about it.
 
     Attributes
     ----------
     metadata : dict
-        For the materialization.
+        Metadata of the materialization.
     observed : dict, optional
-        Counts and invariants of the rows; None if they are to be read for that.
+        Counts and invariants of the rows; None if the rows must be read for that.
     """
 
     metadata: dict[str, Any]
@@ -38,12 +38,12 @@ class WriteResult(NamedTuple):
 
 
 @contextmanager
-def reusable(store: SnapshotStore, staged: PendingSnapshot, run_id: str) -> Iterator[list[ReusableTable]]:
-    """Keep what has rows of the same version to be taken over: the current snapshot, and what dead runs left.
+def reusable(store: SnapshotStore, pending: PendingSnapshot, run_id: str) -> Iterator[list[ReusableTable]]:
+    """Lease the tables whose rows can be reused: the current snapshot, and leftovers of dead runs.
 
-    Those leftovers are removed at the end, as what is of use in them is in what is being written then.
+    The leftovers are removed at the end, because the new table then contains what was usable in them.
     """
-    asset, version = staged.asset, staged.row_version
+    asset, version = pending.asset, pending.row_version
     with ExitStack() as leases:
         if leased := store.lease(lambda: store.current(asset), run_id):
             leases.callback(store.discard, leased[1])
@@ -61,7 +61,7 @@ def reusable(store: SnapshotStore, staged: PendingSnapshot, run_id: str) -> Iter
 def write_rows(
     value: PerImageTable,
     store: SnapshotStore,
-    staged: PendingSnapshot,
+    pending: PendingSnapshot,
     table: Table,
     made: Sequence[ReusableTable],
     progress: ProgressReporter,
@@ -72,10 +72,10 @@ def write_rows(
     ----------
     value : PerImageTable
     store : SnapshotStore
-    staged : PendingSnapshot
+    pending : PendingSnapshot
     table : Table
     made : sequence of Snapshot or Leftover
-        What rows may be taken over from.
+        Tables whose rows may be reused.
     progress : callable
 
     Returns
@@ -85,17 +85,17 @@ def write_rows(
     stored = _stored(store, made)
     if not stored:
         with progress(None):
-            all_rows = write_observed(value.compute(None), staged, table)
+            all_rows = write_observed(value.compute(None), pending, table)
         return WriteResult({"reused": 0, value.computed: all_rows["images"], "dropped": 0}, all_rows)
     with plan_reuse(value, [parts for _, parts in stored], table.schema.names) as plan:
         for (one, _), names in zip(stored, plan.files, strict=True):
-            store.take_over(one, {name: name for name in names}, staged)
+            store.take_over(one, {name: name for name in names}, pending)
         rows = _to_write(value, plan)
         with progress(plan.pending.rows):
-            observed = None if rows is None else write_observed(rows, staged, table)
+            observed = None if rows is None else write_observed(rows, pending, table)
         metadata = {"reused": plan.reused, value.computed: plan.pending.rows, "dropped": plan.dropped}
-        taken_over = _found_in(value.wanted.sparkSession, table, stored, plan)
-        return WriteResult(metadata, add_up(table, [*taken_over, *([observed] if observed else [])]))
+        reused = _counted(value.wanted.sparkSession, table, stored, plan)
+        return WriteResult(metadata, add_up(table, [*reused, *([observed] if observed else [])]))
 
 
 def _to_write(value: PerImageTable, plan: ReusePlan) -> DataFrame | None:
@@ -105,10 +105,10 @@ def _to_write(value: PerImageTable, plan: ReusePlan) -> DataFrame | None:
     return computed.union(plan.rows)
 
 
-def _found_in(
+def _counted(
     spark: SparkSession, table: Table, stored: Sequence[tuple[ReusableTable, StoredParts]], plan: ReusePlan
 ) -> Iterator[dict[str, Any]]:
-    """Count what was taken over as it is, and verify what nobody has: the rows of runs that did not end."""
+    """Count the files that are reused unchanged, and verify those of runs that did not end."""
     for (one, parts), names in zip(stored, plan.files, strict=True):
         sound = isinstance(one, Snapshot)
         if isinstance(one, Snapshot) and len(names) == len(parts.sizes) == one.files:
@@ -117,10 +117,10 @@ def _found_in(
             yield count(table, read_parquet(spark, *[f"{parts.uri}/{name}" for name in names]), sound=sound)
 
 
-def write_observed(rows: DataFrame, staged: PendingSnapshot, table: Table) -> dict[str, Any]:
-    """Write rows to Parquet, beside those that were taken over, and return what was observed of them."""
+def write_observed(rows: DataFrame, pending: PendingSnapshot, table: Table) -> dict[str, Any]:
+    """Write rows to Parquet, beside the reused files, and return their counts and invariants."""
     observed_rows, observation = observe(table, rows)
-    observed_rows.write.mode("append").parquet(hadoop_uri(staged.uri))
+    observed_rows.write.mode("append").parquet(hadoop_uri(pending.uri))
     return observation.get
 
 
@@ -128,7 +128,7 @@ def write_images(
     spark: SparkSession,
     images: ImageFiles,
     store: SnapshotStore,
-    staged: PendingSnapshot,
+    pending: PendingSnapshot,
     made: Sequence[ReusableTable],
     progress: ProgressReporter,
 ) -> tuple[WriteResult, Skipped]:
@@ -139,19 +139,19 @@ def write_images(
     spark : SparkSession
     images : ImageFiles
     store : SnapshotStore
-    staged : PendingSnapshot
+    pending : PendingSnapshot
     made : sequence of Snapshot or Leftover
-        What part files may be taken over from, if all images in them are unchanged in the source.
+        Tables whose part files may be reused, if all images in them are unchanged in the source.
     progress : callable
 
     Returns
     -------
     WriteResult
     Skipped
-        What was not taken from the source.
+        What was not read from the source.
     """
-    uri = hadoop_uri(staged.uri)
-    # Of an index that is not whole nobody can tell what it lacks.
+    uri = hadoop_uri(pending.uri)
+    # An incomplete index does not tell what it lacks.
     stored = _stored(store, [one for one in made if isinstance(one, Leftover) or not store.damage(one)])
     skipped, found = images.skipped, image_writer.SequenceFileReport(0, Skipped())
     parts, reused, dropped = [list[str]() for _ in stored], 0, 0
@@ -168,13 +168,13 @@ def write_images(
         skipped = found.skipped
     indexed: dict[str, dict[str, str]] = {}
     for (one, folder), names in zip(stored, parts, strict=True):
-        # Parts of several runs have the same names.
+        # Part files of several runs have the same names.
         renamed = {name: f"part-{secrets.token_hex(8)}" for name in names}
-        store.take_over(one, renamed, staged)
+        store.take_over(one, renamed, pending)
         if isinstance(one, Snapshot):
             indexed[folder.uri] = renamed
     old = {name for renamed in indexed.values() for name in renamed.values()}
-    image_index.write(spark, uri, [name for name in store.parts(staged) if name not in old], indexed)
+    image_index.write(spark, uri, [name for name in store.parts(pending) if name not in old], indexed)
     return WriteResult({"reused": reused, "read": found.count, "dropped": dropped}), skipped
 
 

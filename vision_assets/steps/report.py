@@ -122,7 +122,7 @@ def report_rows(
     Returns
     -------
     DataFrame
-        Of the schema of `CLASSIFICATION_REPORT`, one row per split and class.
+        With the schema of `CLASSIFICATION_REPORT`, one row per split and class.
     """
     parts = [_rows_of_split(split, labels, confusion, subsets) for split, confusion in enumerate(confusions)]
     return spark.createDataFrame(pd.concat(parts), CLASSIFICATION_REPORT.schema).coalesce(1)

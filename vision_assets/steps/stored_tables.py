@@ -129,7 +129,7 @@ def read_classifier(spark: SparkSession, uri: str) -> Classifier:
 
 
 def classifier_rows(spark: SparkSession, classifier: Classifier) -> DataFrame:
-    """Show a classifier as a table.
+    """Return a classifier as a table.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def classifier_rows(spark: SparkSession, classifier: Classifier) -> DataFrame:
     Returns
     -------
     DataFrame
-        Of the schema of `vision_assets.steps.classifier.IMAGE_CLASSIFIER`, one row per split and class.
+        With the schema of `vision_assets.steps.classifier.IMAGE_CLASSIFIER`, one row per split and class.
     """
     splits, classes, _ = classifier.weights.shape
     rows = pd.DataFrame(

@@ -1,1 +1,1 @@
-"""What a stored table is, whoever made it."""
+"""What every stored table is: columns, counts, invariants, reuse of rows."""

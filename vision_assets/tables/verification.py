@@ -82,7 +82,7 @@ def summarize(
     table : Table
     rows : DataFrame
     upstream : Fingerprints, optional
-        Of the table that `Table.same_keys_as` names.
+        Fingerprints of the table that `Table.same_keys_as` names.
     config : mapping, optional
         Settings of the run that made the table.
     observed : mapping, optional

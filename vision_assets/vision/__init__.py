@@ -1,1 +1,1 @@
-"""Images and matrices: pure functions on one image or one matrix, without Spark or Dagster."""
+"""Computer vision with NumPy and OpenCV: functions of images and arrays, without Spark or Dagster."""

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -15,16 +16,21 @@ def test_what_is_shipped_is_all_that_workers_import_and_nothing_of_dagster(tmp_p
         names = packed.namelist()
     assert "vision_assets/vision/features/sift.py" in names
     assert not [
-        name for name in names if name.startswith(("vision_assets/assets/", "vision_assets/storage/"))
+        name for name in names if name.startswith(("vision_assets/defs/", "vision_assets/vision/data/"))
     ]
     program = """
 import sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1:]
 import vision_assets.steps.worker_daemon as workers
 print(workers.__file__, "dagster" in sys.modules)
 """
+    # Without `site`, which would make an installation of this project visible.
+    libraries = sysconfig.get_path("purelib")
     found = subprocess.run(
-        [sys.executable, "-I", "-c", program, archive], capture_output=True, text=True, check=True
+        [sys.executable, "-I", "-S", "-c", program, archive, libraries],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert found.stdout.split() == [str(archive / "vision_assets/steps/worker_daemon.py"), "False"]
 

@@ -109,7 +109,7 @@ def test_a_training_that_goes_on_gives_the_same_bits(table: Features, either: di
         np.testing.assert_array_equal(rest.final.statistics.counts, whole.final.statistics.counts)
         np.testing.assert_array_equal(rest.final.inertia, whole.final.inertia)
     assert sum(line.startswith("iteration") for line in lines) == 6 + 3 + 0
-    assert any("going on after iteration 3" in line for line in lines)
+    assert any("resumed after iteration 3" in line for line in lines)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"{}\n", b"[1]\nx"])

@@ -108,15 +108,15 @@ class Places(Encoding):
 
     scale: float = option(1.0, "Multiplies all values.", gt=0)
 
-    def length(self, words: int) -> int:
-        return 4 + words
+    def length(self, vocabulary: Vocabulary) -> int:
+        return 4 + len(vocabulary)
 
     def encode(
         self, batch: FeatureBatch, words: NDArray[np.int64], vocabulary: Vocabulary
     ) -> NDArray[np.float32]:
         assert batch.keypoints is not None
         assert batch.sizes is not None
-        encoded = np.zeros((len(batch.counts), self.length(len(vocabulary))))
+        encoded = np.zeros((len(batch.counts), self.length(vocabulary)))
         encoded[:, :2] = batch.sizes
         images = batch.image_indices()
         np.add.at(encoded, images, np.pad(batch.keypoints[:, :2], ((0, 0), (2, len(vocabulary)))))

@@ -24,17 +24,17 @@ _PATCHES = 10
 
 
 def draw_dictionary(
-    gallery: ImageSample, features: DataFrame, dictionary: DataFrame, extractor: type[ExtractorOptions]
+    sample: ImageSample, features: DataFrame, dictionary: DataFrame, extractor: type[ExtractorOptions]
 ) -> dict[str, Picture]:
-    """Draw the largest and the most specific words by what lies nearest to their centres.
+    """Draw the largest and the most specific words by the patches nearest to their centres.
 
     Parameters
     ----------
-    gallery : ImageSample
+    sample : ImageSample
     features, dictionary : DataFrame
-        Of the schemas in `vision_assets.tables.table`.
+        Stored tables.
     extractor : type of ExtractorOptions
-        Of the features.
+        Extractor of the features.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def draw_dictionary(
     specific = common[np.argsort(spreads[common], kind="stable")][:_WORDS]
     chosen = np.unique(np.concatenate([largest, specific]))
     patches = _patches_of_words(
-        gallery, features, load_vocabulary(dictionary, extractor.dtype), chosen, extractor.patch
+        sample, features, load_vocabulary(dictionary, extractor.dtype), chosen, extractor.patch
     )
     by_word = dict(zip(chosen.tolist(), patches, strict=True))
 
@@ -65,10 +65,10 @@ def draw_dictionary(
 
 
 def _patches_of_words(
-    gallery: ImageSample, features: DataFrame, centers: Vocabulary, chosen: NDArray[np.int64], patch: float
+    sample: ImageSample, features: DataFrame, centers: Vocabulary, chosen: NDArray[np.int64], patch: float
 ) -> list[list[NDArray[np.uint8]]]:
     """Find the patches of each chosen word that are nearest to its centre, of an image one at most."""
-    names = evenly_spaced(gallery.names, _WORD_IMAGES)
+    names = evenly_spaced(sample.names, _WORD_IMAGES)
     described = features.where(F.col("fileName").isin(*names)).where("keypointCount > 0")
     shared = features.sparkSession.sparkContext.broadcast(centers)
     nearest = described.select("fileName", "keypointCount", "keypoints", "descriptors").mapInArrow(
@@ -79,7 +79,7 @@ def _patches_of_words(
     for row in nearest.collect():
         found[row.word].append(Patch(row.distance, row.fileName, bytes(row.keypoint)))
     best = [sorted(patches)[:_PATCHES] for patches in found.values()]
-    cut = cut_patches(gallery, [place for places in best for place in places], patch)
+    cut = cut_patches(sample, [place for places in best for place in places], patch)
     return [[cut[place] for place in places if place in cut] for places in best]
 
 

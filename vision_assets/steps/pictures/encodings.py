@@ -24,7 +24,7 @@ _ENCODED_IMAGES = 5
 
 
 def draw_encodings(
-    gallery: ImageSample,
+    sample: ImageSample,
     features: DataFrame,
     dictionary: DataFrame,
     encodings: DataFrame,
@@ -34,27 +34,27 @@ def draw_encodings(
 
     Parameters
     ----------
-    gallery : ImageSample
+    sample : ImageSample
     features, dictionary, encodings : DataFrame
-        Of the schemas in `vision_assets.tables.table`.
+        Stored tables.
     extractor : type of ExtractorOptions
-        Of the features.
+        Extractor of the features.
 
     Returns
     -------
     dict
         Name to picture.
     """
-    names = evenly_over_labels(gallery.names, SHEET_IMAGES)
+    names = evenly_over_labels(sample.names, SHEET_IMAGES)
     described = features.where(F.col("fileName").isin(*names)).where("keypointCount > 0")
     columns = ("fileName", "keypoints", "descriptors", "bow")
     found = described.join(encodings.select("fileName", "bow"), "fileName").select(*columns)
     rows = evenly_spaced(found.orderBy("fileName").collect(), _ENCODED_IMAGES)
     centers = load_vocabulary(dictionary, extractor.dtype)
     strongest = {row.fileName: _strongest(row, centers) for row in rows}
-    previews = load_previews(gallery, list(strongest))
+    previews = load_previews(sample, list(strongest))
     patches = [patch for words in strongest.values() for word in words for patch in word.patches]
-    cut = cut_patches(gallery, patches, extractor.patch)
+    cut = cut_patches(sample, patches, extractor.patch)
     used = some_rows(encodings).select("bow").mapInArrow(_count_words, "words int").toArrow()
     return {
         "strongest_words": strongest_words_sheet(

@@ -14,25 +14,25 @@ from vision_assets.vision.features.keypoints import scale_keypoints
 _KEYPOINT_IMAGES = 6
 
 
-def draw_features(gallery: ImageSample, features: DataFrame) -> dict[str, Picture]:
+def draw_features(sample: ImageSample, features: DataFrame) -> dict[str, Picture]:
     """Draw the keypoints of some images, and how many the images have.
 
     Parameters
     ----------
-    gallery : ImageSample
+    sample : ImageSample
     features : DataFrame
-        Of the schema of `vision_assets.tables.table.features_table`.
+        Stored tables.
 
     Returns
     -------
     dict
         Name to picture.
     """
-    names = evenly_over_labels(gallery.names, SHEET_IMAGES)
+    names = evenly_over_labels(sample.names, SHEET_IMAGES)
     columns = ("fileName", "width", "keypointCount", "keypoints")
     found = features.where(F.col("fileName").isin(*names) & (F.col("keypointCount") > 0)).select(*columns)
     rows = evenly_spaced(found.orderBy("fileName").collect(), _KEYPOINT_IMAGES)
-    previews = load_previews(gallery, [row.fileName for row in rows])
+    previews = load_previews(sample, [row.fileName for row in rows])
     counts = some_rows(features).where("error is null").select("keypointCount").toArrow()
     return {
         "keypoints": keypoint_sheet(

@@ -6,19 +6,19 @@ from vision_assets.vision.draw import Picture, contact_sheet
 from vision_assets.vision.io.labels import label_of
 
 
-def draw_images(gallery: ImageSample) -> dict[str, Picture]:
+def draw_images(sample: ImageSample) -> dict[str, Picture]:
     """Draw a contact sheet over the classes.
 
     Parameters
     ----------
-    gallery : ImageSample
+    sample : ImageSample
 
     Returns
     -------
     dict
         Name to picture.
     """
-    names = evenly_over_labels(gallery.names, SHEET_IMAGES)
-    previews = load_previews(gallery, names)
+    names = evenly_over_labels(sample.names, SHEET_IMAGES)
+    previews = load_previews(sample, names)
     shown = [(label_of(name) or name, previews[name]) for name in names if name in previews]
     return {"contact_sheet": contact_sheet(shown)}

@@ -1,4 +1,4 @@
-"""Patches: what a descriptor looks at, cut from its image."""
+"""Patches: the support regions of descriptors, cut from their images."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -15,21 +15,19 @@ from vision_assets.vision.io.decoding import decode_gray
 
 
 class Patch(NamedTuple):
-    """Where a descriptor looks, and how far it is from the centre of its word."""
+    """The support region of a descriptor, and its distance from the centre of its word."""
 
     distance: float
     file_name: str
     keypoint: bytes
 
 
-def cut_patches(
-    gallery: ImageSample, wanted: Sequence[Patch], width: float
-) -> dict[Patch, NDArray[np.uint8]]:
+def cut_patches(sample: ImageSample, wanted: Sequence[Patch], width: float) -> dict[Patch, NDArray[np.uint8]]:
     """Cut patches from their images.
 
     Parameters
     ----------
-    gallery : ImageSample
+    sample : ImageSample
         The images.
     wanted : sequence of Patch
     width : float
@@ -43,7 +41,7 @@ def cut_patches(
     by_image: dict[str, list[Patch]] = {}
     for patch in wanted:
         by_image.setdefault(patch.file_name, []).append(patch)
-    cut = gallery.compute(by_image, partial(_patches_of_image, by_image, width))
+    cut = sample.compute(by_image, partial(_patches_of_image, by_image, width))
     return {
         patch: pixels
         for name, found in cut.items()

@@ -13,9 +13,9 @@ LARGEST_SHOWN = 10**8
 _SIDE = 320  # of a preview in pixels
 
 
-def load_previews(gallery: ImageSample, names: Sequence[str]) -> dict[str, Image]:
-    """Return small versions of some images of a gallery; those that cannot be decoded are left out."""
-    return gallery.compute(names, _preview_of_image)
+def load_previews(sample: ImageSample, names: Sequence[str]) -> dict[str, Image]:
+    """Return small versions of some images of a sample; those that cannot be decoded are left out."""
+    return sample.compute(names, _preview_of_image)
 
 
 def _preview_of_image(_: str, data: bytes) -> Image:

@@ -12,12 +12,12 @@ from vision_assets.vision.draw import Example, Picture, surest_sheet
 _EXAMPLE_CLASSES = 8
 
 
-def draw_examples(gallery: ImageSample, predictions: DataFrame, labels: Sequence[str]) -> Picture:
+def draw_examples(sample: ImageSample, predictions: DataFrame, labels: Sequence[str]) -> Picture:
     """Draw the surest right and the surest wrong images of some classes.
 
     Parameters
     ----------
-    gallery : ImageSample
+    sample : ImageSample
     predictions : DataFrame
         From `vision_assets.steps.classifier.predict`.
     labels : sequence of str
@@ -28,14 +28,14 @@ def draw_examples(gallery: ImageSample, predictions: DataFrame, labels: Sequence
     Picture
     """
     by_class: dict[int, dict[bool, Row]] = {}
-    for row in surest_predictions(predictions, gallery.names):
+    for row in surest_predictions(predictions, sample.names):
         by_class.setdefault(row.target, {})[row.right] = row
     # Classes that have both say more.
     both = [target for target, rows in by_class.items() if len(rows) == 2]
     others = [target for target, rows in by_class.items() if len(rows) < 2]
     shown = evenly_spaced(sorted(both), _EXAMPLE_CLASSES)
     shown += evenly_spaced(sorted(others), _EXAMPLE_CLASSES - len(shown))
-    previews = load_previews(gallery, [row.fileName for target in shown for row in by_class[target].values()])
+    previews = load_previews(sample, [row.fileName for target in shown for row in by_class[target].values()])
 
     def example(target: int, *, right: bool) -> Example | None:
         row = by_class[target].get(right)

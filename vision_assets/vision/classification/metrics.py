@@ -149,5 +149,5 @@ def most_confused(confusion: NDArray[np.int64], count: int) -> list[tuple[int, i
     return [(int(r), int(c), int(wrong[r, c])) for r, c in zip(rows, columns, strict=True) if wrong[r, c]]
 
 
-def _ratio(part: NDArray[np.float64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+def _ratio(part: NDArray[np.float64], total: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.divide(part, total, out=np.full(len(part), np.nan), where=total > 0)

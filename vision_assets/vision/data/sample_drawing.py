@@ -1,4 +1,4 @@
-"""Draws sample images: ten classes of objects and scenes under changing view, scale and light."""
+"""Draws sample images: ten classes of objects and scenes at varying view, scale and light."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import numpy.typing as npt
 Image = npt.NDArray[np.uint8]
 """Blue, green, red: shape (height, width, 3), dtype uint8."""
 Mask = npt.NDArray[np.float32]
-"""Where an object is: shape (height, width), dtype float32, 0 to 1."""
+"""Coverage of an object: shape (height, width), dtype float32, 0 to 1."""
 Color = tuple[float, float, float]
 Rng = np.random.Generator
 
@@ -30,7 +30,7 @@ def draw_sample(label: str, number: int, *, seed: int = 0) -> Image:
     number : int
         Number of the image within its class.
     seed : int
-        Seed of everything random, 0 or more.
+        Random seed, 0 or more.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def draw_sample(label: str, number: int, *, seed: int = 0) -> Image:
 
 
 def _clouds(rng: Rng, cells: int, *, stretch: int = 1, octaves: int = 4) -> Mask:
-    """Return smooth noise, 0 to 1, of about `cells` patches a side, longer than high by `stretch`."""
+    """Return smooth noise, 0 to 1, with about `cells` patches per side, wider than high by `stretch`."""
     noise = np.zeros((_SIDE, _SIDE), np.float32)
     for octave in range(octaves):
         rows = cells * 2**octave
@@ -61,7 +61,7 @@ def _plain(color: Color) -> Image:
 
 
 def _shaded(image: Image, brightness: npt.NDArray[np.floating]) -> Image:
-    """Multiply every pixel by its brightness, 1 being none."""
+    """Multiply every pixel by its brightness; 1 changes nothing."""
     factor = brightness[..., np.newaxis].astype(np.float32)
     return np.clip(image * factor, 0, 255).astype(np.uint8)
 
@@ -71,7 +71,7 @@ def _mottled(rng: Rng, image: Image, amount: float, cells: int = 12, *, stretch:
 
 
 def _varied(rng: Rng, color: Color, spread: float) -> Color:
-    """Change brightness by up to `spread` of it, and each channel by a sixth of that."""
+    """Change brightness by a share of up to `spread`, and each channel by a sixth of that."""
     factors = rng.uniform(1 - spread, 1 + spread) * rng.uniform(1 - spread / 6, 1 + spread / 6, 3)
     blue, green, red = np.clip(np.array(color) * factors, 0, 255)
     return float(blue), float(green), float(red)
@@ -88,7 +88,7 @@ def _darker(color: Color, factor: float) -> Color:
 def _ellipse(
     image: Image, center: tuple[float, float], axes: tuple[float, float], angle: float, color: Color
 ) -> None:
-    # Sixteenths of a pixel, so that small shapes do not snap to the grid.
+    # Coordinates are sixteenths of a pixel, so that small shapes do not snap to the grid.
     cv2.ellipse(
         image,
         (round(center[0] * 16), round(center[1] * 16)),
@@ -121,7 +121,7 @@ def _box(image: Image, corner: tuple[float, float], size: tuple[float, float], c
 
 
 def _scattered(rng: Rng, step: float) -> npt.NDArray[np.float64]:
-    """Return points about `step` apart in random order: shape (n, 2), x and y."""
+    """Return points about `step` apart, in random order: shape (n, 2), x and y."""
     ticks = np.arange(0, _SIDE + step, step)
     points = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
     return rng.permutation(points + rng.uniform(-0.45, 0.45, points.shape) * step)
@@ -475,7 +475,7 @@ def _ellipse_mask(mask: Mask, center: tuple[float, float], axes: tuple[float, fl
 
 
 def _weave(rng: Rng) -> Image:
-    """Strands over and under each other, the upright ones narrower."""
+    """Draw strands that cross over and under each other, the vertical ones narrower."""
     strand = _varied(rng, _pick(rng, ((85, 145, 195), (60, 105, 150), (120, 175, 210))), 0.15)
     wide, high = rng.uniform(24, 34), rng.uniform(12, 18)
     y, x = np.mgrid[:_SIDE, :_SIDE].astype(np.float32)
@@ -557,7 +557,7 @@ def _window(rng: Rng, image: Image, corner: tuple[float, float], style: _WindowS
 
 
 def _quad(rng: Rng, size: tuple[float, float], turn: float, tilt: float) -> npt.NDArray[np.float32]:
-    """Return the corners of a rectangle around (0, 0), turned by up to `turn` degrees and seen aslant."""
+    """Return the corners of a rectangle around (0, 0), rotated by up to `turn` degrees, in perspective."""
     width, height = size
     corners = np.array([(-width, -height), (width, -height), (width, height), (-width, height)]) / 2
     angle = math.radians(rng.uniform(-turn, turn))
@@ -569,7 +569,7 @@ def _quad(rng: Rng, size: tuple[float, float], turn: float, tilt: float) -> npt.
 def _seen(
     rng: Rng, material: Image, size: tuple[int, int], *, turn: float = 25.0, tilt: float = 0.12
 ) -> Image:
-    """Photograph a flat material that fills the whole image."""
+    """Photograph a flat material that fills the image."""
     width, height = size
     zoom = rng.uniform(0.6, 1.45)
     source = _SIDE / 2 + _quad(rng, (width * zoom, height * zoom), turn, tilt)
@@ -582,7 +582,7 @@ def _seen(
 def _placed(
     rng: Rng, thing: _Object, background: Image, *, turn: float, scale: tuple[float, float] = (0.55, 1.1)
 ) -> Image:
-    """Put an object with its shadow in front of a background."""
+    """Place an object with its shadow in front of a background."""
     height, width = background.shape[:2]
     side = min(width, height) * rng.uniform(*scale)
     center = np.array([width, height]) * rng.uniform(0.38, 0.62, 2)
@@ -605,7 +605,7 @@ def _background(rng: Rng, size: tuple[int, int], materials: tuple[Callable[[Rng]
 
 
 def _with_clutter(rng: Rng, image: Image) -> Image:
-    """Let up to four fallen leaves and twigs lie in the foreground."""
+    """Scatter up to four leaves and twigs in the foreground."""
     height, width = image.shape[:2]
     for _ in range(rng.integers(0, 5)):
         place = np.array([rng.uniform(0, width), rng.uniform(0, height)])
@@ -698,4 +698,4 @@ _SCENES: dict[str, Callable[[Rng, tuple[int, int]], Image]] = {
 }
 
 SAMPLE_CLASSES = tuple(_SCENES)
-"""The labels: names of the folders, in order."""
+"""The labels, which are the names of the folders, in order."""

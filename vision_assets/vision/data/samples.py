@@ -1,4 +1,4 @@
-"""Writes the project's own sample: a folder of images to try a pipeline on."""
+"""Writes the sample: a folder of drawn images to try a pipeline on."""
 
 import json
 import re
@@ -18,28 +18,28 @@ def write_sample_images(folder: Path, *, seed: int = 0, images_per_class: int = 
     """Write the sample: one folder per class, with JPEG images such as ``brick/brick_0001.jpg``.
 
     The same seed gives the same bytes, with the same versions of OpenCV and NumPy. Image number n of a class
-    depends on the seed and n only, so a larger sample holds the smaller one of its seed.
+    depends on the seed and n alone, so a larger sample contains the smaller one of the same seed.
 
     Parameters
     ----------
     folder : Path
-        Where to write. It appears complete or not at all. It may exist if it is empty or holds a sample.
+        Where to write. It appears completely or not at all. It may exist if it is empty or contains a sample.
     seed : int
-        Seed of everything random, 0 or more.
+        Random seed, 0 or more.
     images_per_class : int
-        Images in each of the ten classes, 1 to 9999.
+        Number of images in each of the ten classes, 1 to 9999.
 
     Returns
     -------
     int
-        Number of images written; 0 if `folder` holds this very sample already.
+        Number of images written; 0 if `folder` already contains this sample.
 
     Raises
     ------
     ValueError
-        If `seed` or `images_per_class` is out of its range.
+        If `seed` or `images_per_class` is out of range.
     FileExistsError
-        If `folder` is a file, or holds anything but a sample. Nothing is changed then.
+        If `folder` is a file, or contains anything but a sample. Nothing is changed then.
     """
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, but is {seed}")
@@ -81,14 +81,14 @@ def _check_free(folder: Path) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file, so no sample images can be written there")
+        raise FileExistsError(f"{folder} is a file: choose a folder for the sample images")
     found = [path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()]
     if not found and not any(folder.iterdir()):
         return
     foreign = sorted(str(path) for path in found if not _is_sample_file(path))
     if foreign or _marker_of(folder) is None:
         example = f", such as {foreign[0]}" if foreign else ""
-        raise FileExistsError(f"{folder} is not empty and holds other files than a sample{example}")
+        raise FileExistsError(f"{folder} is not empty and contains files other than a sample{example}")
 
 
 def _is_sample_file(path: Path) -> bool:

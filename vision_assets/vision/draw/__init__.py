@@ -1,6 +1,6 @@
 """Pictures of images, features, words and results, small enough to be embedded in Markdown.
 
-A drawing function takes plain arrays and text and returns a `Picture`; the same input gives the same bytes.
+Each function takes arrays and texts and returns a `Picture`; the same input gives the same bytes.
 """
 
 from vision_assets.vision.draw.charts import count_histogram, training_charts

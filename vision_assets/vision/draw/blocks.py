@@ -1,4 +1,4 @@
-"""Blocks of pixels that are put together to sheets, so that nothing overlaps and nothing is cut off."""
+"""Blocks of pixels that are combined to sheets, so that nothing overlaps or is cut off."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ WHITE = "#FFFFFF"
 INK = "#1A1A1A"
 FAINT = "#666666"
 PALE = "#F2F2F2"
-# The colours of Okabe and Ito, which colour-blind people can tell apart.
+# Colours of Okabe and Ito, which colour-blind people can distinguish.
 BLUE = "#0072B2"
 ORANGE = "#E69F00"
 VERMILLION = "#D55E00"
@@ -35,15 +35,15 @@ def text_line(
     colour: str = INK,
     background: str = WHITE,
 ) -> Block:
-    """Write one line.
+    """Draw one line of text.
 
     Parameters
     ----------
     text : str
     width : int
-        Pixels at most; the middle of a longer text is left out.
+        Maximum width in pixels; a longer text is shortened in its middle.
     size : int
-        Of the font, in pixels.
+        Size of the font in pixels.
     bold : bool
     colour, background : str
 
@@ -60,17 +60,18 @@ def text_line(
 
 
 def fit_size(image: Image, width: int, height: int) -> tuple[int, int]:
-    """Return the width and height of an image that fills a box as far as its shape allows.
+    """Return the size at which an image fits into a box, with its shape kept.
 
     Parameters
     ----------
     image : ndarray of shape (height, width, 3) or (height, width), dtype uint8
     width, height : int
-        Of the box.
+        Size of the box in pixels.
 
     Returns
     -------
-    tuple of int
+    tuple of (int, int)
+        Width and height in pixels.
     """
     scale = min(width / image.shape[1], height / image.shape[0])
     return max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
@@ -103,12 +104,12 @@ def photo(image: Image, width: int, height: int) -> Block:
     image : ndarray of shape (height, width, 3) or (height, width), dtype uint8
         BGR or grey.
     width, height : int
-        Of the box.
+        Size of the box in pixels.
 
     Returns
     -------
     Block
-        As large as the image is then.
+        Of the size that the image has then.
     """
     pixels = resized(image, fit_size(image, width, height))
     code = cv2.COLOR_GRAY2RGB if pixels.ndim == 2 else cv2.COLOR_BGR2RGB
@@ -124,17 +125,17 @@ def padded(
     down: float = 0.0,
     colour: str = WHITE,
 ) -> Block:
-    """Make a block at least as large as asked.
+    """Enlarge a block to at least a size.
 
     Parameters
     ----------
     block : Block
     width, height : int
-        Pixels.
+        Minimum size in pixels.
     across, down : float
-        Where the block lies: 0 is at the left or top, 0.5 in the middle, 1 at the right or bottom.
+        Place of the block: 0 is at the left or top, 0.5 in the middle, 1 at the right or bottom.
     colour : str
-        Of what is added.
+        Colour of the added area.
 
     Returns
     -------
@@ -154,9 +155,9 @@ def hstack(blocks: Sequence[Block], *, gap: int = 0, align: float = 0.0) -> Bloc
     blocks : sequence of Block
         At least one.
     gap : int
-        Pixels between two.
+        Pixels between two blocks.
     align : float
-        0 is along the top, 0.5 along the middle, 1 along the bottom.
+        0 aligns them at the top, 0.5 in the middle, 1 at the bottom.
 
     Returns
     -------
@@ -181,9 +182,9 @@ def vstack(blocks: Sequence[Block], *, gap: int = 0, align: float = 0.0) -> Bloc
     blocks : sequence of Block
         At least one.
     gap : int
-        Pixels between two.
+        Pixels between two blocks.
     align : float
-        0 is along the left, 0.5 along the middle, 1 along the right.
+        0 aligns them at the left, 0.5 in the middle, 1 at the right.
 
     Returns
     -------
@@ -207,7 +208,7 @@ def framed(block: Block, margin: int = 8) -> Block:
     ----------
     block : Block
     margin : int
-        Pixels on each side.
+        Width of the margin in pixels.
 
     Returns
     -------

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# With 72 dots to the inch a point is a pixel.
+# At 72 dots per inch a point is a pixel.
 _STYLE: dict[Any, object] = {
     "figure.dpi": 72,
     "font.family": "DejaVu Sans",
@@ -43,7 +43,7 @@ _TITLE_SIZE = 14
 # Left, bottom, width and height of the axes, in pixels.
 _HISTOGRAM = (66, 52, 546, 188)
 _MOST_BARS = 40
-# Matplotlib's settings belong to the process.
+# Matplotlib's settings are global to the process.
 _MATPLOTLIB = threading.RLock()
 
 _SCALES = ((1e15, "10¹⁵"), (1e12, "trillion"), (1e9, "billion"), (1e6, "million"), (1e3, "thousand"))
@@ -55,7 +55,7 @@ class _Bins(NamedTuple):
     Attributes
     ----------
     edges : ndarray of shape (bars + 1,), dtype float64
-        A bar counts what is at least its left edge and less than its right one.
+        A bar counts values of at least its left edge and less than its right edge.
     logarithmic : bool
     """
 
@@ -63,19 +63,19 @@ class _Bins(NamedTuple):
     logarithmic: bool
 
     def place(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return where values of 1 or more lie on the axis."""
+        """Return the places of values of 1 or more on the axis."""
         return np.log2(values) if self.logarithmic else values
 
 
 def count_histogram(
     counts: Sequence[int] | NDArray[np.integer], *, title: str, x_label: str, y_label: str
 ) -> Picture:
-    """Show how often whole numbers occur, on an axis that suits their spread, and their median.
+    """Draw a histogram of counts and their median, on an axis that suits their spread.
 
     Parameters
     ----------
     counts : sequence of int
-        Zero or more each. Those that are zero have a bar of their own.
+        Non-negative numbers. Zeros have a separate bar.
     title : str
     x_label : str
         What is counted.
@@ -100,14 +100,14 @@ def count_histogram(
 
 
 def training_charts(inertia: Sequence[float], word_sizes: NDArray[np.int64]) -> Picture:
-    """Show how the training of words went and how many descriptors each word got.
+    """Draw the inertia of each iteration of a training and the sizes of the words.
 
     Parameters
     ----------
     inertia : sequence of float
-        Of the initial centres and after each iteration.
+        Inertia of the initial centres and after each iteration.
     word_sizes : ndarray of shape (k,), dtype int64
-        Training descriptors of each word.
+        Number of training descriptors of each word.
 
     Returns
     -------
@@ -121,8 +121,8 @@ def training_charts(inertia: Sequence[float], word_sizes: NDArray[np.int64]) -> 
 
 @contextmanager
 def _figure(width: int, height: int) -> Iterator["Figure"]:
-    """Make a figure of so many pixels, whatever the user's settings are."""
-    import matplotlib as mpl  # noqa: PLC0415 - takes a second, not all that import this module draw
+    """Make a figure of a size in pixels, independent of the user's settings."""
+    import matplotlib as mpl  # noqa: PLC0415 - takes a second, and not all that import this module draw
     from matplotlib.figure import Figure  # noqa: PLC0415 - as above
 
     with _MATPLOTLIB, mpl.rc_context():
@@ -157,7 +157,7 @@ def _text(
     colour: str = INK,
     align: Literal["left", "right"] = "left",
 ) -> None:
-    """Write a line in a figure, beginning or ending so many pixels from the left and bottom."""
+    """Write a line that begins or ends at a place, in pixels from the left and bottom."""
     across, up = figure.get_size_inches() * 72
     figure.text(
         place[0] / across,
@@ -178,7 +178,7 @@ def _say_empty(axes: "Axes") -> None:
 
 
 def _whole_ticks(low: float, high: float, most: int) -> NDArray[np.float64]:
-    """Return whole numbers at even distances within a range."""
+    """Return evenly spaced integers within a range."""
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - as above
 
     ticks = np.asarray(MaxNLocator(most, integer=True, steps=[1, 2, 5, 10]).tick_values(low, high))
@@ -186,7 +186,7 @@ def _whole_ticks(low: float, high: float, most: int) -> NDArray[np.float64]:
 
 
 def _written(values: NDArray[np.float64]) -> list[str]:
-    """Write numbers at an axis, large ones in millions."""
+    """Format numbers at an axis, large ones in millions."""
     return [f"{value / 1e6:,.6g}M" if value >= 1e6 else f"{value:,.0f}" for value in values]
 
 
@@ -205,7 +205,7 @@ def _draw_histogram(figure: "Figure", axes: "Axes", values: NDArray[np.float64])
     if zeros:
         axes.bar([zero], [zeros], bar, color=ORANGE, edgecolor="white", linewidth=0.7)
         low = zero - bar / 2
-    # A bar is never wider than a tenth.
+    # A bar is at most a tenth of the axis wide.
     high = max(places[-1], low + 10 * bar)
     margin = (high - low) * 0.01
     axes.set_xlim(low - margin, high + margin)
@@ -223,7 +223,7 @@ def _draw_histogram(figure: "Figure", axes: "Axes", values: NDArray[np.float64])
 
 
 def _choose_bins(positive: NDArray[np.float64]) -> _Bins:
-    """Return bins for numbers of 1 or more; logarithmic ones if a few numbers are much larger than most."""
+    """Return bins for numbers of 1 or more; logarithmic ones if a few are much larger than most."""
     if not len(positive):
         return _Bins(np.array([0.5, 1.5]), logarithmic=False)
     low, high = float(positive.min()), float(positive.max())
@@ -232,12 +232,12 @@ def _choose_bins(positive: NDArray[np.float64]) -> _Bins:
     low = 1 if low < high / 2 else low
     step = _bar_width((high - low + 1) / _MOST_BARS)
     first, last = np.floor((low - 1) / step), np.ceil(high / step)
-    # Halves lie between whole numbers.
+    # Edges are halves, between integers.
     return _Bins(np.arange(first, last + 1) * step + 0.5, logarithmic=False)
 
 
 def _log_edges(positive: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
-    """Return the narrowest bins of equal width on a logarithmic axis that hold several whole numbers each."""
+    """Return the narrowest bins of equal width on a logarithmic axis that contain several integers each."""
     usual = float(np.quantile(positive, 0.05))
     for bars in (4, 2, 1):
         first, last = np.floor(np.log2(low) * bars), np.floor(np.log2(high) * bars) + 1
@@ -258,7 +258,7 @@ def _count_ticks(bins: _Bins) -> NDArray[np.float64]:
 
 
 def _log_ticks(low: float, high: float, most: int) -> NDArray[np.float64]:
-    """Return whole round numbers within a range, for a logarithmic axis."""
+    """Return round integers within a range, for a logarithmic axis."""
     powers = 10.0 ** np.arange(max(0, np.floor(np.log10(low))), np.ceil(np.log10(high)) + 1)
     for steps in ([1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 5], [1]):
         ticks = np.outer(powers, steps).ravel()
@@ -278,7 +278,7 @@ def _mark_median(figure: "Figure", axes: "Axes", median: float, bins: _Bins, zer
     low, high = axes.get_xlim()
     share = (place - low) / (high - low)
     label = f"median {median:,.1f}".removesuffix(".0")
-    # Above the axes, where no bar is, and beginning or ending at the line.
+    # The label is above the axes, where no bar is, and begins or ends at the line.
     left, _, width, _ = _HISTOGRAM
     align: Literal["left", "right"] = "left" if share < 0.5 else "right"
     _text(figure, label, (left + width * share, 249), 280, colour=VERMILLION, align=align)
@@ -305,8 +305,8 @@ def _draw_inertia(figure: "Figure", axes: "Axes", inertia: NDArray[np.float64]) 
     axes.set_xticks(ticks, _written(ticks))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
     axes.set_ylabel(name)
-    drop = f", {1 - shown[-1] / shown[0]:.1%} less than at first" if len(shown) > 1 and shown[0] > 0 else ""
-    last = f"at last {shown[-1]:,.4g} {name}".rstrip()
+    drop = f", {1 - shown[-1] / shown[0]:.1%} below the first" if len(shown) > 1 and shown[0] > 0 else ""
+    last = f"final {shown[-1]:,.4g} {name}".rstrip()
     _text(figure, last + drop, (12, 257), 388, colour=FAINT)
 
 
@@ -321,7 +321,7 @@ def _draw_sizes(figure: "Figure", axes: "Axes", sizes: NDArray[np.int64]) -> Non
         return
     positive = sizes[sizes > 0]
     low, high = (float(positive[-1]), float(positive[0])) if len(positive) else (1.0, 1.0)
-    # There is no zero on a logarithmic axis: empty words lie on its lower edge.
+    # A logarithmic axis has no zero: empty words are drawn on its lower edge.
     floor = low / (2 if empty else 1.25)
     heights = np.maximum(sizes, floor)
     ranks = np.arange(1, len(sizes) + 1)

@@ -28,7 +28,7 @@ _WIDTH = 860
 _MOST_COUNTED = 25
 _MOST_DRAWN = 300
 _MOST_CONFUSED = 20
-# Pixels from one label to the next at least, and beyond the middle of the outermost.
+# Minimum distance between labels in pixels, and space beyond the middle of the outermost.
 _LINE = 15
 _OVERHANG = 8
 # Pixels beside labels and squares: the name of the axis and the overhang on both sides.
@@ -38,15 +38,15 @@ _HATCH = ((240, 240, 240), (205, 205, 205))
 
 
 def confusion_matrix(matrix: NDArray[np.integer], labels: Sequence[str]) -> Picture:
-    """Show a confusion matrix, coloured by shares of the images of the true class.
+    """Draw a confusion matrix, coloured by shares of the images of the true class.
 
-    Up to 25 classes have their counts in the cells. Of more classes the matrix is shown as a whole, several
-    classes to a cell beyond 300, and below it the classes that are confused most, with counts.
+    Up to 25 classes have their counts in the cells. More classes are drawn without counts, beyond 300 with
+    several classes per cell, and the classes that are confused most often are drawn below with counts.
 
     Parameters
     ----------
     matrix : ndarray of shape (n, n), dtype int
-        Images by true class (row) and predicted class (column).
+        Number of images by true class (row) and predicted class (column).
     labels : sequence of str
         The n classes.
 
@@ -78,13 +78,13 @@ def confusion_matrix(matrix: NDArray[np.integer], labels: Sequence[str]) -> Pict
 
 
 def _shares(matrix: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return each count's share of its row, NaN in rows without images."""
+    """Return the share of each count in its row; NaN in rows without images."""
     totals = matrix.sum(axis=1, keepdims=True, dtype=np.float64)
     return matrix / np.where(totals > 0, totals, np.nan)
 
 
 def _most_confused(matrix: NDArray[np.integer], shares: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the classes of the largest numbers beside the diagonal, then shares, in their own order."""
+    """Return the classes that are confused most often, by number, then by share, in ascending order."""
     beside_diagonal = matrix.copy()
     np.fill_diagonal(beside_diagonal, 0)
     flat = beside_diagonal.ravel()
@@ -99,9 +99,9 @@ def _most_confused(matrix: NDArray[np.integer], shares: NDArray[np.float64]) -> 
 
 
 def _colours(shares: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return a colour for each share: white for none, yellow for little, dark blue for all."""
+    """Return a colour for each share: white for 0, yellow for small ones, dark blue for 1."""
     ramp = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[::-1].reshape(-1, 1), cv2.COLORMAP_CIVIDIS)
-    # The root, and a first colour well off white, so that one image of many is seen.
+    # The square root, and a first colour far from white, make a single image visible.
     levels = np.rint(30 + 225 * np.sqrt(np.nan_to_num(shares))).astype(np.intp)
     colours = ramp[:, 0, ::-1][levels]
     colours[~(shares > 0)] = 255
@@ -109,7 +109,7 @@ def _colours(shares: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 def _cells(shares: NDArray[np.float64], cell: int) -> Block:
-    """Return the squares of a matrix, with lines between them if they are large, and a frame."""
+    """Draw the squares of a matrix with a frame, and with lines between them if they are large."""
     size = len(shares) * cell
     pixels = _colours(shares).repeat(cell, axis=0).repeat(cell, axis=1)
     unknown = np.isnan(shares[:, 0]).repeat(cell)
@@ -143,7 +143,7 @@ def _pool(count: int) -> int:
 
 
 def _whole(shares: NDArray[np.float64], labels: Sequence[str]) -> Block:
-    """Draw the matrix with a label to every so many classes."""
+    """Draw the complete matrix, with as many labels as fit."""
     pool = _pool(len(labels))
     pooled = _pooled(shares, pool)
     widest = min(140, _widest(labels))
@@ -153,7 +153,7 @@ def _whole(shares: NDArray[np.float64], labels: Sequence[str]) -> Block:
 
 
 def _pooled(shares: NDArray[np.float64], pool: int) -> NDArray[np.float64]:
-    """Return the largest of each square of shares; NaN only where all rows are without images."""
+    """Return the maximum of each square of shares; NaN only where all rows are without images."""
     if pool == 1:
         return shares
     starts = np.arange(0, len(shares), pool)
@@ -179,7 +179,7 @@ def _counted(counts: NDArray[np.integer], shares: NDArray[np.float64], labels: S
 
 
 def _count_texts(counts: dict[tuple[int, int], int], width: int) -> tuple[int, dict[tuple[int, int], str]]:
-    """Return a size of text and the counts so written that all fit, in thousands if they must."""
+    """Return a font size and texts of the counts that fit, in thousands if necessary."""
     for size in (TEXT_SIZE, 11):
         texts = {cell: f"{count:,}" for cell, count in counts.items()}
         if all(get_font(size).getlength(text) <= width for text in texts.values()):
@@ -188,7 +188,7 @@ def _count_texts(counts: dict[tuple[int, int], int], width: int) -> tuple[int, d
 
 
 def _compact(count: int) -> str:
-    """Write a number with three digits at most."""
+    """Format a number with three digits at most."""
     for power, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if count >= power:
             return f"{count / power:.1f}{unit}" if count < 9.95 * power else f"{count // power}{unit}"
@@ -210,9 +210,9 @@ def _with_axes(block: Block, labels: Sequence[str], distance: int, cell: int, wi
     distance : int
         Pixels from one label to the next.
     cell : int
-        Pixels of a square.
+        Side of a square in pixels.
     widest : int
-        Pixels that a label may take.
+        Maximum width of a label in pixels.
 
     Returns
     -------
@@ -236,7 +236,7 @@ def _with_axes(block: Block, labels: Sequence[str], distance: int, cell: int, wi
 def _label_column(
     labels: Sequence[str], height: int, distance: int, cell: int, width: int, *, align: int
 ) -> Block:
-    """Write labels one below the other at their squares, with ticks if squares are small."""
+    """Write labels one below the other beside their squares, with ticks if squares are small."""
     lines = [text_line(label, width) for label in labels]
     column = PillowImage.new(
         "RGB", (max(line.width for line in lines) + _OVERHANG, height + 2 * _OVERHANG), WHITE
@@ -253,7 +253,7 @@ def _label_column(
 
 
 def _legend(unknown: bool) -> Block:
-    """Explain the colours."""
+    """Draw the legend of the colours."""
     width, height = 260, 14
     ramp = _colours(np.linspace(1e-9, 1, width)[None, :] ** 2).repeat(height, axis=0)
     scale = PillowImage.new("RGB", (width + 40, 20), WHITE)

@@ -1,4 +1,4 @@
-"""Encoded pictures and what fits into Markdown."""
+"""Encoded pictures, small enough for Markdown."""
 
 import base64
 import io
@@ -12,16 +12,16 @@ from PIL import Image as PillowImage
 
 from vision_assets.vision.draw.text import shorten
 
-# An image as OpenCV decodes it: BGR of shape (height, width, 3), or grey of shape (height, width).
 Image = NDArray[np.uint8]
+"""An image as OpenCV decodes it: BGR of shape (height, width, 3), or grey of shape (height, width)."""
 
-# In base64 and with its title a picture then takes less than 100,000 bytes.
 MAX_BYTES = 74_000
+"""Maximum size of a picture: in base64 and with its title it takes less than 100,000 bytes."""
 
 _QUALITIES = range(1, 93)
 _COLOURS = (256, 128, 64, 32, 16, 8, 4)
 _TITLE_LIMIT = 200
-# Each of these could end the alternative text, or begin something that reaches beyond it.
+# Each of these could end the alternative text, or begin markup that extends beyond it.
 _MARKDOWN = str.maketrans({"[": "(", "]": ")", "<": "{", ">": "}", "`": "'", "\\": "/", "&": "+"})
 
 
@@ -31,7 +31,7 @@ class Picture(NamedTuple):
     Attributes
     ----------
     data : bytes
-        At most `MAX_BYTES`.
+        Content of the image file, at most `MAX_BYTES`.
     media_type : str
         `image/png` or `image/jpeg`.
     title : str
@@ -43,7 +43,7 @@ class Picture(NamedTuple):
     title: str
 
     def markdown(self) -> str:
-        """Embed the picture.
+        """Return Markdown with the picture embedded in it.
 
         Returns
         -------
@@ -56,13 +56,14 @@ class Picture(NamedTuple):
 
 
 def jpeg_picture(canvas: PillowImage.Image, title: str) -> Picture:
-    """Encode a picture with photos, in the best quality that fits.
+    """Encode a picture with photos as JPEG, in the best quality that fits.
 
     Parameters
     ----------
-    canvas : Image
-        RGB.
+    canvas : PIL.Image.Image
+        RGB image.
     title : str
+        Alternative text.
 
     Returns
     -------
@@ -71,7 +72,7 @@ def jpeg_picture(canvas: PillowImage.Image, title: str) -> Picture:
 
     @cache
     def encoded(quality: int) -> bytes:
-        # Colours at full resolution, for the sake of thin coloured lines.
+        # Colours have full resolution, because coloured lines are thin.
         return _saved(canvas, "JPEG", quality=quality, subsampling=0, optimize=True)
 
     fitting = bisect_right(_QUALITIES, MAX_BYTES, key=lambda quality: len(encoded(quality)))
@@ -79,16 +80,17 @@ def jpeg_picture(canvas: PillowImage.Image, title: str) -> Picture:
 
 
 def png_picture(canvas: PillowImage.Image, title: str, ramp: NDArray[np.uint8] | None = None) -> Picture:
-    """Encode a picture of lines, areas and text, with as many colours as fit.
+    """Encode a picture of lines, areas and text as PNG, with as many colours as fit.
 
     Parameters
     ----------
-    canvas : Image
-        RGB.
+    canvas : PIL.Image.Image
+        RGB image.
     title : str
+        Alternative text.
     ramp : ndarray of shape (n, 3), dtype uint8, optional
-        Colours that, with greys, are all that is needed. By default they are chosen by how frequent they
-        are, and a rare one may come out as one like it.
+        RGB colours that suffice together with greys. By default the most frequent colours are kept, and rare
+        ones are replaced by similar ones.
 
     Returns
     -------

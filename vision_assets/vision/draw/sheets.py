@@ -33,7 +33,7 @@ _GAP = 8
 _MOST_IMAGES = 30
 _MOST_KEYPOINT_IMAGES = 6
 _MOST_KEYPOINTS = 150
-# Keypoints are drawn on so many times the pixels in each direction, and then shrunk.
+# Keypoints are drawn on an image enlarged by this factor, which is shrunk afterwards.
 _FINER = 4
 _BRIGHT = (255, 225, 25)
 _DARK = (0, 0, 0)
@@ -47,15 +47,15 @@ _MOST_CLASSES = 8
 
 
 class WordPatches(NamedTuple):
-    """A word, shown by what its descriptors look at.
+    """A word, shown by patches that its descriptors cover.
 
     Attributes
     ----------
     word_id : int
     note : str
-        What is said below its name.
+        Text below its name.
     patches : sequence of ndarray of shape (side, side), dtype uint8
-        Nearest to the centre first.
+        The patch nearest to the centre first.
     """
 
     word_id: int
@@ -69,7 +69,9 @@ class Example(NamedTuple):
     Attributes
     ----------
     image : ndarray of shape (height, width, 3) or (height, width), dtype uint8
+        BGR or grey.
     caption : str
+        Text below the image.
     """
 
     image: Image
@@ -82,7 +84,7 @@ def contact_sheet(images: Sequence[tuple[str, Image]]) -> Picture:
     Parameters
     ----------
     images : sequence of (str, ndarray of shape (height, width, 3) or (height, width), dtype uint8)
-        Caption and image, BGR or grey. Of more than 30 the first are shown.
+        Caption and image, BGR or grey. The first 30 are shown.
 
     Returns
     -------
@@ -104,7 +106,7 @@ def keypoint_sheet(images: Sequence[tuple[str, Image, NDArray[np.float32]]]) -> 
     ----------
     images : sequence of (str, ndarray of dtype uint8, ndarray of shape (N, 5), dtype float32)
         Caption, image as above and keypoints: x, y, size (diameter), angle in degrees clockwise, response.
-        Of more than 6 the first are shown.
+        The first 6 are shown.
 
     Returns
     -------
@@ -133,7 +135,7 @@ def word_sheet(groups: Sequence[tuple[str, Sequence[WordPatches]]]) -> Picture:
     Parameters
     ----------
     groups : sequence of (str, sequence of WordPatches)
-        A title and the words below it; of a word's patches the first 10 are shown.
+        A title and the words below it. The first 10 patches of a word are shown.
 
     Returns
     -------
@@ -158,8 +160,8 @@ def strongest_words_sheet(images: Sequence[tuple[str, Image, Sequence[WordPatche
     Parameters
     ----------
     images : sequence of (str, ndarray of dtype uint8, sequence of WordPatches)
-        Caption, image as above and words, the strongest first. Of more than 5 images and 6 words the first
-        are shown; of a word up to four patches.
+        Caption, image as above and words, the strongest first. The first 5 images are shown, with 6 words
+        each and 4 patches per word.
 
     Returns
     -------
@@ -185,12 +187,12 @@ def strongest_words_sheet(images: Sequence[tuple[str, Image, Sequence[WordPatche
 
 
 def surest_sheet(rows: Sequence[tuple[str, Example | None, Example | None]]) -> Picture:
-    """Show for each class the image that was classified rightly with most certainty, and the one wrongly.
+    """Show for each class the most certain correct prediction and the most certain wrong one.
 
     Parameters
     ----------
     rows : sequence of (str, Example or None, Example or None)
-        Class, surest right and surest wrong. Of more than 8 classes the first are shown.
+        Class, most certain correct example, most certain wrong example. The first 8 classes are shown.
 
     Returns
     -------
@@ -222,14 +224,14 @@ def surest_sheet(rows: Sequence[tuple[str, Example | None, Example | None]]) -> 
 
 
 def _columns(count: int, most: int, widest: int) -> tuple[int, int]:
-    """Return how many columns fill their rows best, and how wide each is."""
+    """Return the number of columns that fills the rows best, and the width of a column."""
     lines = max(1, math.ceil(count / most))
     columns = max(1, math.ceil(count / lines))
     return columns, min(widest, (_WIDTH - _GAP * (columns - 1)) // columns)
 
 
 def _grid(cells: Sequence[Block], columns: int, width: int) -> list[Block]:
-    """Lay out cells in lines, along their bottoms so that captions are on one line."""
+    """Arrange cells in lines, aligned at the bottom so that captions are on one line."""
     wide = [padded(cell, width, across=0.5) for cell in cells]
     return [
         hstack(wide[first : first + columns], gap=_GAP, align=1) for first in range(0, len(wide), columns)
@@ -265,13 +267,13 @@ def _with_keypoints(image: Image, keypoints: NDArray[np.float32], side: int) -> 
     canvas = cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
     strongest = keypoints[np.argsort(-keypoints[:, 4], kind="stable")[:_MOST_KEYPOINTS]].astype(np.float64)
     scales = np.array(large.shape[1::-1]) / image.shape[1::-1]
-    # The centres of pixels lie on whole numbers.
+    # Centres of pixels have integer coordinates.
     centres = (strongest[:, :2] + 0.5) * scales - 0.5
     radii = np.maximum(strongest[:, 2] / 2 * scales.mean(), 2.5 * _FINER)
     angles = np.radians(strongest[:, 3])
     ends = centres + radii[:, None] * np.column_stack([np.cos(angles), np.sin(angles)])
     fixed = [np.rint(values).astype(int).tolist() for values in (centres, ends, radii)]
-    # All outlines before all lines, or the outline of one keypoint would cut the line of another.
+    # All outlines come before all lines, or the outline of one keypoint would cut the line of another.
     for colour, thickness in ((_DARK, 9), (_BRIGHT, 4)):
         for centre, end, radius in zip(*fixed, strict=True):
             cv2.circle(canvas, centre, radius, colour, thickness, cv2.LINE_AA)

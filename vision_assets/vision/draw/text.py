@@ -1,4 +1,4 @@
-"""Text in pictures: whatever it is, one line of characters that the font has, no wider than its place."""
+"""Text in pictures: one line of characters that the font has, no wider than its place."""
 
 import unicodedata
 from bisect import bisect_right
@@ -15,18 +15,23 @@ _MISSING = "□"
 
 
 def shorten(text: str, limit: int) -> str:
-    """Leave out the middle of a long text; names of classes and files often differ at their end.
+    """Shorten a text in its middle, because names of classes and files often differ at the end.
 
     Parameters
     ----------
     text : str
     limit : int
-        Characters to keep at most, the ellipsis among them; 1 or more.
+        Maximum number of characters, including the ellipsis; 1 or more.
 
     Returns
     -------
     str
         `text` itself if it is short enough.
+
+    Examples
+    --------
+    >>> shorten("butterfly_0001.jpg", 11)
+    'butte…1.jpg'
     """
     if len(text) <= limit:
         return text
@@ -35,7 +40,7 @@ def shorten(text: str, limit: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Make one line of at most some hundred characters, all of which the font has.
+    """Convert a text to one line of at most 300 characters that the font has.
 
     Parameters
     ----------
@@ -44,7 +49,8 @@ def printable(text: str) -> str:
     Returns
     -------
     str
-        White space is one blank, control characters are gone, a character that the font lacks is a box.
+        White space becomes one blank, control characters are removed, and a box replaces a character that
+        the font lacks.
     """
     line = shorten(" ".join(unicodedata.normalize("NFC", text).split()), _LONGEST)
     known = _code_points()
@@ -56,14 +62,14 @@ def printable(text: str) -> str:
 
 
 def fitted(text: str, font: Font, width: float) -> str:
-    """Make a printable line that is at most `width` pixels wide.
+    """Convert a text to a printable line of at most a width.
 
     Parameters
     ----------
     text : str
     font : Font
     width : float
-        At least that of an ellipsis.
+        Maximum width in pixels, at least that of an ellipsis.
 
     Returns
     -------
@@ -83,26 +89,26 @@ def get_font(size: int, *, bold: bool = False) -> Font:
     Parameters
     ----------
     size : int
-        Pixels.
+        Size in pixels.
     bold : bool
 
     Returns
     -------
     Font
     """
-    # The other layout engine is not there in every build of Pillow.
+    # Not every build of Pillow has the other layout engine.
     return ImageFont.truetype(_font_file(bold), size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def _font_file(bold: bool) -> Path:
-    import matplotlib as mpl  # noqa: PLC0415 - takes half a second, not all that import this module draw
+    import matplotlib as mpl  # noqa: PLC0415 - takes half a second, and not all that import this module draw
 
     return Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")
 
 
 @cache
 def _code_points() -> frozenset[int]:
-    """Return the characters of both weights; Matplotlib warns of others."""
+    """Return the characters that both weights have; Matplotlib warns about others."""
     from matplotlib.ft2font import FT2Font  # noqa: PLC0415 - as above
 
     plain, bold = (FT2Font(_font_file(bold)).get_charmap() for bold in (False, True))

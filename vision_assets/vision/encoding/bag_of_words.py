@@ -64,9 +64,9 @@ class BagOfWords(Encoding):
         "`l1`) or `none`.",
     )
 
-    def length(self, words: int) -> int:
+    def length(self, vocabulary: Vocabulary) -> int:
         """Return the number of words."""
-        return words
+        return len(vocabulary)
 
     def encode(
         self, batch: FeatureBatch, words: NDArray[np.int64], vocabulary: Vocabulary

@@ -83,13 +83,13 @@ class Encoding(Options, ABC):
     uses_positions: ClassVar[bool] = False
 
     @abstractmethod
-    def length(self, words: int) -> int:
+    def length(self, vocabulary: Vocabulary) -> int:
         """Return the length of a vector.
 
         Parameters
         ----------
-        words : int
-            Number of words of the vocabulary.
+        vocabulary : Vocabulary
+            The words; some encodings depend on the length of a descriptor, too.
 
         Returns
         -------

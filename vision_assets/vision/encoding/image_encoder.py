@@ -74,7 +74,7 @@ class ImageEncoder:
     @property
     def length(self) -> int:
         """Length of an encoding."""
-        return self.encoding.length(len(self.vocabulary))
+        return self.encoding.length(self.vocabulary)
 
     def encode(self, image: Image) -> NDArray[np.float32]:
         """Encode an image.

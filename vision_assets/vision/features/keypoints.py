@@ -56,7 +56,7 @@ def scale_keypoints(keypoints: NDArray[np.float32], scale_x: float, scale_y: flo
     >>> keypoints.tolist()
     [[0.5, 2.5, 12.0, 90.0, 0.5]]
     """
-    # The centre of a pixel has whole coordinates, so the image begins at -0.5.
+    # The centre of a pixel has integer coordinates, so the image begins at -0.5.
     keypoints[:, 0] = (keypoints[:, 0] + 0.5) * scale_x - 0.5
     keypoints[:, 1] = (keypoints[:, 1] + 0.5) * scale_y - 0.5
     keypoints[:, 2] *= math.sqrt(scale_x * scale_y)

@@ -1,1 +1,1 @@
-"""Image files in, grey values out."""
+"""Images in: headers, decoding, conversion to grey values, labels."""

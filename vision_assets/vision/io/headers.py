@@ -1,4 +1,4 @@
-"""What an image file says about itself in its header, read without decoding it."""
+"""Headers of image files: format and size, read without decoding."""
 
 import io
 import re

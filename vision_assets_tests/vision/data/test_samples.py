@@ -110,7 +110,7 @@ def test_refuses_a_folder_with_other_files(tmp_path: Path, name: str) -> None:
     foreign.write_bytes(b"precious")
     before = content(tmp_path)
 
-    with pytest.raises(FileExistsError, match=f"holds other files than a sample, such as {name}"):
+    with pytest.raises(FileExistsError, match=f"contains files other than a sample, such as {name}"):
         write_sample_images(tmp_path / "images", images_per_class=1, seed=3)
 
     assert content(tmp_path) == before

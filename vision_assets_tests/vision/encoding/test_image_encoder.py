@@ -30,8 +30,8 @@ class Quadrants(Encoding):
     title: ClassVar = "quadrants"
     uses_positions: ClassVar = True
 
-    def length(self, words: int) -> int:
-        return 4 * words + 1
+    def length(self, vocabulary: Vocabulary) -> int:
+        return 4 * len(vocabulary) + 1
 
     def encode(
         self, batch: FeatureBatch, words: NDArray[np.int64], vocabulary: Vocabulary
@@ -40,7 +40,7 @@ class Quadrants(Encoding):
         assert batch.sizes is not None
         image = batch.image_indices()
         right, low = ((batch.keypoints[:, :2] + 0.5) * 2 >= batch.sizes[image]).T
-        vectors = np.zeros((len(batch.counts), self.length(len(vocabulary))), np.float32)
+        vectors = np.zeros((len(batch.counts), self.length(vocabulary)), np.float32)
         np.add.at(vectors, (image, (2 * low + right) * len(vocabulary) + words), 1)
         sizes = np.bincount(image, weights=batch.keypoints[:, 2], minlength=len(vectors))
         vectors[:, -1] = sizes / np.maximum(batch.counts, 1)
