@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         chosen = set(items) - set(left_out)
         items[:] = [item for item in items if item in chosen]
-    # The longest files first, so that no process is left alone with one: those with most tests that need Spark.
+    # The longest files first, so that no process is left alone with one: most of their tests need Spark.
     on_spark = Counter(item.path for item in items if "spark" in getattr(item, "fixturenames", ()))
     items.sort(key=lambda item: -on_spark[item.path])
     for item in items:
