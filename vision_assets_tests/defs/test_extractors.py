@@ -189,8 +189,8 @@ def test_a_dictionary_refuses_the_features_of_another_engine(
     run(data, None, chain, chain.asset("features"))
     result = data.run(None, chain.asset("encodings"), fail=True)
     error = data.error(result)
-    assert "is of SURF of opencv" in error
-    assert "are of SURF of mahotas" in error
+    assert "was trained on SURF of opencv" in error
+    assert "are SURF of mahotas" in error
     assert "Materialize surf_kmeans_dictionary" in error
     run(data, None, chain, chain.asset("dictionary"), chain.asset("encodings"))
 
@@ -205,7 +205,7 @@ def test_without_mahotas_all_but_surf_works() -> None:
         "from vision_assets.vision.features import EXTRACTORS\n"
         "print(len(defs.resolve_asset_graph().get_all_asset_keys()))\n"
         "for name, extractor in EXTRACTORS.items():\n"
-        "    try: extractor().detector()\n"
+        "    try: extractor().build()\n"
         "    except UserError as error: print(name, error)\n"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

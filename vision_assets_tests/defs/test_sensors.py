@@ -71,7 +71,7 @@ def test_a_source_that_keeps_changing_is_waited_for(watch: Watch, source: Path) 
     for index in range(3):
         (source / f"{index}.jpg").write_bytes(b"b")
         assert not watch.tick()
-        assert "changed. A run follows when nothing changes" in watch.skip_reason
+        assert "changed. A run follows if nothing changes" in watch.skip_reason
     assert watch.ticks(2) == [1, 0]
 
 
