@@ -76,7 +76,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def looked(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Looked:
-    """A run of a user whose Spark has a page, and whose images lie on a storage that takes a key."""
+    """A run of a user whose Spark has a page, and whose images are on a storage that takes a key."""
     folder, port = tmp_path_factory.mktemp("command line"), free_port()
     conf = folder / "conf"
     conf.mkdir()

@@ -1,4 +1,4 @@
-"""Dagster as services with PostgreSQL: what lies in deploy/ is started as its units say, or looked over."""
+"""Dagster as services with PostgreSQL: what deploy/ contains is started as its units say, or checked."""
 
 import importlib.metadata
 import importlib.util
@@ -56,7 +56,7 @@ def postgresql_bin() -> Path | None:
 
 
 def unprivileged() -> str | None:
-    """Return whom PostgreSQL is run as, which refuses root: nobody else if this is not root."""
+    """Return the user to run PostgreSQL as, since it refuses root; None to keep a user who is not root."""
     if os.geteuid():
         return None
     return "postgres" if any(user.pw_name == "postgres" for user in pwd.getpwall()) else "nobody"
