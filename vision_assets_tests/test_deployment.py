@@ -26,9 +26,9 @@ from dagster._grpc.types import GetCurrentRunsResult
 
 from vision_assets import settings
 from vision_assets.definitions import defs
+from vision_assets_tests.cli.test_command_line import free_port
 from vision_assets_tests.pipeline import ALL_ASSETS, WORDS
 from vision_assets_tests.systems.processes import until
-from vision_assets_tests.test_command_line import free_port
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"

@@ -1,4 +1,4 @@
-"""No code comes in from the data folder, no path from a key. (Sockets and secrets: `test_command_line`.)"""
+"""No code comes in from the data folder, no path from a key. (Sockets and secrets: `cli.test_command_line`.)"""
 
 import ast
 import io

@@ -19,7 +19,7 @@ from vision_assets_tests.pipeline import ITERATIONS, WORDS, Runner
 from vision_assets_tests.sockets import Socket, watched
 from vision_assets_tests.torture.kills import processes
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 JOB = ("job", "execute", "-m", "vision_assets.definitions", "-j", "bovw_pipeline", "-c")
 ACCESS_KEY = "AKIAFAKE"
 SECRETS = ("SecretOfTheUri", "SecretOfTheRun", "SecretOfTheConf", "SecretOfTheEnvironment")
