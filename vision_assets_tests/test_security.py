@@ -1,4 +1,4 @@
-"""No code comes in from the data folder, no path from a key. (Sockets and secrets: `cli.test_command_line`.)"""
+"""No code comes in from the data folder, no path from a key; `cli.test_command_line` has sockets and secrets."""
 
 import ast
 import io
