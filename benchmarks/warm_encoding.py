@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks import stored
 from vision_assets.spark.session import start_session
-from vision_assets.steps.assignment import load_vocabulary
 from vision_assets.steps.encodings import encode_features
+from vision_assets.steps.vocabulary import load_vocabulary
 from vision_assets.tables.parquet import read_parquet
 from vision_assets.vision.encoding.bag_of_words import BagOfWords
 from vision_assets.vision.encoding.image_encoder import ImageEncoder

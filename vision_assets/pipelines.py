@@ -4,7 +4,7 @@ A pipeline is a composition of steps: features, a vocabulary, encodings and what
 encodings of the same features, or two vocabularies of them, are two steps with the same input.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vision_assets.errors import UserError
@@ -158,9 +158,19 @@ PIPELINES: Mapping[str, Pipeline] = {
 }
 """Name of the extractor to its pipeline."""
 
-STEPS: Mapping[str, Step] = {
-    step.asset: step for step in (IMAGES, *(s for pipeline in PIPELINES.values() for s in pipeline.steps))
-}
+
+def _by_asset(steps: Iterable[Step]) -> dict[str, Step]:
+    by_asset: dict[str, Step] = {}
+    for step in steps:
+        if step.asset in by_asset:
+            raise ValueError(f"two steps are called {step.asset!r}: each asset needs a name of its own")
+        by_asset[step.asset] = step
+    return by_asset
+
+
+STEPS: Mapping[str, Step] = _by_asset(
+    [IMAGES, *(s for pipeline in PIPELINES.values() for s in pipeline.steps)]
+)
 """Name of an asset to its step."""
 
 PIPELINE_OF_ASSET: Mapping[str, Pipeline] = {

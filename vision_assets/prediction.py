@@ -14,7 +14,7 @@ from vision_assets.errors import UserError
 from vision_assets.pipelines import DEFAULT_EXTRACTOR, STEPS, Step, pipeline_of
 from vision_assets.snapshots.manifests import damaged_file
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, open_store
-from vision_assets.steps.assignment import vocabulary_of
+from vision_assets.steps.vocabulary import vocabulary_of
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_from_npz
 from vision_assets.vision.encoding.image_encoder import ImageEncoder
 from vision_assets.vision.io.decoding import ImageError

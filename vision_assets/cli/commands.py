@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vision_assets import settings
 from vision_assets.errors import UserError
@@ -13,20 +13,16 @@ from vision_assets.snapshots.store import AssetPath, Snapshot, SnapshotStore, op
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 
 if TYPE_CHECKING:
-    from vision_assets.pipelines import Step
+    from vision_assets.pipelines import Pipeline, Step
     from vision_assets.prediction import Prediction
-
-_SKIPPED_WITHOUT_LABELS = ("classifier", "report")
-"""Kinds of steps without a table where images have fewer than two labels."""
 
 
 def _print_path(options: argparse.Namespace) -> None:
-    print(_store().require_current(_asset(options.asset)).uri)
+    print(_current(options.asset).uri)
 
 
 def _list_snapshots(options: argparse.Namespace) -> None:
-    asset = _asset(options.asset)
-    _store().require_current(asset)
+    asset = _current(options.asset).asset_path
     rows = [
         (s.name, s.committed_at, f"{s.rows:,}", _megabytes(s), s.run_id) for s in _store().snapshots(asset)
     ]
@@ -38,65 +34,96 @@ def _summarize(options: argparse.Namespace) -> None:
     from vision_assets.steps.catalog import SPECS  # noqa: PLC0415 - PySpark only when needed
 
     store, pipeline = _store(), pipeline_of(options.extractor)
-    snapshots = _shown(store, (IMAGES, *pipeline.steps))
+    snapshots = {IMAGES.asset: store.require_current((IMAGES.asset,))}
+    missing = []
+    for spec in (SPECS[step.asset] for step in pipeline.steps):
+        snapshot = store.current((spec.asset,))
+        if snapshot is None:
+            missing += [] if spec.needs_labels else [spec.asset]
+        elif spec.needs_labels and not _is_of(store, snapshot, snapshots, spec.step):
+            print(f"{spec.asset} was made from an older table and is not shown. Materialize it again.\n")
+        else:
+            snapshots[spec.asset] = snapshot
     rows = [
         (s.asset, f"{s.rows:,} {SPECS[s.asset].table.row_noun}", f"{s.seconds:,.1f} s", _megabytes(s))
-        for s in snapshots
+        for s in snapshots.values()
     ]
     _print_table(("asset", "rows", "took", "size"), rows, right=("rows", "took", "size"))
     print()
-    for snapshot in snapshots:
+    for snapshot in snapshots.values():
         if summarize := SPECS[snapshot.asset].summarize:
             print(summarize(snapshot.counts))
+    if missing:
+        print(f"Not materialized yet: {', '.join(missing)}.")
     print("\nThe tables are in:")
-    for snapshot in snapshots:
+    for snapshot in snapshots.values():
         print(f"  {snapshot.uri}")
 
 
-def _shown(store: SnapshotStore, steps: "Sequence[Step]") -> list[Snapshot]:
-    """Return the current snapshots up to the encodings, and those after them if made from these encodings."""
-    shown: dict[str, Snapshot] = {}
-    for step in steps:
-        is_optional = step.kind in _SKIPPED_WITHOUT_LABELS
-        snapshot = store.current((step.asset,)) if is_optional else store.require_current((step.asset,))
-        if snapshot is None:
-            continue
-        inputs = step.inputs.values()
-        if is_optional and not all(asset in shown for asset in inputs):
-            continue
-        if is_optional and any(store.input_of(snapshot, (asset,)) != shown[asset] for asset in inputs):
-            print(f"{step.asset} was made from an older table and is not shown. Materialize it again.\n")
-            continue
-        shown[step.asset] = snapshot
-    return list(shown.values())
+def _is_of(store: SnapshotStore, snapshot: Snapshot, shown: Mapping[str, Snapshot], step: "Step") -> bool:
+    """Tell whether a snapshot was made from the tables that are shown."""
+    return all(store.input_of(snapshot, (asset,)) == shown.get(asset) for asset in step.inputs.values())
 
 
 def _convert_config(options: argparse.Namespace) -> None:
     import yaml  # noqa: PLC0415 - only when needed
 
-    # OpenCV only when needed.
+    # These import OpenCV.
     from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINES, pipeline_of  # noqa: PLC0415
     from vision_assets.vision.features import EXTRACTORS  # noqa: PLC0415
 
-    default, chosen_pipeline = PIPELINES[DEFAULT_EXTRACTOR], pipeline_of(options.extractor)
-    names = dict(zip(default.assets, chosen_pipeline.assets, strict=True))
-    try:
-        config = yaml.safe_load(options.file.read_text()) or {}
-        ops = config.get("ops") or {}
-        features = ((ops.get(default.asset("features")) or {}).get("config") or {}).keys()
-        both = sorted(name for name, other in names.items() if other != name and {name, other} <= ops.keys())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
-        why = " ".join(str(error).split())  # YAML's errors have several lines
-        raise UserError(f"{options.file} is not a run configuration: {why}") from error
+    default, chosen = PIPELINES[DEFAULT_EXTRACTOR], pipeline_of(options.extractor)
+    names = _counterparts(default, chosen)
+    config = _read_config(options.file)
+    ops: dict[str, Any] = config.get("ops") or {}
+    if lost := sorted(ops.keys() & set(default.assets) - names.keys()):
+        raise UserError(
+            f"{options.extractor} has no counterpart of {', '.join(lost)}, which {options.file} sets."
+        )
+    both = sorted(name for name, other in names.items() if other != name and {name, other} <= ops.keys())
     if both:
         raise UserError(f"{options.file} has {both[0]} and {names[both[0]]}. Remove one of them.")
-    theirs, ours = (
-        {field.name for field in fields(EXTRACTORS[pipeline.name])} for pipeline in (default, chosen_pipeline)
-    )
+    features = ((ops.get(default.asset("features")) or {}).get("config") or {}).keys()
+    theirs, ours = ({field.name for field in fields(EXTRACTORS[each.name])} for each in (default, chosen))
     if unknown := sorted(features & (theirs - ours)):
         raise UserError(f"{options.extractor} has no {', '.join(unknown)}, which {options.file} sets.")
-    config["ops"] = {names.get(op, op): chosen for op, chosen in ops.items()}
+    config["ops"] = {names.get(op, op): settings for op, settings in ops.items()}
     print(yaml.safe_dump(config, sort_keys=False).rstrip())
+
+
+def _counterparts(default: "Pipeline", chosen: "Pipeline") -> dict[str, str]:
+    """Return the asset of one pipeline to that of another: the first of a kind to the first, and so on."""
+    found: dict[str, str] = {}
+    for kind in {step.kind: None for step in default.steps}:
+        ours = [step.asset for step in chosen.steps if step.kind == kind]
+        theirs = [step.asset for step in default.steps if step.kind == kind]
+        found |= dict(zip(theirs, ours, strict=False))
+    return found
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    """Read a run configuration as far as `config` needs it."""
+    import yaml  # noqa: PLC0415 - only when needed
+
+    try:
+        config = yaml.safe_load(file.read_text()) or {}
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}.") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        why = " ".join(str(error).split())  # YAML's errors have several lines
+        raise UserError(f"{file} is not a run configuration: {why}") from error
+    if not _is_run_config(config):
+        raise UserError(
+            f"{file} is not a run configuration: `ops:` must name assets, each with `config:` and settings."
+        )
+    return dict(config)
+
+
+def _is_run_config(config: object) -> bool:
+    ops = (config.get("ops") or {}) if isinstance(config, dict) else None
+    return isinstance(ops, dict) and all(
+        isinstance(op or {}, dict) and isinstance((op or {}).get("config") or {}, dict) for op in ops.values()
+    )
 
 
 def _make_sample(options: argparse.Namespace) -> None:
@@ -106,8 +133,13 @@ def _make_sample(options: argparse.Namespace) -> None:
         made = write_sample_images(
             options.folder, seed=options.seed, images_per_class=options.images_per_class
         )
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise UserError(str(error)) from error
+    except OSError as error:
+        cause = str(error) if error.strerror is None else error.strerror
+        raise UserError(
+            f"cannot make the sample in {options.folder}: {cause}. Name another folder."
+        ) from error
     print(
         f"{options.folder}: {f'{made:,} sample images made' if made else 'the sample images exist already'}"
     )
@@ -160,8 +192,16 @@ def _store() -> SnapshotStore:
     return open_store(settings.data_folder())
 
 
-def _asset(key: str) -> AssetPath:
-    return tuple(key.split("/"))
+def _current(key: str) -> Snapshot:
+    """Return the current snapshot of an asset that the user named."""
+    asset: AssetPath = tuple(filter(None, key.split("/")))
+    if asset and (snapshot := _store().current(asset)):
+        return snapshot
+    from vision_assets.pipelines import STEPS  # noqa: PLC0415 - imports OpenCV
+
+    if "/".join(asset) not in STEPS:
+        raise UserError(f"There is no asset {key!r}: choose one of {', '.join(STEPS)}.")
+    return _store().require_current(asset)
 
 
 def _megabytes(snapshot: Snapshot) -> str:

@@ -123,7 +123,14 @@ def build_parser(
     argument(
         "predict", "images", nargs="+", type=Path, metavar="IMAGE", help="image file, or folder of images"
     )
-    argument("predict", "--top", type=int, default=1, metavar="N", help="name the N most probable classes")
+    argument(
+        "predict",
+        "--top",
+        type=int,
+        default=1,
+        metavar="N",
+        help="name the N most probable classes (default: 1)",
+    )
     argument("predict", "--json", action="store_true", help="print a JSON object per line, for each image")
     argument("sample", "folder", type=Path, metavar="FOLDER", help="folder to write to, empty or missing")
     argument(

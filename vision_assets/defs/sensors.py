@@ -44,8 +44,8 @@ class _Cursor:
     minimum_interval_seconds=_INTERVAL,
     description=f"Requests {IMAGE_ASSET} when files of the source ({settings.SOURCE}) are new, changed or "
     "removed, judged by names, sizes and modification times. It waits until nothing changes from one look "
-    "to the next "
-    f"and no run of {IMAGE_ASSET} is in progress. follow_upstream updates the tables made from it.",
+    f"to the next and no run of {IMAGE_ASSET} is in progress. follow_upstream updates the tables made from "
+    "it.",
 )
 def source_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Request a run for a source that has changed."""

@@ -8,6 +8,7 @@ from dagster_pyspark import LazyPySparkResource
 from vision_assets.redaction import redact
 from vision_assets.snapshots.files import open_files
 from vision_assets.snapshots.store import SnapshotStore
+from vision_assets.spark.diagnosis import diagnose
 from vision_assets.spark.jvm import hadoop_of
 from vision_assets.vision.draw import Picture
 
@@ -36,6 +37,8 @@ class TableStoreResource(dg.ConfigurableResource):
         try:
             pictures = draw() if self.pictures else {}
         except Exception as error:  # noqa: BLE001 - the table is worth storing without its pictures
-            dg.get_dagster_logger().warning(f"the pictures could not be drawn: {redact(str(error))}")
+            dg.get_dagster_logger().warning(
+                f"the pictures could not be drawn: {redact(diagnose(error).text)}"
+            )
             return {}
         return {f"picture_{name}": dg.MetadataValue.md(pic.markdown()) for name, pic in pictures.items()}

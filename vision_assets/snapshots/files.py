@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from vision_assets.errors import UserError
 from vision_assets.snapshots.hadoop_files import HadoopFiles
 from vision_assets.snapshots.local_files import LocalFiles
 from vision_assets.uris import local_path
@@ -55,6 +56,15 @@ def open_files(root: str, hadoop: Callable[[], tuple[Any, Any]]) -> Files:
     Returns
     -------
     Files
+
+    Raises
+    ------
+    UserError
+        If a local path names a file.
     """
     path = local_path(root)
+    if path and path.is_file():
+        raise UserError(
+            f"{path} is a file. Set VISION_ASSETS_DATA to a folder or URI that this user may write to."
+        )
     return LocalFiles(path) if path else HadoopFiles(root.rstrip("/"), hadoop)

@@ -9,6 +9,7 @@ The layout::
     <asset key…>/_checkpoints/                          intermediate results of a long computation
 """
 
+import re
 import uuid
 from collections.abc import Sequence
 
@@ -20,6 +21,9 @@ RECORDS = "_snapshots"
 
 CHECKPOINTS = "_checkpoints"
 """Folder of an asset's checkpoints."""
+
+SNAPSHOT_FILE = re.compile(r"/(?P<asset>[^/]+)/\d{8}T\d{6}-[^/]+/.+$")
+"""Path or URI of a file of a snapshot: ``<data>/<asset>/<snapshot>/<file>``."""
 
 SNAPSHOT_NAME = r"[\w-]+"
 """Pattern of names that may become a path: ``..`` in a file's name must not lead out of the data folder."""

@@ -171,7 +171,7 @@ def snapshot_of(manifest: str) -> str:
     return manifest.removesuffix(".json").split("-", 1)[1]
 
 
-def damaged_file(file: str, fault: str, row_wise: bool) -> UserError:
+def damaged_file(file: str, fault: str, is_per_image: bool) -> UserError:
     """Return the error for a damaged file of a snapshot.
 
     Parameters
@@ -180,7 +180,7 @@ def damaged_file(file: str, fault: str, row_wise: bool) -> UserError:
         Path or URI of the file: ``<data>/<asset>/<snapshot>/<file>``.
     fault : str
         Predicate of the message, such as ``is missing``.
-    row_wise : bool
+    is_per_image : bool
         Whether the asset reuses rows of earlier snapshots, so that a rerun needs ``full_refresh``.
 
     Returns
@@ -191,7 +191,8 @@ def damaged_file(file: str, fault: str, row_wise: bool) -> UserError:
     *folder, asset, name = parts[:-2] if parts[-2][0] == "_" else parts[:-1]
     manifest = "/".join((*folder, asset, RECORDS, f"*-{name}.json"))
     return UserError(
-        f"{file} {fault}. Materialize {asset} again{' with `full_refresh: true`' if row_wise else ''}, or "
+        f"{file} {fault}. Materialize {asset} again{' with `full_refresh: true`' if is_per_image else ''}, "
+        "or "
         f"remove {manifest} to go back to the snapshot before it."
     )
 

@@ -1,4 +1,4 @@
-"""What went wrong, in plain words: the only place that reads the texts of errors.
+"""What went wrong, in plain words: the only place that reads what Spark, Hadoop and the system say of errors.
 
 `diagnose` asks these questions in this order; the first answer counts.
 
@@ -28,7 +28,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from vision_assets.errors import UserError
-from vision_assets.uris import readable
+from vision_assets.uris import local_path, readable
 
 DamagedFile = Callable[[str, str], str | None]
 """Takes the path or URI of a file and what is wrong with it; returns the message if it belongs to a table."""
@@ -334,7 +334,7 @@ def _unreadable_file(
         uri, cause = re.sub(r"\\(.)", r"\1", found[1]), "it does not exist"  # Spark shows it escaped
     else:
         return None
-    if not uri.startswith(("file:", "/")) and (known := _known_text(error, text)):
+    if local_path(uri) is None and (known := _known_text(error, text)):
         return known
     message: str | None
     if source is not None:

@@ -14,13 +14,13 @@ from pyspark.sql import DataFrame, SparkSession
 from vision_assets.spark.properties import SILENT_ARCHIVE, class_archive, spark_config
 from vision_assets.spark.session import start_session
 from vision_assets.steps import image_index, image_writer
-from vision_assets.steps.assignment import load_vocabulary
 from vision_assets.steps.dictionary import KMEANS_DICTIONARY, train, word_rows
 from vision_assets.steps.encodings import BOW_ENCODINGS, encode_features
 from vision_assets.steps.features import extract, features_table
 from vision_assets.steps.image_table import IMAGE_SEQFILE
 from vision_assets.steps.images import ImageStore
 from vision_assets.steps.sources import open_source
+from vision_assets.steps.vocabulary import load_vocabulary
 from vision_assets.tables.parquet import read_parquet
 from vision_assets.tables.table import Table
 from vision_assets.tables.verification import observe, summarize

@@ -64,12 +64,13 @@ def declare(step: Step) -> StepSpec:
     return StepSpec(
         step,
         IMAGE_CLASSIFIER,
-        description="Linear models of the labels on the encodings, one for each split. The label is the "
-        "folder.\n\n"
+        description="Linear models of the labels on the encodings, one for each split. Labels are "
+        "folders.\n\n"
         "Skipped if there is nothing to classify: fewer than two labels.",
         options=(SplitOptions, TrainingOptions),
         storage="classifier",
         badges=frozenset({"pyspark", "numpy"}),
+        needs_labels=True,
     )
 
 

@@ -1,13 +1,9 @@
 """Damaged files of stored tables: which asset they belong to, and what replaces them."""
 
-import re
-
+from vision_assets.snapshots.layout import SNAPSHOT_FILE
 from vision_assets.snapshots.manifests import damaged_file
 from vision_assets.steps.catalog import SPECS
 from vision_assets.uris import readable
-
-_SNAPSHOT_FILE = re.compile(r"/(?P<asset>[^/]+)/\d{8}T\d{6}-[^/]+/.+$")
-"""Layout of the data folder: ``<data>/<asset>/<snapshot>/<file>``."""
 
 
 def damaged_table(uri: str, fault: str) -> str | None:
@@ -25,7 +21,7 @@ def damaged_table(uri: str, fault: str) -> str | None:
     str or None
         With the asset to materialize again; None if the file is not part of a snapshot.
     """
-    found = _SNAPSHOT_FILE.search(uri)
+    found = SNAPSHOT_FILE.search(uri)
     if not found:
         return None
     spec = SPECS.get(found["asset"])

@@ -78,20 +78,20 @@ class SampledDescriptors:
         """Return the number of descriptors."""
         return int(self._blocks.map(len).sum())
 
-    def statistics(self, centers: Vocabulary) -> WordStatistics:
+    def statistics(self, vocabulary: Vocabulary) -> WordStatistics:
         """Assign every descriptor to its nearest centre and return the words' statistics."""
-        shared = self._context.broadcast(centers)
+        shared = self._context.broadcast(vocabulary)
         try:
             parts = self._blocks.mapPartitions(partial(_statistics_of_partition, shared))
             return parts.treeReduce(
-                WordStatistics.merge, reduce_depth(parts.getNumPartitions(), centers.centers.size * 8)
+                WordStatistics.merge, reduce_depth(parts.getNumPartitions(), vocabulary.centers.size * 8)
             )
         finally:
             shared.destroy()
 
-    def farthest(self, centers: Vocabulary, count: int) -> Descriptors:
+    def farthest(self, vocabulary: Vocabulary, count: int) -> Descriptors:
         """Return the distinct descriptors farthest from their nearest centre."""
-        shared = self._context.broadcast(centers)
+        shared = self._context.broadcast(vocabulary)
         try:
             return self._lowest(partial(_farthest_of_block, shared, count, self._seed), count)
         finally:
@@ -178,20 +178,20 @@ def _join_pieces(block_rows: int, dtype: np.dtype, pieces: Iterator[Row]) -> Ite
 
 
 def _statistics_of_partition(
-    centers: "Broadcast[Vocabulary]", blocks: Iterable[Descriptors]
+    vocabulary: "Broadcast[Vocabulary]", blocks: Iterable[Descriptors]
 ) -> Iterator[WordStatistics]:
     total: WordStatistics | None = None
     for block in blocks:
-        part = assign_statistics(block, centers.value)
+        part = assign_statistics(block, vocabulary.value)
         total = part if total is None else total.merge(part)
     if total is not None:
         yield total
 
 
 def _farthest_of_block(
-    centers: "Broadcast[Vocabulary]", count: int, seed: int, block: Descriptors
+    vocabulary: "Broadcast[Vocabulary]", count: int, seed: int, block: Descriptors
 ) -> tuple[Descriptors, NDArray[np.float64]]:
-    return farthest_descriptors(block, centers.value, count, seed)
+    return farthest_descriptors(block, vocabulary.value, count, seed)
 
 
 def _distinct_of_block(count: int, seed: int, block: Descriptors) -> tuple[Descriptors, NDArray[np.uint64]]:

@@ -1,7 +1,6 @@
 """Encodings: one vector per image, from its features and a vocabulary."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from vision_assets.pipelines import IMAGE_ASSET, Step
 from vision_assets.spark.arrow import binary_values, list_column
 from vision_assets.steps.images import sample_of
 from vision_assets.steps.pictures.encodings import draw_encodings
+from vision_assets.steps.run_options import RefreshOptions
 from vision_assets.steps.spec import StepSpec
 from vision_assets.tables.columns import DIGEST, FILE_NAME, LABEL, column
 from vision_assets.tables.table import Count, Invariant, Table
@@ -24,7 +24,7 @@ from vision_assets.vision.encoding.bag_of_words import BagOfWords
 from vision_assets.vision.encoding.base import Encoding, FeatureBatch
 from vision_assets.vision.encoding.image_encoder import ImageEncoder
 from vision_assets.vision.features.codecs import KEYPOINT_FIELDS
-from vision_assets.vision.options import Options, option, summary_of
+from vision_assets.vision.options import summary_of
 
 if TYPE_CHECKING:
     from vision_assets.steps.stored_tables import StoredTable
@@ -33,15 +33,6 @@ if TYPE_CHECKING:
 _ENCODED_VALUES = 2**22  # float64 values of a batch of images: 32 MB
 _COPIED_COLUMNS = ("fileName", "label", "digest", "keypointCount")
 _POSITIONS = ("width", "height", "keypoints")
-
-
-@dataclass(frozen=True)
-class EncodingRunOptions(Options):
-    """What every encoding has besides its own options."""
-
-    full_refresh: bool = option(
-        default=False, description="Recompute every row, including those of unchanged images."
-    )
 
 
 def encodings_table(encoding: type[Encoding], features: str | None = None) -> Table:
@@ -106,7 +97,7 @@ def declare(step: Step) -> StepSpec:
         encodings_table(encoding, step.inputs["features"]),
         description=f"One vector per image. {summary_of(encoding)}\n\n"
         "Only new and changed images are encoded, unless the dictionary or the settings have changed.",
-        options=(encoding, EncodingRunOptions),
+        options=(encoding, RefreshOptions),
         draw=draw if encoding is BagOfWords else None,
     )
 

@@ -17,6 +17,7 @@ from vision_assets.pipelines import IMAGE_ASSET, Step
 from vision_assets.spark.crash_guard import Crash, run_guarded
 from vision_assets.steps.images import sample_of
 from vision_assets.steps.pictures.features import draw_features
+from vision_assets.steps.run_options import RefreshOptions
 from vision_assets.steps.spec import StepSpec
 from vision_assets.tables.columns import DIGEST, FILE_NAME, LABEL, column
 from vision_assets.tables.table import Count, Invariant, Table
@@ -42,9 +43,6 @@ class ExtractionOptions(Options):
 
     partitions: int | None = option(
         None, "Approximate number of Spark tasks and files; null chooses by size and cores.", ge=1
-    )
-    full_refresh: bool = option(
-        default=False, description="Recompute every row, including those of unchanged images."
     )
     max_failed_share: float = option(
         0.01, "Warn when a larger share of the images fails to decode.", ge=0, le=1
@@ -110,7 +108,7 @@ def declare(step: Step) -> StepSpec:
         description=f"{extractor.title} keypoints and descriptors, one row per image. An image that cannot "
         "be read has an error instead.\n\n"
         "Only new and changed images are extracted, unless the settings have changed.",
-        options=(extractor, ExtractionOptions),
+        options=(extractor, ExtractionOptions, RefreshOptions),
         badges=frozenset({"pyspark", "opencv", "parquet"}),
         draw=draw,
         summarize=_summarize,

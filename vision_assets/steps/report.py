@@ -68,9 +68,9 @@ def declare(step: Step) -> StepSpec:
         step,
         CLASSIFICATION_REPORT,
         description="Precision, recall, F1, support and confusions of each class and split, on images that "
-        "the "
-        "classifier was not trained on.",
+        "the classifier was not trained on.",
         summarize=_summarize,
+        needs_labels=True,
     )
 
 

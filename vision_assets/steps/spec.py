@@ -43,6 +43,8 @@ class StepSpec:
         Draws pictures of a stored table: returns their names and themselves.
     summarize : callable, optional
         Takes the table's counts, returns a sentence for ``vision-assets summary``.
+    needs_labels : bool
+        Whether the asset is skipped where images have fewer than two labels.
     """
 
     step: Step
@@ -55,6 +57,7 @@ class StepSpec:
     shown_schema: StructType | None = None
     draw: "Callable[[StoredTable], Mapping[str, Picture]] | None" = None
     summarize: Callable[[Mapping[str, float]], str] | None = None
+    needs_labels: bool = False
 
     @property
     def asset(self) -> str:

@@ -70,11 +70,11 @@ def _usable(options: SplitOptions) -> Column:
 
 
 def split_images(images: DataFrame, options: SplitOptions) -> DataFrame:
-    """Say of each image on which side of each split it is.
+    """Assign each image to a subset of each split.
 
-    Which it is depends on the seed, the number of the split and the names of a class's images and their
-    copies. Identical images count as one when they are put in order, and none is tested whose copy is trained
-    on.
+    The subset depends on the seed, the number of the split, and the names of a class's images and their
+    copies. Identical images count as one when they are ordered. An image is not tested if a copy of it is
+    trained on.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from vision_assets.errors import UserError
 from vision_assets.snapshots.manifests import damaged_file
 from vision_assets.snapshots.store import Snapshot, SnapshotStore
+from vision_assets.spark.diagnosis import diagnose
 from vision_assets.spark.hadoop import escape_glob
 from vision_assets.steps import image_index
 from vision_assets.steps.catalog import SPECS
@@ -124,8 +125,8 @@ def read_classifier(spark: SparkSession, uri: str) -> Classifier:
         row: Any = spark.read.format("binaryFile").load(escape_glob(file)).head()
         return classifier_from_npz(row.content)
     except (ValueError, AnalysisException) as error:
-        fault = f"is damaged or missing ({str(error).splitlines()[0]})"
-        raise damaged_file(readable(file), fault, row_wise=False) from error
+        fault = f"is damaged or missing ({diagnose(error).text})"
+        raise damaged_file(readable(file), fault, is_per_image=False) from error
 
 
 def classifier_rows(spark: SparkSession, classifier: Classifier) -> DataFrame:

@@ -116,7 +116,7 @@ class _File:
 
 
 @dataclass
-class _Found:
+class _Counted:
     files: list[dict[str, _File]] = field(default_factory=list)
     pending: dict[str, int] = field(default_factory=dict)
 
@@ -234,8 +234,8 @@ def _mark(wanted: DataFrame, stored: DataFrame, same: Mapping[str, str]) -> Data
     )
 
 
-def _count(marked: DataFrame, tables: int) -> _Found:
-    found = _Found([{} for _ in range(tables)])
+def _count(marked: DataFrame, tables: int) -> _Counted:
+    found = _Counted([{} for _ in range(tables)])
     counted = marked.groupBy("rank", "file", F.expr("if(pending, source, null)").alias("source")).agg(
         F.count("*"), F.count_if("kept"), F.count_if("gone")
     )

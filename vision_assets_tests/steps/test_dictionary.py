@@ -10,9 +10,9 @@ from pyspark.ml.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.errors import UserError
-from vision_assets.steps.assignment import load_vocabulary
 from vision_assets.steps.descriptor_sample import reduce_depth
 from vision_assets.steps.dictionary import KMEANS_DICTIONARY, KMeansCheckpoint, train, word_rows
+from vision_assets.steps.vocabulary import load_vocabulary
 from vision_assets.tables.verification import summarize
 from vision_assets.vision.vocabulary.assignment import Vocabulary, round_centers
 from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT, UINT8, Descriptors, quantize

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import dagster as dg
 
-from vision_assets.defs.asset import read_ancestor, step_asset
 from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import failures
+from vision_assets.defs.step_asset import read_ancestor, step_asset
 from vision_assets.errors import UserError
 from vision_assets.pipelines import STEPS
 from vision_assets.spark.progress import Progress, show
@@ -57,8 +57,7 @@ def make_definitions(spec: StepSpec) -> dg.Definitions:
                 _require_no_setting_at_fault(len(labels), options, parts)
                 context.log.warning(
                     f"Nothing to classify: the {parts['usable_images']:,} readable images with a label have "
-                    f"{len(labels)} classes of two images or more. The label of an image is its folder's "
-                    "name."
+                    f"{len(labels)} classes of two images or more. Labels are names of folders."
                 )
                 return
             context.log.info(

@@ -2,11 +2,13 @@
 
 import dagster as dg
 
-from vision_assets.defs.asset import step_asset
 from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import failures
+from vision_assets.defs.step_asset import step_asset
 from vision_assets.defs.table_store import TableStoreResource
+from vision_assets.redaction import redact
 from vision_assets.snapshots.checkpoints import Checkpoint
+from vision_assets.spark.diagnosis import diagnose
 from vision_assets.spark.progress import Progress, show
 from vision_assets.steps.dictionary import KMeansCheckpoint, train, word_rows
 from vision_assets.steps.spec import NewTable, StepSpec
@@ -83,4 +85,4 @@ def _save(context: dg.AssetExecutionContext, checkpoint: Checkpoint, state: KMea
     try:
         checkpoint.save(state.state.index, state.to_bytes())
     except Exception as error:  # noqa: BLE001 - the training itself can go on
-        context.log.warning(f"The k-means checkpoint could not be saved: {error}")
+        context.log.warning(f"The k-means checkpoint could not be saved: {redact(diagnose(error).text)}")

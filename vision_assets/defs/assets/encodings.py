@@ -5,15 +5,15 @@ from collections.abc import Callable
 import dagster as dg
 from pyspark.sql import DataFrame
 
-from vision_assets.defs.asset import step_asset
 from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import failures
+from vision_assets.defs.step_asset import step_asset
 from vision_assets.errors import UserError
 from vision_assets.snapshots.store import Snapshot
-from vision_assets.steps.assignment import load_vocabulary
 from vision_assets.steps.encodings import encode_features
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.stored_tables import StoredTable
+from vision_assets.steps.vocabulary import load_vocabulary
 from vision_assets.tables.per_image import PendingRows, PerImageTable, select_pending, with_file_path
 from vision_assets.vision.encoding.image_encoder import ImageEncoder
 from vision_assets.vision.features.base import ExtractorOptions
@@ -70,10 +70,7 @@ def _require_one_descriptor_space(
 
     trained_on = dictionary.store.input_of(dictionary.snapshot, (features.asset,))
     if trained_on is None:
-        warn(
-            f"The features that {dictionary.snapshot.uri} was trained on are gone: whether it fits is "
-            "unknown."
-        )
+        warn(f"The features that {dictionary.snapshot.uri} was trained on are gone; it may not fit.")
     elif (theirs := space_of(trained_on)) != (ours := space_of(features.snapshot)):
         raise UserError(
             f"The dictionary {dictionary.snapshot.uri} was trained on {theirs}, but the features "

@@ -4,10 +4,10 @@ from dataclasses import asdict
 
 import dagster as dg
 
-from vision_assets.defs.asset import step_asset
 from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import RETRY_POLICY, failures
 from vision_assets.defs.resources import SparkResource
+from vision_assets.defs.step_asset import step_asset
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.snapshots.store import Snapshot
 from vision_assets.steps.features import ExtractionOptions, extract

@@ -3,10 +3,10 @@
 import dagster as dg
 
 from vision_assets import settings
-from vision_assets.defs.asset import step_asset
 from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import failures
 from vision_assets.defs.resources import SparkResource
+from vision_assets.defs.step_asset import step_asset
 from vision_assets.errors import UserError
 from vision_assets.redaction import redact
 from vision_assets.steps.images import ImageOptions
@@ -31,8 +31,8 @@ def make_definitions(spec: StepSpec) -> dg.Definitions:
             if not source:
                 raise UserError(
                     f"No source of images is named. Set `source` in the configuration of {spec.asset}, or "
-                    "the "
-                    "environment variable VISION_ASSETS_SOURCE. `vision-assets sample` makes sample images."
+                    "the environment variable VISION_ASSETS_SOURCE. `vision-assets sample` makes sample "
+                    "images."
                 )
             found = open_source(
                 pyspark.spark_session, source, options.patterns or DEFAULT_PATTERNS, reader=options.reader

@@ -6,8 +6,8 @@ import dagster as dg
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_assets.defs.asset import read_ancestor, step_asset
 from vision_assets.defs.failures import RETRY_POLICY, failures
+from vision_assets.defs.step_asset import read_ancestor, step_asset
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.errors import UserError
 from vision_assets.steps.classifier import predict

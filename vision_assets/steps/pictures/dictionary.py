@@ -10,9 +10,9 @@ from pyspark import Broadcast
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
-from vision_assets.steps.assignment import load_vocabulary
 from vision_assets.steps.pictures.patches import Patch, cut_patches
 from vision_assets.steps.pictures.sample import ImageSample, evenly_spaced
+from vision_assets.steps.vocabulary import load_vocabulary
 from vision_assets.vision.draw import Picture, WordPatches, word_sheet
 from vision_assets.vision.features.base import ExtractorOptions
 from vision_assets.vision.features.codecs import descriptor_matrix, keypoint_matrix
@@ -65,12 +65,12 @@ def draw_dictionary(
 
 
 def _patches_of_words(
-    sample: ImageSample, features: DataFrame, centers: Vocabulary, chosen: NDArray[np.int64], patch: float
+    sample: ImageSample, features: DataFrame, vocabulary: Vocabulary, chosen: NDArray[np.int64], patch: float
 ) -> list[list[NDArray[np.uint8]]]:
     """Find the patches of each chosen word that are nearest to its centre, of an image one at most."""
     names = evenly_spaced(sample.names, _WORD_IMAGES)
     described = features.where(F.col("fileName").isin(*names)).where("keypointCount > 0")
-    shared = features.sparkSession.sparkContext.broadcast(centers)
+    shared = features.sparkSession.sparkContext.broadcast(vocabulary)
     nearest = described.select("fileName", "keypointCount", "keypoints", "descriptors").mapInArrow(
         partial(_nearest_of_images, shared, chosen),
         "word int, distance double, fileName string, keypoint binary",
@@ -87,13 +87,13 @@ def _nearest_of_images(
     shared: "Broadcast[Vocabulary]", chosen: NDArray[np.int64], batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """Find, of each image and chosen word, the word's descriptor nearest to its centre."""
-    centers = shared.value
+    vocabulary = shared.value
     for batch in batches:
         for row in batch.to_pylist():
-            descriptors = descriptor_matrix(row["descriptors"], centers.length, centers.dtype)
-            words = assign(descriptors, centers)
+            descriptors = descriptor_matrix(row["descriptors"], vocabulary.length, vocabulary.dtype)
+            words = assign(descriptors, vocabulary)
             members = np.flatnonzero(np.isin(words, chosen))
-            distances = np.sqrt(squared_distances(descriptors[members], centers, words[members]))
+            distances = np.sqrt(squared_distances(descriptors[members], vocabulary, words[members]))
             order = np.lexsort((distances, words[members]))
             present, first = np.unique(words[members][order], return_index=True)
             nearest = order[first]

@@ -10,10 +10,10 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.spark.arrow import list_values
-from vision_assets.steps.assignment import load_vocabulary
 from vision_assets.steps.pictures.patches import Patch, cut_patches
 from vision_assets.steps.pictures.previews import SHEET_IMAGES, load_previews
 from vision_assets.steps.pictures.sample import ImageSample, evenly_over_labels, evenly_spaced, some_rows
+from vision_assets.steps.vocabulary import load_vocabulary
 from vision_assets.vision.draw import Picture, WordPatches, count_histogram, strongest_words_sheet
 from vision_assets.vision.features.base import ExtractorOptions
 from vision_assets.vision.features.codecs import descriptor_matrix, keypoint_matrix
@@ -50,8 +50,8 @@ def draw_encodings(
     columns = ("fileName", "keypoints", "descriptors", "bow")
     found = described.join(encodings.select("fileName", "bow"), "fileName").select(*columns)
     rows = evenly_spaced(found.orderBy("fileName").collect(), _ENCODED_IMAGES)
-    centers = load_vocabulary(dictionary, extractor.dtype)
-    strongest = {row.fileName: _strongest(row, centers) for row in rows}
+    vocabulary = load_vocabulary(dictionary, extractor.dtype)
+    strongest = {row.fileName: _strongest(row, vocabulary) for row in rows}
     previews = load_previews(sample, list(strongest))
     patches = [patch for words in strongest.values() for word in words for patch in word.patches]
     cut = cut_patches(sample, patches, extractor.patch)
@@ -67,7 +67,7 @@ def draw_encodings(
         "words_per_image": count_histogram(
             used["words"].to_numpy(),
             title=f"Words used per image, {used.num_rows:,} images",
-            x_label=f"words of {len(centers):,}",
+            x_label=f"words of {len(vocabulary):,}",
             y_label="images",
         ),
     }
@@ -81,13 +81,13 @@ class _StrongWord(NamedTuple):
     patches: list[Patch]
 
 
-def _strongest(row: Row, centers: Vocabulary) -> list[_StrongWord]:
+def _strongest(row: Row, vocabulary: Vocabulary) -> list[_StrongWord]:
     """Return the words of the highest values, the highest first."""
     bow = np.array(row.bow)
     keypoints = keypoint_matrix(bytes(row.keypoints))
-    descriptors = descriptor_matrix(bytes(row.descriptors), centers.length, centers.dtype)
-    words = assign(descriptors, centers)
-    distances = squared_distances(descriptors, centers, words)
+    descriptors = descriptor_matrix(bytes(row.descriptors), vocabulary.length, vocabulary.dtype)
+    words = assign(descriptors, vocabulary)
+    distances = squared_distances(descriptors, vocabulary, words)
     strongest = [word for word in np.argsort(-bow, kind="stable")[:_WORDS].tolist() if bow[word] > 0]
     found = []
     for word in strongest:

@@ -67,7 +67,7 @@ class ImageSample:
         Returns
         -------
         dict
-            File name to result, without the images that cannot be decoded, be it that the decoder crashes.
+            File name to result, without the images that cannot be decoded, or that crash the decoder.
         """
         chosen = self._table.where(F.col("fileName").isin(*names))
         return dict(self._run(chosen, partial(_results, function)))

@@ -7,11 +7,9 @@ from pyspark.sql.types import StructType
 
 from vision_assets.defs.automation import follow_upstream
 from vision_assets.defs.failures import RETRY_POLICY
-from vision_assets.pipelines import PIPELINE_OF_ASSET
+from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINE_OF_ASSET, PIPELINES
 from vision_assets.steps.spec import StepSpec
 from vision_assets.steps.stored_tables import StoredTable
-
-_IMAGES_GROUP = "bovw"
 
 
 def step_asset(spec: StepSpec, **others: Any) -> Any:
@@ -30,7 +28,7 @@ def step_asset(spec: StepSpec, **others: Any) -> Any:
         ins={name: dg.AssetIn(asset) for name, asset in spec.step.inputs.items()},
         deps=list(spec.step.ancestors.values()),
         io_manager_key=spec.storage,
-        group_name=pipeline.group if pipeline else _IMAGES_GROUP,
+        group_name=(pipeline or PIPELINES[DEFAULT_EXTRACTOR]).group,
         kinds=set(spec.badges),
         code_version=spec.code_version,
         retry_policy=RETRY_POLICY,
