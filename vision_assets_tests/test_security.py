@@ -1,4 +1,4 @@
-"""No code comes in from the data folder, no path from a key; `cli.test_command_line` has sockets and secrets."""
+"""No code comes in from the data folder, no path from a key. Sockets, secrets: `cli.test_command_line`."""
 
 import ast
 import io
