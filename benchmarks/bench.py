@@ -50,7 +50,7 @@ class Bench:
         self._round: dict[str, object] = {}
 
     def next_round(self) -> None:
-        """Have everything measured anew."""
+        """Have everything measured again."""
         self._round.clear()
 
     def in_round(self, name: str, measure: Callable[[], _Value]) -> _Value:

@@ -3,8 +3,8 @@
 python -m benchmarks.call MODULE ARGUMENTS
 
 MODULE has a function `measure`; ARGUMENTS are its keyword arguments as JSON. A package that is not installed
-is named under "missing"; "inside" are the seconds of the whole function, so the rest of the process's time is
-its start and end.
+is named under "missing"; "inside" are the seconds of the function itself, the rest of the process's time
+is its start and end.
 """
 
 import json

@@ -25,7 +25,7 @@ Config = Mapping[str, Mapping[str, Any]]
 """Asset to the fields of its configuration."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-# Of the place, not of the project; a figure must not depend on them.
+# These describe the machine, not the project: a figure must not depend on them.
 _NOT_PASSED_ON = ("SPARK_CONF_DIR", "SPARK_HOME", settings.SOURCE, settings.KEEP_SNAPSHOTS, *_THREADS)
 _LINES_OF_AN_ERROR = 30
 

@@ -28,7 +28,7 @@ class AnyRunner:
     Attributes
     ----------
     uri : str
-        Of the data folder.
+        The data folder.
     store : SnapshotStore
     """
 
@@ -112,7 +112,7 @@ class AnyRunner:
 
 @cache
 def _instance() -> dg.DagsterInstance:
-    """Return one for all runs that nobody asks about afterwards: to make one takes half a second."""
+    """Return one for all runs whose history is not read: to make one takes half a second."""
     return dg.DagsterInstance.ephemeral()
 
 

@@ -12,7 +12,7 @@ NOT_ROOT = "only root may mount a disk: run these tests as root, such as in a co
 
 
 def require_root() -> None:
-    """Skip the test unless it may mount disks; where nobody looks at skips, fail."""
+    """Skip the test unless it may mount disks; fail in CI, where a skip would not be noticed."""
     if os.geteuid() == 0:
         return
     if os.environ.get("CI"):

@@ -1,4 +1,4 @@
-"""A small run of every row of the benchmarks. What they time is nobody's concern here."""
+"""A small run of every row of the benchmarks. Times do not matter here."""
 
 import json
 import math
@@ -89,7 +89,7 @@ class InProcess(InTestsJvm):
         if job not in self._jobs:
             self._jobs[job] = data, self._run(data, ASSETS, settings | {"image_seqfile": {"source": source}})
         kept, materialized = self._jobs[job]
-        if not data.exists() and kept.exists():  # else nobody reads it
+        if not data.exists() and kept.exists():  # else it is not read
             shutil.copytree(kept, data)
         return materialized
 

@@ -1,4 +1,4 @@
-"""Dagster as services with PostgreSQL: what lies in deploy/ is started as its units say, or looked over."""
+"""Dagster as services with PostgreSQL: what deploy/ contains is started as its units say, or checked."""
 
 import importlib.metadata
 import importlib.util
@@ -26,9 +26,9 @@ from dagster._grpc.types import GetCurrentRunsResult
 
 from vision_assets import settings
 from vision_assets.definitions import defs
+from vision_assets_tests.cli.test_command_line import free_port
 from vision_assets_tests.pipeline import ALL_ASSETS, WORDS
 from vision_assets_tests.systems.processes import until
-from vision_assets_tests.test_command_line import free_port
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -56,7 +56,7 @@ def postgresql_bin() -> Path | None:
 
 
 def unprivileged() -> str | None:
-    """Return whom PostgreSQL is run as, which refuses root: nobody else if this is not root."""
+    """Return the user to run PostgreSQL as, since it refuses root; None to keep a user who is not root."""
     if os.geteuid():
         return None
     return "postgres" if any(user.pw_name == "postgres" for user in pwd.getpwall()) else "nobody"

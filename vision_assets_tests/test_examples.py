@@ -66,7 +66,7 @@ def test_tables_are_read(
 
 @pytest.fixture
 def with_classifier(filled_copy: Runner, rng: np.random.Generator) -> Runner:
-    """A pipeline with a classifier that nobody has trained, which takes no time."""
+    """A pipeline with an untrained classifier, which takes no time to make."""
     store, encodings = filled_copy.store, filled_copy.current("bow_encodings")
     pending = store.begin(("image_classifier",), "example", {"bow_encodings": encodings.name})
     weights = round_weights(rng.normal(size=(2, WORDS)))[None]

@@ -511,8 +511,8 @@ def test_a_classifier_that_is_replaced_while_it_is_read(
 
 def replace_by_a_copy(store: SnapshotStore, snapshot: Snapshot) -> None:
     """Commit a newer snapshot of the same content, and remove this one."""
-    staged = store.begin((snapshot.asset,), "newer", snapshot.inputs)
-    shutil.copytree(snapshot.uri, staged.uri)
+    pending = store.begin((snapshot.asset,), "newer", snapshot.inputs)
+    shutil.copytree(snapshot.uri, pending.uri)
     of_the_run = ("code_version", "config", "counts", "check_results", "keys", "rows", "seconds", "version")
-    store.commit(staged, run_id="newer", **{name: getattr(snapshot, name) for name in of_the_run})
+    store.commit(pending, run_id="newer", **{name: getattr(snapshot, name) for name in of_the_run})
     store.prune((snapshot.asset,), 1)

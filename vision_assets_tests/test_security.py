@@ -1,4 +1,4 @@
-"""No code comes in from the data folder, no path from a key. (Sockets and secrets: `test_command_line`.)"""
+"""No code comes in from the data folder, no path from a key. Sockets, secrets: `cli.test_command_line`."""
 
 import ast
 import io
@@ -167,7 +167,7 @@ def test_no_module_reads_what_can_run_code(file: Path) -> None:
 
 
 def test_keys_are_no_paths(spark: SparkSession, tmp_path: Path) -> None:
-    """Of archives see `vision_assets_tests.torture.test_archives`; here of a SequenceFile of somebody's."""
+    """Keys of a SequenceFile from elsewhere. `vision_assets_tests.torture.test_archives` tests archives."""
     inside = tmp_path / "deep" / "in"
     keys = [
         "../../up.jpg",

@@ -1,1 +1,1 @@
-"""The 2016 scripts, written anew for today's PySpark with the data types that they had."""
+"""The 2016 scripts, rewritten for today's PySpark with the data types that they had."""

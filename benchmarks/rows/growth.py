@@ -52,7 +52,7 @@ def _report(rounds: Sequence[Figures]) -> Report:
         part: fit(times, [median(rounds, f"{part} {copies}") for copies in times]) for part in _PROPORTIONAL
     }
     full = growths[_FULL]
-    # Of what is mostly start-up the rest is noise.
+    # Where start-up takes most of the time, the rest is noise.
     telling = {part for part, growth in growths.items() if growth.slope * times[-1] > growth.start}
     line = Line(
         f"growth of the full job, 1 to {times[-1]} times {rounds[0]['images']:,} images",

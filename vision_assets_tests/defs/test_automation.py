@@ -113,7 +113,7 @@ def test_missing_assets_are_made_one_after_the_other(graph: Graph) -> None:
     assert graph.follow() == [{"features"}, {"dictionary"}, {"encodings"}]
 
 
-def test_of_other_extractors_nothing_is_made_that_nobody_has_asked_for() -> None:
+def test_other_extractors_make_nothing_before_they_are_asked_to() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         surf = Graph(instance, "surf")
         surf.make("images")
@@ -219,7 +219,7 @@ def test_a_change_during_a_run_is_not_lost(made: Graph) -> None:
     assert made.follow() == [{"features"}]
 
 
-def test_the_first_asset_is_requested_by_nobody_but_the_sensor() -> None:
+def test_only_the_sensor_requests_the_first_asset() -> None:
     assets = defs.resolve_asset_graph()
     following = {
         key.to_user_string() for key in assets.get_all_asset_keys() if assets.get(key).automation_condition
@@ -241,7 +241,7 @@ def test_the_real_graph(pipeline: Runner, image_folder: Path) -> None:
         pipeline.run(image_folder, *ALL_ASSETS, instance=instance, image_classifier=least)
         assert not ticks.next(), "all is there"
         pipeline.run(image_folder, "image_seqfile", "sift_features", instance=instance)
-        assert not ticks.next(), "two tables were made anew, with the same content"
+        assert not ticks.next(), "two tables were made again, with the same content"
         assert shown_as_stale(instance) == set()
         pipeline.run(None, "kmeans_dictionary", instance=instance, kmeans_dictionary={"seed": 1})
         assert shown_as_stale(instance) == {"bow_encodings"}

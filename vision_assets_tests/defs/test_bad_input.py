@@ -100,7 +100,7 @@ def test_more_words_than_descriptors(pipeline: Runner, image_folder: Path) -> No
     result = pipeline.run(image_folder, kmeans_dictionary={"k": 1_000_000}, fail=True)
     assert_clear(pipeline.error(result), "k = 1,000,000", "Lower k")
     assert pipeline.store.current(("kmeans_dictionary",)) is None
-    assert not list(pipeline.data.rglob("*.pending")), "a failed run lets go of what it read"
+    assert not list(pipeline.data.rglob("*.pending")), "a failed run ends its leases"
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
 
 

@@ -1,4 +1,4 @@
-"""The classifier and its report on whole data folders."""
+"""The classifier and its report on complete data folders."""
 
 import io
 import json
@@ -297,7 +297,7 @@ def test_nothing_to_classify_is_no_failure(
     (warning,) = [line for line in logged(capfd.readouterr().err, "WARNING") if "image_classifier" in line]
     assert "Nothing to classify" in warning
     assert "label" in warning
-    assert not list(pipeline.data.rglob("*.pending")), "the run lets go of what it read"
+    assert not list(pipeline.data.rglob("*.pending")), "the run ends its leases"
 
 
 def test_excluding_all_labels_but_one_is_a_failure(filled_copy: Runner) -> None:
@@ -482,4 +482,4 @@ def test_labels_to_exclude_that_no_image_has_are_named(
     result = filled_copy.run(None, *CLASSIFICATION, image_classifier=config)
     assert "exclude_labels names classes that no image has: Cats, clutter" in capfd.readouterr().err
     report = filled_copy.metadata(result, "classification_report")
-    assert "std_of_mean_per_class_accuracy" not in report, "of one split there is none"
+    assert "std_of_mean_per_class_accuracy" not in report, "a single split has no standard deviation"

@@ -52,11 +52,11 @@ def test_everything_can_be_loaded() -> None:
     dg.Definitions.validate_loadable(defs)
 
 
-@pytest.mark.parametrize("chain", PIPELINES.values(), ids=lambda chain: chain.name)
-def test_a_job_has_the_assets_of_its_extractor(chain: Pipeline) -> None:
-    job = defs.resolve_job_def(chain.job)
+@pytest.mark.parametrize("pipeline_spec", PIPELINES.values(), ids=lambda pipeline_spec: pipeline_spec.name)
+def test_a_job_has_the_assets_of_its_extractor(pipeline_spec: Pipeline) -> None:
+    job = defs.resolve_job_def(pipeline_spec.job)
     keys = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
-    assert keys == {"image_seqfile", *chain.assets}
+    assert keys == {"image_seqfile", *pipeline_spec.assets}
 
 
 def test_every_asset_is_of_a_job() -> None:
@@ -68,14 +68,14 @@ def test_the_run_configs_fit_the_job(config: Path) -> None:
     assert dg.validate_run_config(defs.resolve_job_def(jobs["sift"].name), yaml.safe_load(config.read_text()))
 
 
-@pytest.mark.parametrize("chain", PIPELINES.values(), ids=lambda chain: chain.name)
+@pytest.mark.parametrize("pipeline_spec", PIPELINES.values(), ids=lambda pipeline_spec: pipeline_spec.name)
 @pytest.mark.parametrize("config", sorted((ROOT / "run_configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_run_configs_can_be_made_those_of_other_extractors(
-    config: Path, chain: Pipeline, capsys: pytest.CaptureFixture[str]
+    config: Path, pipeline_spec: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["config", "--extractor", chain.name, str(config)]) == 0
+    assert main(["config", "--extractor", pipeline_spec.name, str(config)]) == 0
     made = yaml.safe_load(capsys.readouterr().out)
-    assert dg.validate_run_config(defs.resolve_job_def(chain.job), made)
+    assert dg.validate_run_config(defs.resolve_job_def(pipeline_spec.job), made)
 
 
 def test_what_another_extractor_does_not_have_is_named(
@@ -94,10 +94,10 @@ def test_what_another_extractor_does_not_have_is_named(
     assert f"{file} has bow_encodings and kaze_bow_encodings. Remove one" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("chain", PIPELINES.values(), ids=lambda chain: chain.name)
-def test_every_setting_has_a_description_and_a_default(chain: Pipeline) -> None:
-    job = defs.resolve_job_def(chain.job)
-    for name in ("image_seqfile", *chain.assets):
+@pytest.mark.parametrize("pipeline_spec", PIPELINES.values(), ids=lambda pipeline_spec: pipeline_spec.name)
+def test_every_setting_has_a_description_and_a_default(pipeline_spec: Pipeline) -> None:
+    job = defs.resolve_job_def(pipeline_spec.job)
+    for name in ("image_seqfile", *pipeline_spec.assets):
         schema: Any = job.get_node_named(name).definition.config_schema
         fields = getattr(schema.config_type, "fields", {})  # of the report, which has no settings
         for field_name, field in fields.items():

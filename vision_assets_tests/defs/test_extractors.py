@@ -1,4 +1,4 @@
-"""Each extractor's chain of assets, beside SIFT's."""
+"""Each extractor's pipeline, beside SIFT's."""
 
 import json
 import subprocess
@@ -24,28 +24,28 @@ from vision_assets_tests.vision import images
 
 OTHERS = [
     # The others have what is tested here in common.
-    pytest.param(chain, marks=[] if name == "surf" else pytest.mark.whole, id=name)
-    for name, chain in PIPELINES.items()
+    pytest.param(pipeline_spec, marks=[] if name == "surf" else pytest.mark.whole, id=name)
+    for name, pipeline_spec in PIPELINES.items()
     if name != "sift"
 ]
 K = 12
 
 
-def settings_of(chain: Pipeline, **features: Any) -> dict[str, Any]:
+def settings_of(pipeline_spec: Pipeline, **features: Any) -> dict[str, Any]:
     return {
-        chain.asset("features"): features,
-        chain.asset("dictionary"): {"k": K, "max_iter": 3},
-        chain.asset("classifier"): {"splits": 2, "max_iter": 8, "train_per_class": 4},
+        pipeline_spec.asset("features"): features,
+        pipeline_spec.asset("dictionary"): {"k": K, "max_iter": 3},
+        pipeline_spec.asset("classifier"): {"splits": 2, "max_iter": 8, "train_per_class": 4},
     }
 
 
-def run(pipeline: Runner, source: Path | None, chain: Pipeline, *assets: str, **features: Any) -> Any:
-    wanted = assets or ("image_seqfile", *chain.assets)
-    return pipeline.run(source, *wanted, **settings_of(chain, **features))
+def run(pipeline: Runner, source: Path | None, pipeline_spec: Pipeline, *assets: str, **features: Any) -> Any:
+    wanted = assets or ("image_seqfile", *pipeline_spec.assets)
+    return pipeline.run(source, *wanted, **settings_of(pipeline_spec, **features))
 
 
 @pytest.fixture(scope="module", params=OTHERS)
-def chain(request: pytest.FixtureRequest) -> Pipeline:
+def pipeline_spec(request: pytest.FixtureRequest) -> Pipeline:
     return request.param
 
 
@@ -63,93 +63,97 @@ def some_images(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) ->
 
 @pytest.fixture(scope="module")
 def made(
-    tmp_path_factory: pytest.TempPathFactory, some_images: Path, spark: object, chain: Pipeline
+    tmp_path_factory: pytest.TempPathFactory, some_images: Path, spark: object, pipeline_spec: Pipeline
 ) -> Runner:
-    pipeline = Runner(tmp_path_factory.mktemp(chain.name) / "data")
-    run(pipeline, some_images, chain)
+    pipeline = Runner(tmp_path_factory.mktemp(pipeline_spec.name) / "data")
+    run(pipeline, some_images, pipeline_spec)
     return pipeline
 
 
 @pytest.fixture(scope="module")
 def again(
-    tmp_path_factory: pytest.TempPathFactory, some_images: Path, spark: object, chain: Pipeline
+    tmp_path_factory: pytest.TempPathFactory, some_images: Path, spark: object, pipeline_spec: Pipeline
 ) -> tuple[Runner, dg.ExecuteInProcessResult]:
     """A second run, in other partitions and with pictures."""
-    pipeline = Runner(tmp_path_factory.mktemp(f"{chain.name} again") / "data")
-    config = settings_of(chain, partitions=5)
-    return pipeline, pipeline.run(some_images, "image_seqfile", *chain.assets, pictures=True, **config)
+    pipeline = Runner(tmp_path_factory.mktemp(f"{pipeline_spec.name} again") / "data")
+    config = settings_of(pipeline_spec, partitions=5)
+    return pipeline, pipeline.run(
+        some_images, "image_seqfile", *pipeline_spec.assets, pictures=True, **config
+    )
 
 
-def test_every_image_has_one_row(made: Runner, chain: Pipeline) -> None:
-    features = made.table(chain.asset("features")).set_index("fileName")
+def test_every_image_has_one_row(made: Runner, pipeline_spec: Pipeline) -> None:
+    features = made.table(pipeline_spec.asset("features")).set_index("fileName")
     assert len(features) == 14
     assert features.loc["cats/broken.jpg", "error"]
     assert features["error"].isna().sum() == 13
     assert features.loc["dogs/flat.png", "keypointCount"] == 0
     for count, cell in zip(features["keypointCount"], features["descriptors"], strict=True):
-        matrix = descriptor_matrix(cell, EXTRACTORS[chain.name].length, EXTRACTORS[chain.name].dtype)
+        matrix = descriptor_matrix(
+            cell, EXTRACTORS[pipeline_spec.name].length, EXTRACTORS[pipeline_spec.name].dtype
+        )
         assert len(matrix) == count
-    encodings = made.table(chain.asset("encodings"))
+    encodings = made.table(pipeline_spec.asset("encodings"))
     assert encodings["fileName"].tolist() == sorted(features.index)
     assert {len(bow) for bow in encodings["bow"]} == {K}
-    assert made.current(chain.asset("report")).counts["classes"] == 2
+    assert made.current(pipeline_spec.asset("report")).counts["classes"] == 2
 
 
-def test_nothing_of_it_is_sifts(made: Runner, chain: Pipeline) -> None:
-    assert {"/".join(asset) for asset in made.store.assets()} == {"image_seqfile", *chain.assets}
-    for name in chain.assets:
-        assert all(read in {"image_seqfile", *chain.assets} for read in made.current(name).inputs)
+def test_nothing_of_it_is_sifts(made: Runner, pipeline_spec: Pipeline) -> None:
+    assert {"/".join(asset) for asset in made.store.assets()} == {"image_seqfile", *pipeline_spec.assets}
+    for name in pipeline_spec.assets:
+        assert all(read in {"image_seqfile", *pipeline_spec.assets} for read in made.current(name).inputs)
 
 
 def test_partitions_change_no_bit(
-    made: Runner, chain: Pipeline, again: tuple[Runner, dg.ExecuteInProcessResult]
+    made: Runner, pipeline_spec: Pipeline, again: tuple[Runner, dg.ExecuteInProcessResult]
 ) -> None:
     other, _ = again
     for name in (
-        chain.asset("features"),
-        chain.asset("dictionary"),
-        chain.asset("encodings"),
-        chain.asset("report"),
+        pipeline_spec.asset("features"),
+        pipeline_spec.asset("dictionary"),
+        pipeline_spec.asset("encodings"),
+        pipeline_spec.asset("report"),
     ):
         ours, theirs = made.table(name), other.table(name)
         pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
 
 
 def test_only_new_images_are_extracted(
-    made: Runner, chain: Pipeline, some_images: Path, tmp_path: Path
+    made: Runner, pipeline_spec: Pipeline, some_images: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "more"
     for file in some_images.rglob("*.*"):
         (folder / file.parent.name).mkdir(exist_ok=True, parents=True)
         (folder / file.parent.name / file.name).hardlink_to(file)
     data = Runner(tmp_path / "data")
-    run(data, folder, chain, "image_seqfile", chain.asset("features"))
+    run(data, folder, pipeline_spec, "image_seqfile", pipeline_spec.asset("features"))
     (folder / "cats" / "new.jpg").write_bytes(images.jpeg(images.colored(seed=99)))
-    result = run(data, folder, chain, "image_seqfile", chain.asset("features"))
-    found = data.metadata(result, chain.asset("features"))
+    result = run(data, folder, pipeline_spec, "image_seqfile", pipeline_spec.asset("features"))
+    found = data.metadata(result, pipeline_spec.asset("features"))
     assert (found["reused"], found["extracted"]) == (14, 1)
 
 
 def test_prediction_equals_the_pipeline(
     made: Runner,
-    chain: Pipeline,
+    pipeline_spec: Pipeline,
     some_images: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: Any,
 ) -> None:
     files = sorted(some_images.rglob("image*.jpg"))
-    found = list(predict(files, extractor=chain.name, data_folder=made.data))
-    encodings = made.table(chain.asset("encodings")).set_index("fileName")
+    found = list(predict(files, extractor=pipeline_spec.name, data_folder=made.data))
+    encodings = made.table(pipeline_spec.asset("encodings")).set_index("fileName")
     assert [one.keypoints for one in found] == [
         encodings.loc[str(file.relative_to(some_images)), "descriptorCount"] for file in files
     ]
     assert sum(one.labels[0] == file.parent.name for one, file in zip(found, files, strict=True)) > 6
     monkeypatch.setenv("VISION_ASSETS_DATA", str(made.data))
-    assert main(["predict", "--json", "--extractor", chain.name, str(files[0])]) == 0
+    assert main(["predict", "--json", "--extractor", pipeline_spec.name, str(files[0])]) == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["label"], said["score"]) == (found[0].labels[0], found[0].scores[0])
-    assert main(["summary", "--extractor", chain.name]) == 0
-    assert chain.asset("encodings") in capsys.readouterr().out
+    assert main(["summary", "--extractor", pipeline_spec.name]) == 0
+    assert pipeline_spec.asset("encodings") in capsys.readouterr().out
     assert main(["predict", str(files[0])]) == 1
     assert "image_classifier" in capsys.readouterr().err
 
@@ -159,10 +163,13 @@ def test_an_unknown_extractor_is_named(capsys: pytest.CaptureFixture[str]) -> No
     assert "choose one of sift, surf" in capsys.readouterr().err
 
 
-def test_pictures_are_drawn(chain: Pipeline, again: tuple[Runner, dg.ExecuteInProcessResult]) -> None:
+def test_pictures_are_drawn(pipeline_spec: Pipeline, again: tuple[Runner, dg.ExecuteInProcessResult]) -> None:
     data, result = again
     pictures = {
-        name for asset in chain.assets for name in data.metadata(result, asset) if name.startswith("picture_")
+        name
+        for asset in pipeline_spec.assets
+        for name in data.metadata(result, asset)
+        if name.startswith("picture_")
     }
     assert {"picture_keypoints", "picture_visual_words", "picture_strongest_words"} <= pictures
 
@@ -171,7 +178,7 @@ def test_a_dictionary_refuses_the_features_of_another_engine(
     some_images: Path, spark: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other engine is not there, so the words' features are made to say that they are of it."""
-    chain, data = PIPELINES["surf"], Runner(tmp_path / "data")
+    pipeline_spec, data = PIPELINES["surf"], Runner(tmp_path / "data")
     monkeypatch.setattr(SurfOptions, "_opencv", SurfOptions._mahotas)
     # Workers do not know of that.
     module = sys.modules["vision_assets.defs.assets.features"]
@@ -180,19 +187,19 @@ def test_a_dictionary_refuses_the_features_of_another_engine(
     run(
         data,
         some_images,
-        chain,
+        pipeline_spec,
         "image_seqfile",
-        chain.asset("features"),
-        chain.asset("dictionary"),
+        pipeline_spec.asset("features"),
+        pipeline_spec.asset("dictionary"),
         engine="opencv",
     )
-    run(data, None, chain, chain.asset("features"))
-    result = data.run(None, chain.asset("encodings"), fail=True)
+    run(data, None, pipeline_spec, pipeline_spec.asset("features"))
+    result = data.run(None, pipeline_spec.asset("encodings"), fail=True)
     error = data.error(result)
     assert "was trained on SURF of opencv" in error
     assert "are SURF of mahotas" in error
     assert "Materialize surf_kmeans_dictionary" in error
-    run(data, None, chain, chain.asset("dictionary"), chain.asset("encodings"))
+    run(data, None, pipeline_spec, pipeline_spec.asset("dictionary"), pipeline_spec.asset("encodings"))
 
 
 def test_without_mahotas_all_but_surf_works() -> None:

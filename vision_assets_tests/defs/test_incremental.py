@@ -83,7 +83,7 @@ def test_nothing_is_done_where_nothing_changed(filled_copy: Runner, filled: Runn
 
 
 def test_new_images_are_added_beside_files_that_are_not_read(filled_copy: Runner, source: Path) -> None:
-    """Descriptors in them may even be damaged: it shows only when somebody wants them."""
+    """Descriptors in them may even be damaged: it shows only when they are read."""
     before = {asset: filled_copy.current(asset) for asset in UP_TO_ENCODINGS}
     (part, *_) = Path(before["sift_features"].uri).glob("part-*")
     chunk = pq.ParquetFile(part).metadata.row_group(0).column(7)
@@ -104,7 +104,7 @@ def test_new_images_are_added_beside_files_that_are_not_read(filled_copy: Runner
     assert part.name in filled_copy.error(filled_copy.run(None, "kmeans_dictionary", fail=True))
 
 
-def test_other_settings_make_everything_anew(filled_copy: Runner) -> None:
+def test_other_settings_make_everything_again(filled_copy: Runner) -> None:
     assert done(filled_copy, None, "bow_encodings", bow_encodings={"pooling": "max"}) == {
         "bow_encodings": (0, 12, 0)
     }
@@ -116,7 +116,7 @@ def test_other_settings_make_everything_anew(filled_copy: Runner) -> None:
     assert done(filled_copy, None, "bow_encodings") == {"bow_encodings": (0, 12, 0)}
 
 
-def test_a_full_refresh_makes_everything_anew(
+def test_a_full_refresh_makes_everything_again(
     filled_copy: Runner, filled: Runner, image_folder: Path
 ) -> None:
     full = {"full_refresh": True}
@@ -167,7 +167,7 @@ def test_what_was_read_of_a_folder_before_it_changed_is_not_read_again(
     assert Path(pipeline.current("image_seqfile").uri).exists()
 
 
-def test_what_is_whole_beside_a_damaged_part_is_not_read_again(
+def test_intact_parts_beside_a_damaged_one_are_not_read_again(
     pipeline: Runner, filled: Runner, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = upload_that_fails_at_its_end(pipeline, source, monkeypatch)
@@ -184,7 +184,7 @@ def test_what_is_whole_beside_a_damaged_part_is_not_read_again(
 
 
 def test_two_names_that_become_one_key_are_named_at_the_next_run_too(pipeline: Runner, source: Path) -> None:
-    """Of bytes that are not UTF-8 a key has an escape, which is a name as well."""
+    """A key has an escape for each byte that is not UTF-8; another file can have that escape in its name."""
     pipeline.run(source, "image_seqfile")
     image = (source / "cats" / "image 01.jpg").read_bytes()
     for name in (b"\xff.jpg", rb"\xff.jpg"):
@@ -216,7 +216,7 @@ def test_small_files_are_put_together_when_they_are_many(
 
 
 @pytest.mark.parametrize(("times_a_first_run", "read"), [(8, 0), (0, 12)])
-def test_small_files_of_images_are_read_anew_when_they_are_many_times_those_of_a_first_run(
+def test_small_files_of_images_are_read_again_when_they_are_many_times_those_of_a_first_run(
     pipeline: Runner, source: Path, monkeypatch: pytest.MonkeyPatch, times_a_first_run: int, read: int
 ) -> None:
     """As many as a first run writes are no reason: there would be as many again."""
@@ -230,7 +230,7 @@ def test_small_files_of_images_are_read_anew_when_they_are_many_times_those_of_a
 def test_what_a_run_left_that_did_not_end_is_verified(
     filled_copy: Runner, filled: Runner, sound: bool
 ) -> None:
-    """Nobody has looked at its rows: what its tasks had found of them went with it."""
+    """Its rows are unverified: what its tasks had found out about them is lost with the run."""
     store, made = filled_copy.store, filled_copy.current("sift_features")
     left = store.begin(("sift_features",), "another", made.inputs, made.row_version)
     shutil.move(made.uri, left.uri)
@@ -250,7 +250,7 @@ def test_what_a_run_left_that_did_not_end_is_verified(
         assert "not stored because it violates sizes_match" in error
 
 
-def test_what_is_made_of_features_that_were_mended_is_not_taken_over(
+def test_what_is_made_of_features_that_were_repaired_is_not_taken_over(
     filled_copy: Runner, filled: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The image, the settings and the code are the same; an extraction had too little memory."""

@@ -1,4 +1,4 @@
-"""Of a source behind Hadoop's file systems only part files with changes are read again."""
+"""A source behind Hadoop's file systems: only part files with changes are read again."""
 
 import os
 import tarfile

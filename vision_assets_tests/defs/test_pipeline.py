@@ -21,7 +21,7 @@ from vision_assets_tests.pipeline import WORDS, Runner, read_table
 from vision_assets_tests.vision import images
 
 
-def test_the_whole_graph(filled: Runner, image_folder: Path) -> None:
+def test_the_complete_graph(filled: Runner, image_folder: Path) -> None:
     names = sorted(str(file.relative_to(image_folder)) for file in image_folder.rglob("*.jpg"))
     table = filled.table("sift_features")
     assert table["fileName"].tolist() == names

@@ -1,4 +1,4 @@
-"""Faults of the storage: each is named with its file and with what mends it, and what was stored stays."""
+"""Faults of the storage: each is named with its file and a remedy, and what was stored stays."""
 
 import json
 import os
@@ -24,9 +24,9 @@ from vision_assets_tests.small_disks import read_only, require_root, resize, sma
 from vision_assets_tests.torture.kills import table
 from vision_assets_tests.vision import images
 
-ROW_WISE = ("image_seqfile", "sift_features", "bow_encodings")
+PER_IMAGE = ("image_seqfile", "sift_features", "bow_encodings")
 CONFIG: dict[str, Any] = {"image_classifier": {"train_per_class": 3, "splits": 2, "max_iter": 3}}
-FULL_REFRESH: dict[str, Any] = {asset: {"full_refresh": True} for asset in ROW_WISE}
+FULL_REFRESH: dict[str, Any] = {asset: {"full_refresh": True} for asset in PER_IMAGE}
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def require_clear(error: str, *named: object) -> None:
         ("image_classifier", one_part, flip_middle, "classification_report", False),
     ],
 )
-def test_a_damaged_file_is_named_and_what_is_advised_mends_it(
+def test_a_damaged_file_is_named_and_the_advice_repairs_it(
     world: World,
     copy: Runner,
     asset: str,
@@ -134,10 +134,10 @@ def test_a_damaged_file_is_named_and_what_is_advised_mends_it(
     damaged = file(current)
     damage(damaged)
     # All is done already: images are read only for a full refresh, the index only without.
-    refresh = downstream in ROW_WISE and file is one_part
+    refresh = downstream in PER_IMAGE and file is one_part
     config = CONFIG | ({downstream: {"full_refresh": True}} if refresh else {})
     error = copy.error(copy.run(None, downstream, fail=True, **config))
-    advice = "again with `full_refresh: true`" if asset in ROW_WISE else "again"
+    advice = "again with `full_refresh: true`" if asset in PER_IMAGE else "again"
     pointer = manifest(copy, current)
     require_clear(error, damaged, f"Materialize {asset} {advice}")
     assert all(as_frame(table(one)).equals(rows) for one, rows in zip(older, before, strict=True))
@@ -236,7 +236,7 @@ def test_a_full_disk(filled: Runner, image_folder: Path, tmp_path: Path, kilobyt
 
 
 def left(pipeline: Runner, assets: Sequence[str]) -> list[Path]:
-    """What lies in the data folder besides snapshots."""
+    """What the data folder contains besides snapshots."""
     folders = [path for asset in assets for path in (pipeline.data / asset).iterdir()]
     notes = [path for folder in folders if folder.name == "_snapshots" for path in folder.iterdir()]
     kept = {snapshot.name for asset in assets for snapshot in pipeline.store.snapshots((asset,))}

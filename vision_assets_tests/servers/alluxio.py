@@ -33,7 +33,7 @@ class Alluxio:
     Parameters
     ----------
     uri : str
-        Of the root folder, without a slash at the end.
+        The root folder, without a slash at the end.
     master, worker : Daemon
         The two processes.
     """

@@ -17,7 +17,7 @@ def environment(name: str, packages: Sequence[str]) -> Path:
     Parameters
     ----------
     name : str
-        Of the environment; tells its versions.
+        The environment's name, which tells its versions.
     packages : sequence of str
         As pip takes them.
 

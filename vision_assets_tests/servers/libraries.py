@@ -13,9 +13,9 @@ def server_jars(name: str, coordinates: Sequence[str], excluded: Sequence[str] =
     Parameters
     ----------
     name : str
-        Of the server.
+        The server's name.
     coordinates : sequence of str
-        Of Maven.
+        Maven coordinates.
     excluded : sequence of str
         Group and artifact of what they depend on but the server does not need.
 

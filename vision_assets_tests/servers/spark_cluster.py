@@ -110,7 +110,7 @@ def spark_cluster(
     workers : int
         How many.
     cores : int
-        Of each worker.
+        Cores of each worker.
     pinned : bool
         Whether all processes of a worker keep to one core of the machine, each worker to another.
 

@@ -20,7 +20,7 @@ def test_this_process_is_alive_without_any_heartbeat() -> None:
     assert may_be_alive(this_process(), "2000-01-01T00:00:00+00:00")
 
 
-def test_an_abandoned_lease_belongs_to_nobody() -> None:
+def test_an_abandoned_lease_has_no_owner() -> None:
     assert not may_be_alive(this_process(), ENDED)
 
 
@@ -32,7 +32,7 @@ def test_a_process_that_has_ended_is_dead_at_once() -> None:
     assert not may_be_alive(ended, utc_now())
 
 
-def test_a_killed_process_that_nobody_has_waited_for_is_dead() -> None:
+def test_a_killed_process_that_was_not_waited_for_is_dead() -> None:
     code = (
         "from vision_assets.snapshots.liveness import this_process\n"
         "print(this_process(), flush=True)\n"

@@ -11,7 +11,7 @@ from vision_assets.spark.properties import spark_config
 
 @pytest.fixture
 def jars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Libraries that somebody has copied to this machine."""
+    """Libraries that were copied to this machine."""
     for scheme, connector in CONNECTORS.items():
         folder = tmp_path / folder_name(scheme, connector.libraries, connector.excluded)
         folder.mkdir()
@@ -45,7 +45,7 @@ def test_an_unknown_connector_is_named(jars: Path, monkeypatch: pytest.MonkeyPat
         spark_config()
 
 
-def test_other_libraries_lie_in_another_folder() -> None:
+def test_other_libraries_are_in_another_folder() -> None:
     assert folder_name("s3a", ["a:b:1", "c:d:1"]) == folder_name("s3a", ["c:d:1", "a:b:1"])
     assert len({folder_name("s3a", ["a:b:1"], without) for without in ([], ["x:y"], ["x:z"])}) == 3
 

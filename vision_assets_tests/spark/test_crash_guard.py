@@ -163,7 +163,7 @@ def test_an_item_after_which_the_process_is_damaged_is_the_only_one_at_fault(in_
     assert in_worker(crash_at_the_third_call, list(range(8))) == list(range(8))
 
 
-def test_a_process_that_dies_amid_a_result(in_worker: Callable) -> None:
+def test_a_process_that_dies_while_it_sends_a_result(in_worker: Callable) -> None:
     class DiesWhenPickled:
         def __reduce__(self) -> Any:
             os.kill(os.getpid(), signal.SIGSEGV)
@@ -185,7 +185,7 @@ def test_a_process_holds_none_of_the_connections_of_the_worker(in_worker: Callab
     assert in_worker(lambda _: len(list(Path("/dev/fd").iterdir())), [0]) == [5]
 
 
-def test_results_that_nobody_wants_leave_no_process(spark: SparkSession) -> None:
+def test_unwanted_results_leave_no_process(spark: SparkSession) -> None:
     def first_alone(_: Any) -> list[Any]:
         from multiprocessing import active_children
 

@@ -154,7 +154,7 @@ def predictions(table: DataFrame) -> pd.DataFrame:
     return table.toPandas().sort_values(["split", "fileName"]).reset_index(drop=True)
 
 
-@pytest.mark.parametrize("values", [WORDS, 2**22], ids=["image by image", "whole batches"])
+@pytest.mark.parametrize("values", [WORDS, 2**22], ids=["image by image", "entire batches"])
 def test_predictions_are_those_of_numpy_alone(
     spark: SparkSession, trained: Classifier, values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

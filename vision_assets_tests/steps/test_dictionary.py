@@ -177,7 +177,7 @@ def test_fewer_distinct_descriptors_than_words_is_an_error(table: Features) -> N
 
 
 def test_a_sample_that_took_nothing_is_an_error(table: Features) -> None:
-    """At a rate of 1 in 1,000,000 descriptors are rarely chosen, and of these with this seed none is."""
+    """At a rate of 1 in 1,000,000 descriptors are rarely chosen; with this seed, none of these."""
     features = table({"a.jpg": np.zeros((1_000_000, 1), np.uint8)})
     with pytest.raises(UserError, match=r"only 0 among the 0 trained on \(1,000,000 in all\)"):
         train(features, KMeansOptions(k=1, descriptors_per_word=1, seed=0))

@@ -54,7 +54,7 @@ def vocabulary(rng: np.random.Generator) -> Vocabulary:
     return Vocabulary(round_centers(rng.random((11, 128)) * 255))
 
 
-@pytest.mark.parametrize("encoded_values", [1, 2**22], ids=["image by image", "whole batches"])
+@pytest.mark.parametrize("encoded_values", [1, 2**22], ids=["image by image", "entire batches"])
 def test_the_table_has_the_encoding_of_each_image(
     spark: SparkSession,
     matrices: dict[str, NDArray[np.uint8]],

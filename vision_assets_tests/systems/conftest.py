@@ -1,4 +1,4 @@
-"""Real servers of each storage, on this machine, and pipelines whose data and images lie on them."""
+"""Real servers of each storage, on this machine, and pipelines whose data and images are on them."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -38,11 +38,11 @@ class System:
     Attributes
     ----------
     uri : str
-        Of an empty place on it.
+        An empty place on it.
     properties : dict
         What Hadoop's client has to know.
     outages : list of Outage
-        Of what clients speak with first, then of what has the data.
+        First the outage of what clients speak with, then of what has the data.
     """
 
     uri: str
@@ -111,7 +111,7 @@ class Elsewhere(AnyRunner):
         return SnapshotStore(self.files)
 
     def digests(self) -> pd.DataFrame:
-        """Read the images anew, by Spark."""
+        """Read the images again, by Spark."""
         images = image_index.scan(self.spark, [self.current("image_seqfile").uri])
         return images.select("fileName", "digest").toPandas()
 

@@ -31,7 +31,7 @@ from vision_assets_tests.systems.conftest import Elsewhere, started
 
 _DICTIONARY = {"k": 1000, "max_iter": 10}
 Seconds = dict[str, list[float]]
-"""Of each asset, of all together, and of what a second run reuses, round by round."""
+"""Seconds of each asset, of all together, and of a second run's reuse, round by round."""
 
 
 def some_images(archive: Path, count: int) -> bytes:

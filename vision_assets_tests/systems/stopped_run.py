@@ -1,8 +1,8 @@
 """Does what a command of Dagster does, and is killed.
 
-python -m vision_assets_tests.systems.stopped_run extracting|amid|after|copying dagster ...
+python -m vision_assets_tests.systems.stopped_run extracting|during|after|copying dagster ...
 
-While features are ``extracting`` and two tasks have ended, ``amid`` making a snapshot current, ``after`` it,
+While features are ``extracting`` and two tasks have ended, ``during`` the commit of a snapshot, ``after`` it,
 or, its JVM alone, while files that are reused are copied.
 """
 
@@ -23,7 +23,7 @@ from pyspark.sql import DataFrame, SparkSession
 from vision_assets.snapshots.hadoop_files import HadoopFiles
 
 _MANIFEST = re.compile(r"/_snapshots/\.?\d+-[^/]+\.json(\.[0-9a-f]+)?$")
-"""Under its name, or another one until it is whole."""
+"""A manifest under its name, or under another one until it is complete."""
 
 
 def kill_at_commit(moment: str) -> None:
@@ -42,7 +42,7 @@ def kill_at_commit(moment: str) -> None:
         if _MANIFEST.search(path):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    if moment == "amid":
+    if moment == "during":
         HadoopFiles._write = written_but_not_closed  # type: ignore[assignment, method-assign]
     else:
         HadoopFiles.create = created  # type: ignore[assignment, method-assign]
@@ -59,7 +59,7 @@ def kill_the_jvm_at_copies() -> None:
     HadoopFiles._copy = copied  # type: ignore[assignment, method-assign]
 
 
-def kill_amid_the_extraction() -> None:
+def kill_during_the_extraction() -> None:
     module: Any = import_module("vision_assets.defs.assets.features")
     extract = module.extract
 
@@ -90,7 +90,7 @@ if __name__ == "__main__":
     if moment == "copying":
         kill_the_jvm_at_copies()
     elif moment == "extracting":
-        kill_amid_the_extraction()
+        kill_during_the_extraction()
     else:
         kill_at_commit(moment)
     main()

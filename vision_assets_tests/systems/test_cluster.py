@@ -35,14 +35,14 @@ CONFIG: dict[str, dict[str, Any]] = {
     "kmeans_dictionary": {"k": 50, "max_iter": 6, "tol": 0.0},
     "image_classifier": {"splits": 2, "max_iter": 8},
 }
-AMID = {
+MADE_WHILE_RUNNING = {
     "image_seqfile": "image_seqfile/*/part-*",
     "sift_features": "sift_features/*/part-*.parquet",
     "kmeans_dictionary": "kmeans_dictionary/_checkpoints/*",
     "bow_encodings": "bow_encodings/*/part-*.parquet",
 }
 """The files that are there once some of an asset's work is done."""
-SAID_AMID = {
+SAID_WHILE_RUNNING = {
     "image_classifier": "images to train on in each split",
     "classification_report": "classification_report - reading",
 }
@@ -82,10 +82,10 @@ def wait_until(happened: Callable[[], bool], run: "subprocess.Popen[bytes]", fol
         time.sleep(0.05)  # between two looks
 
 
-def is_amid(asset: str, folder: Path) -> bool:
-    if asset in AMID:
-        return any((folder / "data").glob(AMID[asset]))
-    return SAID_AMID[asset] in output(folder)
+def is_running(asset: str, folder: Path) -> bool:
+    if asset in MADE_WHILE_RUNNING:
+        return any((folder / "data").glob(MADE_WHILE_RUNNING[asset]))
+    return SAID_WHILE_RUNNING[asset] in output(folder)
 
 
 def test_the_workers_have_nothing_of_this_project(cluster: SparkCluster) -> None:
@@ -133,15 +133,15 @@ def test_a_run_that_another_leaves_no_core_says_so_and_waits(
     require_success(waits, second)
 
 
-def test_the_loss_of_a_worker_amid_any_asset_costs_no_run(
+def test_the_loss_of_a_worker_during_any_asset_costs_no_run(
     cluster: SparkCluster, images: Path, expected: Runner, tmp_path: Path
 ) -> None:
     made = made_in(tmp_path)
     run = run_in(tmp_path, images, ALL_ASSETS, cluster.environment)
     for number, asset in enumerate(ALL_ASSETS):
-        wait_until(partial(is_amid, asset, tmp_path), run, tmp_path)
+        wait_until(partial(is_running, asset, tmp_path), run, tmp_path)
         assert made.store.current((asset,)) is None, f"{asset} was done already"
-        # The one that was lost amid the asset before has been away since.
+        # The worker that was lost during the asset before has been away since.
         cluster.workers[1 - number % 2].launch()
         cluster.lose(number % 2)
     require_success(run, tmp_path)
@@ -186,7 +186,7 @@ def test_make_starts_a_cluster_and_ends_it(images: Path, expected: Runner, tmp_p
 
 
 def test_make_does_not_move_a_cluster_to_another_port() -> None:
-    """Where nobody would find it."""
+    """Users would not find it there."""
     with socket.create_server((HOST, 0)) as taken:
         make = ["make", "-s", f"CLUSTER_PORT={taken.getsockname()[1]}", "cluster"]
         made = subprocess.run(make, cwd=ROOT, capture_output=True, check=False)

@@ -77,14 +77,14 @@ def config_of(source: str) -> dict[str, Any]:
 def begin(
     folder: Path, system: System, data: str, command: list[str], **environment: str
 ) -> "subprocess.Popen[bytes]":
-    """Start a process with the Spark configuration of somebody who uses that storage."""
+    """Start a process with the Spark configuration of a user of that storage."""
     folder.mkdir()
     lines = [f"spark.hadoop.{name} {value}" for name, value in system.properties.items()]
     (folder / "spark-defaults.conf").write_text("\n".join(lines))
     return processes.begin(folder, command, data, environment | {"SPARK_CONF_DIR": str(folder)})
 
 
-def test_the_whole_job_again_and_after_changes(
+def test_the_full_job_again_and_after_changes(
     pipeline: Elsewhere,
     system: System,
     source: str,
@@ -134,7 +134,7 @@ def test_the_whole_job_again_and_after_changes(
 
 @pytest.mark.parametrize(
     ("moment", "asset"),
-    [("extracting", "sift_features"), ("amid", "image_seqfile"), ("after", "sift_features")],
+    [("extracting", "sift_features"), ("during", "image_seqfile"), ("after", "sift_features")],
 )
 def test_a_run_that_is_killed_harms_nothing(
     pipeline: Elsewhere,
@@ -183,7 +183,7 @@ def test_a_jvm_that_dies_while_files_are_copied_costs_one_attempt(
     require_same_tables(pipeline, expected, "sift_features")
 
 
-def test_two_runs_at_once_each_make_whole_tables(
+def test_two_runs_at_once_each_make_complete_tables(
     pipeline: Elsewhere, system: System, source: str, expected: Runner, tmp_path: Path
 ) -> None:
     command = materialize(UP_TO_ENCODINGS, config_of(source))
@@ -295,7 +295,7 @@ def test_who_may_not_write_is_told_so_and_changes_nothing(
     assert pipeline.files.names("image_seqfile/_snapshots") == before
 
 
-def test_files_are_created_whole_or_not_at_all(pipeline: Elsewhere) -> None:
+def test_files_are_created_completely_or_not_at_all(pipeline: Elsewhere) -> None:
     files: HadoopFiles = pipeline.files
     files.create("a/one", b"1" * 1000)
     assert files.read("a/one") == b"1" * 1000

@@ -1,4 +1,4 @@
-"""Archives of every kind that is read: whole ones to be mutated, and parts to make traps of."""
+"""Archives of every kind that is read: intact ones to be mutated, and parts to make traps of."""
 
 import gzip
 import io
@@ -45,12 +45,12 @@ def _list(path: Path) -> tuple[Listing, int, Skipped, str]:
 
 def mutated_archive(suffix: str, number: int) -> bytes:
     """Return one of the mutations of a kind of archive; half of the tars have right checksums again."""
-    data = mutate(_whole()[suffix], [b"\xff\xd8\xff" * 200], _SIZES, f"{suffix} {number}")
+    data = mutate(_intact()[suffix], [b"\xff\xd8\xff" * 200], _SIZES, f"{suffix} {number}")
     return with_new_checksums(data) if suffix == ".tar" and number % 2 else data
 
 
 def with_new_checksums(tar: bytes) -> bytes:
-    """Mend the checksums of all headers."""
+    """Correct the checksums of all headers."""
     blocks = bytearray(tar)
     for start in range(0, len(blocks) - 511, 512):
         if blocks[start + 257 : start + 262] == b"ustar":
@@ -60,7 +60,7 @@ def with_new_checksums(tar: bytes) -> bytes:
 
 
 @cache
-def _whole() -> dict[str, tuple[bytes, ...]]:
+def _intact() -> dict[str, tuple[bytes, ...]]:
     tars = [_tar(kind) for kind in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)]
     methods = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
     return {

@@ -63,7 +63,7 @@ def run(kinds: list[str], mutations: int, first: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     start = _memory("VmRSS")
     print(READY, flush=True)
-    # Codecs write about broken images; after this line nobody needs to see it.
+    # Codecs write about broken images; after this line, no reader needs that.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     for place in range(first, mutations * len(kinds)):
         data = mutated(kinds[place // mutations], place % mutations)

@@ -54,7 +54,7 @@ PROBLEMS = ("crash", "hang", "memory", "exception")
 
 
 def torture(kinds: list[str], mutations: int, worker_command: Sequence[str] = _WORKER) -> list[Tally]:
-    """Run all mutations of some formats. The worker is started anew after each that ended it."""
+    """Run all mutations of some formats. A new worker is started after each mutation that ended one."""
     tallies = [Tally(kind) for kind in kinds]
     place, end = 0, mutations * len(kinds)
     while place < end:

@@ -4,7 +4,7 @@
 
 A trial materializes one asset in a process of its own, beside snapshots of an earlier state of the source or
 none, and kills the driver at an operation on the storage, or at a random time the driver, its JVM or a Python
-worker. Afterwards every current snapshot must be whole; one more run must succeed, give the tables of an
+worker. Afterwards every current snapshot must be complete; one more run must succeed, give the tables of an
 undisturbed run to the bit and leave nothing behind.
 """
 
@@ -43,7 +43,7 @@ ASSETS = (
     "classification_report",
 )
 CONFIG: dict[str, dict[str, Any]] = {
-    **{chain.asset("features"): {"partitions": 6} for chain in PIPELINES.values()},
+    **{spec.asset("features"): {"partitions": 6} for spec in PIPELINES.values()},
     "kmeans_dictionary": {"k": 16, "max_iter": 8, "tol": 0.0},
     "image_classifier": {"train_per_class": 3, "splits": 2, "max_iter": 5},
 }
@@ -155,7 +155,7 @@ def start_run(data: Path, log: Path, command: list[str], keep: int) -> "subproce
 
 
 def table(snapshot: Snapshot) -> Any:
-    """Return a whole table, to be compared; raises if it is not whole."""
+    """Return a complete table, to be compared; raises if part of it is missing."""
     folder = Path(snapshot.uri)
     parts = sorted(file for file in folder.iterdir() if file.name[0] not in "._")
     assert len(parts) == snapshot.files, f"{snapshot.uri}: {len(parts)} of {snapshot.files} files"

@@ -35,7 +35,7 @@ class Case:
     """MB of the largest worker."""
     failures: int = 0
     config: dict[str, Any] = field(default_factory=dict)
-    """Of `sift_features`."""
+    """Configuration of `sift_features`."""
     spark_config: dict[str, str] = field(default_factory=dict)
 
 

@@ -1,4 +1,4 @@
-"""Broken and hostile files made of whole ones. The same seed gives the same bytes."""
+"""Broken and hostile files made of intact ones. The same seed gives the same bytes."""
 
 import random
 import struct
@@ -35,7 +35,7 @@ def mutate(files: Sequence[bytes], others: Sequence[bytes], size: tuple[int, int
     Parameters
     ----------
     files : sequence of bytes
-        Whole files of one format, of which one is taken.
+        Intact files of one format, of which one is taken.
     others : sequence of bytes
         Files of other formats, whose headers are put before its own content.
     size : tuple of int

@@ -3,7 +3,7 @@
     python -m vision_assets_tests.torture.one_run ASSETS RUN_CONFIG OPERATION
 
 Each change of the storage counts as two operations: the moment before it and the moment after it. Operation 0
-is none; at the end it says how many there were.
+means no kill; at the end the number of operations is printed.
 """
 
 import atexit

@@ -1,4 +1,4 @@
-"""Whole small files of every format that OpenCV reads, in the kinds it knows, to be mutated."""
+"""Small intact files of every format that OpenCV reads, in the kinds it knows, to be mutated."""
 
 from functools import cache
 from typing import Any

@@ -7,7 +7,7 @@ from vision_assets_tests.torture.images import PROBLEMS, torture
 from vision_assets_tests.torture.seeds import seed_files
 
 MUTATIONS = 60
-"""Of each format; ``make torture`` takes many more."""
+"""Mutations of each format; ``make torture`` takes many more."""
 
 
 def test_mutated_images_give_rows() -> None:

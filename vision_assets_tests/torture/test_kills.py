@@ -39,7 +39,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         Trial("image_seqfile", "storage", earlier=False, moment=0.3, number=0),
         Trial("sift_features", "driver", earlier=False, moment=0, number=1, parts=2),
     ],
-    ids=["amid the commit", "amid the extraction"],
+    ids=["during the commit", "during the extraction"],
 )
 def test_a_killed_run_harms_nothing_and_the_next_one_makes_the_same(world: World, trial: Trial) -> None:
     outcome = torture(world, trial)
@@ -51,8 +51,8 @@ def test_a_killed_run_harms_nothing_and_the_next_one_makes_the_same(world: World
 @pytest.mark.parametrize(
     "features",
     [
-        pytest.param(chain.asset("features"), marks=[] if name == "sift" else pytest.mark.whole)
-        for name, chain in PIPELINES.items()
+        pytest.param(pipeline_spec.asset("features"), marks=[] if name == "sift" else pytest.mark.whole)
+        for name, pipeline_spec in PIPELINES.items()
     ],
 )
 def test_what_a_killed_run_has_extracted_is_used(filled: Runner, tmp_path: Path, features: str) -> None:

@@ -5,7 +5,7 @@
 Two processes run assets, each in a JVM of its own, while this one reads or cleans up. The source changes
 before each case, so that rows are taken over from snapshots that the other run removes: in half of the rounds
 only the newest is kept. It is a fault if a run or a reader fails, if what becomes current is another table
-than that of an undisturbed run, if a kept snapshot is not whole, or if anything is left behind.
+than that of an undisturbed run, if a kept snapshot is not complete, or if anything is left behind.
 """
 
 import argparse
@@ -104,7 +104,7 @@ def serve() -> None:
 
 
 def table(snapshot: Snapshot) -> Any:
-    """Return a whole table, to be compared; of a classifier all but the name of its dictionary's snapshot."""
+    """Return a complete table, to be compared; a classifier without the name of its dictionary's snapshot."""
     found = kills.table(snapshot)
     if snapshot.asset != "image_classifier":
         return found
@@ -116,7 +116,7 @@ class Source:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "source"
-        self.is_whole = True
+        self.is_complete = True
         self._away = folder / "away"
         write_sample_images(self.folder, images_per_class=_IMAGES_PER_CLASS)
         files = sorted(self.folder.rglob("*.jpg"))
@@ -125,11 +125,11 @@ class Source:
 
     def change(self) -> None:
         """Go to the other state."""
-        here, there = (self.folder, self._away) if self.is_whole else (self._away, self.folder)
+        here, there = (self.folder, self._away) if self.is_complete else (self._away, self.folder)
         for name in self._moved:
             (there / name).parent.mkdir(parents=True, exist_ok=True)
             (here / name).rename(there / name)
-        self.is_whole = not self.is_whole
+        self.is_complete = not self.is_complete
 
 
 class World:
@@ -148,7 +148,7 @@ class World:
             self.source.change()
             runners[0](self.data, self.source.folder, ASSETS, 1)
             tables = {asset: table(self._store.require_current((asset,))) for asset in ASSETS}
-            self._expected[self.source.is_whole] = tables
+            self._expected[self.source.is_complete] = tables
             self._predictions += predict(self.source.image, data_folder=self.data)
         shutil.copytree(self._store.require_current(("sift_features",)).uri, self._left)
 
@@ -158,7 +158,7 @@ class World:
         """Images, features and dictionary, after a run of the features that has died late."""
         self.source.change()
         for asset in ASSETS[:3]:
-            if asset == "sift_features" and self.source.is_whole:
+            if asset == "sift_features" and self.source.is_complete:
                 self._leave_features()
             self._at_once([asset], [asset], keep)
             self._check(asset)
@@ -202,9 +202,9 @@ class World:
     def _leave_features(self) -> None:
         """Leave all features as a run does that dies before its commit."""
         version = self._store.require_current(("sift_features",)).row_version
-        staged = self._store.begin(("sift_features",), "that died", {}, version)
-        shutil.copytree(self._left, staged.uri)
-        self._store.abandon(staged)
+        pending = self._store.begin(("sift_features",), "that died", {}, version)
+        shutil.copytree(self._left, pending.uri)
+        self._store.abandon(pending)
 
     @contextmanager
     def _again_and_again(self, *actions: Callable[[], object]) -> Iterator[None]:
@@ -250,7 +250,7 @@ class World:
 
     def _predict(self) -> None:
         (prediction,) = predict(self.source.image, data_folder=self.data)
-        assert prediction in self._predictions, f"{prediction} is none of {self._predictions}"
+        assert prediction in self._predictions, f"{prediction} is not one of {self._predictions}"
 
     def _clean_up(self) -> None:
         for asset in ASSETS:
@@ -259,9 +259,9 @@ class World:
     def _check(self, *made: str) -> None:
         """Look at all snapshots; the current ones of what was made are as an undisturbed run's."""
         for asset in ASSETS:
-            whole = [table(snapshot) for snapshot in self._store.snapshots((asset,))]
-            expected = self._expected[self.source.is_whole][asset]
-            assert asset not in made or is_equal(whole[-1], expected), f"{asset} has other rows"
+            tables = [table(snapshot) for snapshot in self._store.snapshots((asset,))]
+            expected = self._expected[self.source.is_complete][asset]
+            assert asset not in made or is_equal(tables[-1], expected), f"{asset} has other rows"
         self._check_order()
         left = leftovers(self.data, self._store, ASSETS)
         assert not left, f"left: {left}"

@@ -64,10 +64,10 @@ def animated(kind: str) -> bytes:
 
 
 def with_thumbnail(thumbnail: bytes) -> bytes:
-    """A JPEG whose EXIF segment holds another whole JPEG."""
+    """A JPEG whose EXIF segment contains another complete JPEG."""
     segment = b"Exif\x00\x00" + thumbnail
-    whole = jpeg()
-    return whole[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + whole[2:]
+    complete = jpeg()
+    return complete[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + complete[2:]
 
 
 def png_claiming(width: int, height: int) -> bytes:
@@ -81,7 +81,7 @@ def png_claiming(width: int, height: int) -> bytes:
 
 
 def jpeg_claiming(width: int, height: int) -> bytes:
-    """A whole small JPEG whose header is changed to claim another size."""
+    """A small intact JPEG whose header is changed to claim another size."""
     data = bytearray(jpeg())
     frame = data.index(b"\xff\xc0")
     struct.pack_into(">HH", data, frame + 5, height, width)

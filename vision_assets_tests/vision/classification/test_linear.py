@@ -27,7 +27,7 @@ def bits_of(length: int) -> int:
 
 
 def rounded(values: NDArray[np.floating], largest: float, bits: int) -> list[Fraction]:
-    """Round to whole multiples of a power of two, of which `largest` has at most 2^bits; halves to even."""
+    """Round to multiples of a power of two, of which `largest` has at most 2^bits; halves to even."""
     step = Fraction(2) ** (np.frexp(largest)[1].item() - bits)
     return [round(Fraction(float(value)) / step) * step for value in values]
 

@@ -120,7 +120,7 @@ def test_an_image_within_max_side_stays_as_it_is(max_side: int) -> None:
     np.testing.assert_array_equal(features.keypoints, ImageExtractor(SiftOptions()).extract(data).keypoints)
 
 
-def test_keypoints_of_a_shrunk_image_lie_where_they_are_in_the_original() -> None:
+def test_keypoints_of_a_shrunk_image_are_where_they_are_in_the_original() -> None:
     center, (y, x) = (612, 231), np.mgrid[:600, :900]
     blob_values = 255 * np.exp(-((x - center[0]) ** 2 + (y - center[1]) ** 2) / (2 * 12**2))
     data = images.encoded(blob_values.astype(np.uint8), "PNG")

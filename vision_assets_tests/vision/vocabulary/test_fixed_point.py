@@ -9,7 +9,7 @@ from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT_ONE, as_inte
 
 
 @given(hnp.arrays(np.float64, st.integers(0, 30), elements=st.floats(-2, 2)))
-def test_fractions_are_near_and_whole_in_their_unit(values: NDArray[np.float64]) -> None:
+def test_fractions_are_near_and_integers_in_their_unit(values: NDArray[np.float64]) -> None:
     fractions = quantize(values)
     assert fractions.dtype == np.float32
     np.testing.assert_array_equal(
@@ -42,7 +42,7 @@ def test_centers_fit_float32_without_loss(rng: np.random.Generator, dtype: type)
     ],
     ids=["bytes", "long bytes", "fractions"],
 )
-def test_sums_and_squares_of_whole_numbers_are_exact(descriptors: NDArray) -> None:
+def test_sums_and_squares_of_integers_are_exact(descriptors: NDArray) -> None:
     x = as_integers(descriptors)
     value = int(x[0, 0])
     assert set(x.sum(axis=0).tolist()) == {value * 2**16}

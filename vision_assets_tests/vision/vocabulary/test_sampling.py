@@ -40,7 +40,7 @@ def test_hashes_of_any_length_see_the_last_value(length: int) -> None:
     assert len(np.unique(descriptor_hashes(descriptors, 0))) == 2
 
 
-def test_choosing_from_the_choices_of_parts_is_choosing_from_the_whole(rng: np.random.Generator) -> None:
+def test_choosing_from_the_choices_of_parts_is_choosing_from_all(rng: np.random.Generator) -> None:
     descriptors = rng.integers(0, 3, (500, 4), dtype=np.uint8)
     keys = descriptors.sum(axis=1).astype(float)
     whole = lowest_distinct(descriptors, keys, 7, 30)

@@ -42,7 +42,7 @@ class Terminal:
         self._ours, self.theirs = pty.openpty()
 
     def read(self) -> str:
-        """Read to the end, which is when nobody has the other side open."""
+        """Read to the end, which comes when no process has the other side open."""
         os.close(self.theirs)
         data = b""
         try:
@@ -124,7 +124,7 @@ def test_the_first_interrupt_asks_the_command_to_stop_and_the_second_kills_it(tm
     assert process.returncode == 128 + signal.SIGKILL
 
 
-def test_the_command_ends_when_nobody_reads_its_output(tmp_path: Path) -> None:
+def test_the_command_ends_when_its_output_is_not_read(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     process = watch("while True: print('more')", tmp_path / "log", writing)
     os.close(writing)
@@ -186,7 +186,7 @@ def test_a_run_that_fails_leaves_its_bar_where_it_was() -> None:
 
 
 def test_one_row_for_an_asset_that_counts_twice() -> None:
-    """A dictionary counts its iterations, and then writes words that nobody counts."""
+    """A dictionary counts its iterations, and then writes words, which are not counted."""
     drawn = Drawn()
     for index in range(8):
         drawn.now += 2

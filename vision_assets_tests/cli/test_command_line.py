@@ -19,7 +19,7 @@ from vision_assets_tests.pipeline import ITERATIONS, WORDS, Runner
 from vision_assets_tests.sockets import Socket, watched
 from vision_assets_tests.torture.kills import processes
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 JOB = ("job", "execute", "-m", "vision_assets.definitions", "-j", "bovw_pipeline", "-c")
 ACCESS_KEY = "AKIAFAKE"
 SECRETS = ("SecretOfTheUri", "SecretOfTheRun", "SecretOfTheConf", "SecretOfTheEnvironment")
@@ -76,7 +76,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def looked(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Looked:
-    """A run of a user whose Spark has a page, and whose images lie on a storage that takes a key."""
+    """A run of a user whose Spark has a page, and whose images are on a storage that takes a key."""
     folder, port = tmp_path_factory.mktemp("command line"), free_port()
     conf = folder / "conf"
     conf.mkdir()
