@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,10 @@ from vision_assets.pipelines import IMAGE_ASSET, Step
 from vision_assets.steps.descriptor_sample import BLOCK_ROWS, SampledDescriptors
 from vision_assets.steps.images import sample_of
 from vision_assets.steps.pictures.dictionary import draw_dictionary
-from vision_assets.steps.spec import StepSpec
+from vision_assets.steps.spec import StepSpec, TableWithLineage
 from vision_assets.tables.columns import column
 from vision_assets.tables.table import Count, Invariant, Table
+from vision_assets.vision.draw import Picture
 from vision_assets.vision.vocabulary.assignment import Vocabulary, round_centers
 from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT, UINT8, Descriptors
 from vision_assets.vision.vocabulary.kmeans import (
@@ -33,10 +34,6 @@ from vision_assets.vision.vocabulary.kmeans import (
     state_from_npz,
     state_to_npz,
 )
-
-if TYPE_CHECKING:
-    from vision_assets.steps.stored_tables import StoredTable
-    from vision_assets.vision.draw import Picture
 
 _NUMBERED_WORDS = Invariant(
     "min(wordId) = 0 and max(wordId) = count(*) - 1", "The words are numbered from 0, without gaps."
@@ -105,7 +102,7 @@ def declare(step: Step) -> StepSpec:
     extractor = step.extractor
     assert extractor  # noqa: S101 - a dictionary is made from features
 
-    def draw(words: "StoredTable") -> "Mapping[str, Picture]":
+    def draw(words: TableWithLineage) -> Mapping[str, Picture]:
         features = words.upstream(step.inputs["features"])
         sample = sample_of(features.upstream(IMAGE_ASSET))
         return draw_dictionary(sample, features.rows, words.rows, extractor)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -17,18 +16,15 @@ from vision_assets.spark.arrow import binary_values, list_column
 from vision_assets.steps.images import sample_of
 from vision_assets.steps.pictures.encodings import draw_encodings
 from vision_assets.steps.run_options import RefreshOptions
-from vision_assets.steps.spec import StepSpec
+from vision_assets.steps.spec import StepSpec, TableWithLineage
 from vision_assets.tables.columns import DIGEST, FILE_NAME, LABEL, column
 from vision_assets.tables.table import Count, Invariant, Table
+from vision_assets.vision.draw import Picture
 from vision_assets.vision.encoding.bag_of_words import BagOfWords
 from vision_assets.vision.encoding.base import Encoding, FeatureBatch
 from vision_assets.vision.encoding.image_encoder import ImageEncoder
 from vision_assets.vision.features.codecs import KEYPOINT_FIELDS
 from vision_assets.vision.options import summary_of
-
-if TYPE_CHECKING:
-    from vision_assets.steps.stored_tables import StoredTable
-    from vision_assets.vision.draw import Picture
 
 _ENCODED_VALUES = 2**22  # float64 values of a batch of images: 32 MB
 _COPIED_COLUMNS = ("fileName", "label", "digest", "keypointCount")
@@ -86,7 +82,7 @@ def declare(step: Step) -> StepSpec:
     extractor, encoding = step.extractor, step.encoding
     assert extractor and encoding  # noqa: PT018, S101 - a step of encodings has both
 
-    def draw(encodings: "StoredTable") -> "Mapping[str, Picture]":
+    def draw(encodings: TableWithLineage) -> Mapping[str, Picture]:
         features = encodings.upstream(step.inputs["features"])
         words = encodings.upstream(step.inputs["dictionary"])
         sample = sample_of(features.upstream(IMAGE_ASSET))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -18,19 +18,16 @@ from vision_assets.spark.crash_guard import Crash, run_guarded
 from vision_assets.steps.images import sample_of
 from vision_assets.steps.pictures.features import draw_features
 from vision_assets.steps.run_options import RefreshOptions
-from vision_assets.steps.spec import StepSpec
+from vision_assets.steps.spec import StepSpec, TableWithLineage
 from vision_assets.tables.columns import DIGEST, FILE_NAME, LABEL, column
 from vision_assets.tables.table import Count, Invariant, Table
+from vision_assets.vision.draw import Picture
 from vision_assets.vision.features.base import ExtractorOptions
 from vision_assets.vision.features.extraction import ImageExtractor
 from vision_assets.vision.features.opencv import use_one_thread
 from vision_assets.vision.io.decoding import ImageError
 from vision_assets.vision.io.labels import label_of
 from vision_assets.vision.options import Options, option
-
-if TYPE_CHECKING:
-    from vision_assets.steps.stored_tables import StoredTable
-    from vision_assets.vision.draw import Picture
 
 _File = tuple[pa.StringScalar, pa.BinaryScalar]  # name and content
 
@@ -99,7 +96,7 @@ def declare(step: Step) -> StepSpec:
     extractor = step.extractor
     assert extractor  # noqa: S101 - a step of features has one
 
-    def draw(features: "StoredTable") -> "Mapping[str, Picture]":
+    def draw(features: TableWithLineage) -> Mapping[str, Picture]:
         return draw_features(sample_of(features.upstream(step.inputs["images"])), features.rows)
 
     return StepSpec(

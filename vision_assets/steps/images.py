@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
@@ -14,13 +14,10 @@ from vision_assets.steps.image_index import default_partitions
 from vision_assets.steps.image_table import IMAGE_SEQFILE, SEQUENCE_FILE_SCHEMA
 from vision_assets.steps.pictures.images import draw_images
 from vision_assets.steps.pictures.sample import ImageSample
-from vision_assets.steps.spec import StepSpec
+from vision_assets.steps.spec import StepSpec, TableWithLineage
 from vision_assets.tables.per_image import PendingRows
+from vision_assets.vision.draw import Picture
 from vision_assets.vision.options import Options, option
-
-if TYPE_CHECKING:
-    from vision_assets.steps.stored_tables import StoredTable
-    from vision_assets.vision.draw import Picture
 
 
 @dataclass(frozen=True)
@@ -92,12 +89,12 @@ class ImageStore:
         return images.join(F.broadcast(pending.keys), "fileName", "left_semi")
 
 
-def sample_of(images: "StoredTable") -> ImageSample:
+def sample_of(images: TableWithLineage) -> ImageSample:
     """Return the images of a stored `image_seqfile` that pictures are made from."""
     return ImageSample(images.spark, images.uri)
 
 
-def _draw(images: "StoredTable") -> "Mapping[str, Picture]":
+def _draw(images: TableWithLineage) -> Mapping[str, Picture]:
     return draw_images(sample_of(images))
 
 

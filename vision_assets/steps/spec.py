@@ -2,20 +2,46 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from vision_assets.pipelines import Step
+from vision_assets.snapshots.store import Snapshot
 from vision_assets.tables.table import Table
+from vision_assets.vision.draw import Picture
 from vision_assets.vision.options import Options
-
-if TYPE_CHECKING:
-    from vision_assets.steps.stored_tables import StoredTable
-    from vision_assets.vision.draw import Picture
 
 Storage = Literal["parquet", "sequence_file", "classifier"]
 """How a table is stored: names of the IO managers."""
+
+
+class TableWithLineage(Protocol):
+    """A stored table and those that it was made from, as `StoredTable` in `stored_tables.py` is one."""
+
+    @property
+    def spark(self) -> SparkSession:
+        """The session that reads the table."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot of the table."""
+
+    @property
+    def asset(self) -> str:
+        """Name of the asset."""
+
+    @property
+    def uri(self) -> str:
+        """Folder of the table as a URI for Spark."""
+
+    @property
+    def rows(self) -> DataFrame:
+        """The table as a DataFrame, not yet computed."""
+
+    def upstream(self, asset: str) -> "TableWithLineage":
+        """Return the table of another asset that this one was made from, directly or not."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +81,7 @@ class StepSpec:
     badges: frozenset[str] = frozenset({"pyspark", "numpy", "parquet"})
     code_version: str = "1"
     shown_schema: StructType | None = None
-    draw: "Callable[[StoredTable], Mapping[str, Picture]] | None" = None
+    draw: Callable[[TableWithLineage], Mapping[str, Picture]] | None = None
     summarize: Callable[[Mapping[str, float]], str] | None = None
     needs_labels: bool = False
 
@@ -78,9 +104,9 @@ class NewTable:
     ----------
     content : DataFrame, PerImageTable, ImageFiles or Classifier
         Whatever the IO manager of the asset stores.
-    inputs : tuple of StoredTable
+    inputs : tuple of TableWithLineage
         The tables that were read.
     """
 
     content: Any
-    inputs: "tuple[StoredTable, ...]" = field(default=())
+    inputs: tuple[TableWithLineage, ...] = field(default=())
