@@ -24,7 +24,7 @@ def measure(source: str, images: int | None, folder: str) -> dict[str, int]:
 
 
 def _write(folder: str, pair: tuple[str, bytes]) -> None:
-    # The keys of a SequenceFile are whatever somebody wrote.
+    # A SequenceFile from elsewhere can have any keys.
     file = Path(folder, clean_key(pair[0]))
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(pair[1])

@@ -10,6 +10,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
+from vision_assets.errors import UserError
 from vision_assets.prediction import predict
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 
@@ -21,6 +22,8 @@ def main() -> None:
     parser.add_argument("--data", help="folder of the tables; default: VISION_ASSETS_DATA, or data")
     options = parser.parse_args()
 
+    if not options.folder.is_dir():
+        raise SystemExit(f"{options.folder} is not a folder, or does not exist.")
     suffixes = {pattern.removeprefix("*") for pattern in DEFAULT_PATTERNS}
     images = sorted(file for file in options.folder.rglob("*") if file.suffix.lower() in suffixes)
     if not images:
@@ -46,4 +49,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:  # it says what is missing or wrong, and what to do
+        raise SystemExit(str(error)) from None

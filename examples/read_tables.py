@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vision_assets import settings
+from vision_assets.errors import UserError
 from vision_assets.snapshots.store import open_store
 from vision_assets.vision.features.codecs import KEYPOINT_FIELDS, keypoint_matrix
 
@@ -66,4 +67,7 @@ def keypoints_of(features: str, image: str | None) -> tuple[str, pd.DataFrame]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:  # it says what is missing or wrong, and what to do
+        raise SystemExit(str(error)) from None

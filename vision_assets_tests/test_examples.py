@@ -106,6 +106,35 @@ def test_a_folder_is_classified(
         run(monkeypatch, capsys, "classify_folder.py", tmp_path / "empty")
 
 
+@pytest.mark.parametrize(
+    ("example", "missing"),
+    [
+        ("read_tables.py", "sift_features has no snapshot in"),
+        ("classify_folder.py", "image_classifier has no"),
+    ],
+)
+def test_a_data_folder_without_tables_is_one_line(
+    example: str,
+    missing: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "1.jpg").write_bytes(images.jpeg())
+    folder = [tmp_path] if example == "classify_folder.py" else []
+    for data in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(SystemExit, match=missing):
+            run(monkeypatch, capsys, example, *folder, "--data", data)
+
+
+def test_a_folder_that_does_not_exist_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="missing is not a folder, or does not exist"):
+        run(monkeypatch, capsys, "classify_folder.py", tmp_path / "missing")
+
+
 def test_the_snippet_of_the_readme_runs(
     filled: Runner, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
