@@ -101,8 +101,6 @@ def test_partitions_do_not_change_a_bit(
 class Places(Encoding):
     """Sums of what an encoding may know of an image: positions and size beside words."""
 
-    name: ClassVar = "places"
-    title: ClassVar = "places"
     column: ClassVar = "places"
     uses_positions: ClassVar = True
 

@@ -48,8 +48,6 @@ class BagOfWords(Encoding):
     array([[15.,  9.]], dtype=float32)
     """
 
-    name: ClassVar = "bow"
-    title: ClassVar = "bag of words"
     column: ClassVar = "bow"
     column_comment: ClassVar = "one value per visual word, in the order of wordId"
 

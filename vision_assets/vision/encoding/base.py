@@ -64,10 +64,6 @@ class Encoding(Options, ABC):
 
     Attributes
     ----------
-    name : str
-        Short name in lower case, used in names of assets: ``bow``.
-    title : str
-        Name in sentences: ``bag of words``.
     column : str
         Column of the stored table that has the vectors.
     column_comment : str
@@ -76,8 +72,6 @@ class Encoding(Options, ABC):
         Whether `encode` needs keypoints and sizes. If not, they need not be read.
     """
 
-    name: ClassVar[str]
-    title: ClassVar[str]
     column: ClassVar[str] = "encoding"
     column_comment: ClassVar[str] = "the encoding of the image"
     uses_positions: ClassVar[bool] = False

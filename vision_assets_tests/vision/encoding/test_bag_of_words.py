@@ -120,4 +120,4 @@ def test_counts_that_do_not_add_up_are_refused() -> None:
 
 def test_a_vector_has_one_value_per_word() -> None:
     assert BagOfWords().length(Vocabulary(np.zeros((70, 2)))) == 70
-    assert (BagOfWords.name, BagOfWords.column, BagOfWords.uses_positions) == ("bow", "bow", False)
+    assert (BagOfWords.column, BagOfWords.uses_positions) == ("bow", False)

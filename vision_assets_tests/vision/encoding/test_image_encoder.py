@@ -26,8 +26,6 @@ K = 6
 class Quadrants(Encoding):
     """Counts of words in the four quarters of the image, and the mean size of keypoints in pixels."""
 
-    name: ClassVar = "quadrants"
-    title: ClassVar = "quadrants"
     uses_positions: ClassVar = True
 
     def length(self, vocabulary: Vocabulary) -> int:
