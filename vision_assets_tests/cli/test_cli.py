@@ -13,6 +13,7 @@ from vision_assets.cli import main
 from vision_assets.cli.commands import COMMANDS
 from vision_assets.cli.completion import completion_script
 from vision_assets.cli.parser import GROUPS, SHELLS, build_parser
+from vision_assets.vision.features import EXTRACTORS
 from vision_assets_tests.pipeline import Runner
 
 
@@ -206,3 +207,46 @@ except SystemExit:
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.endswith("\nset()\n")
+
+
+def test_help_names_every_extractor(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["predict", "--help"])
+    said = capsys.readouterr().out
+    assert all(name in said for name in EXTRACTORS)
+
+
+def test_a_slash_at_the_end_of_an_asset_is_harmless(
+    on_filled: Runner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["path", "sift_features/"]) == 0
+    assert capsys.readouterr().out == on_filled.current("sift_features").uri + "\n"
+
+
+@pytest.mark.parametrize("key", ["", "nonsense", "sift_features/x"])
+def test_an_unknown_asset_is_named(key: str, on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["path", key]) == 1
+    error = capsys.readouterr().err
+    assert f"There is no asset {key!r}" in error
+    assert "bow_encodings" in error
+
+
+def test_a_table_that_is_not_there_yet_is_named(
+    filled_copy: Runner, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(settings.DATA, str(filled_copy.data))
+    shutil.rmtree(filled_copy.data / "bow_encodings")
+    assert main(["summary"]) == 0
+    said = capsys.readouterr().out
+    assert "Not materialized yet: bow_encodings." in said
+    assert "kmeans_dictionary" in said
+
+
+def test_a_data_folder_that_is_a_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv(settings.DATA, str(file))
+    assert main(["path", "bow_encodings"]) == 1
+    assert f"{file} is a file." in capsys.readouterr().err
