@@ -230,7 +230,7 @@ def test_a_server_that_is_away_for_a_while_costs_no_run(
         restart.result()
         for asset, made_in, name, outage in (
             ("sift_features", "features", "extract", first),
-            ("bow_encodings", "bow_encodings", "encode_features", last),
+            ("bow_encodings", "encodings", "encode_features", last),
         ):
             begun, gone = tmp_path / f"{asset}_begun", tmp_path / f"{asset}_gone"
             module = sys.modules[f"vision_assets.defs.assets.{made_in}"]
