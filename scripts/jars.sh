@@ -1,5 +1,5 @@
 #!/bin/sh
-# make jars: fetches the Java libraries of storages into the folder where runs look for them. make sets CONNECTORS.
+# make jars: fetches the Java libraries for S3 and Alluxio into the folder where runs look for them. make sets CONNECTORS.
 set -u
 . "$(dirname "$0")/common.sh"
 

@@ -28,7 +28,7 @@ class Files(Protocol):
         """Create a file in one atomic step, with its parent folders: nobody sees a part of it."""
 
     def replace(self, path: str, content: bytes) -> None:
-        """Overwrite a file; on some storages a reader may see a part of it meanwhile."""
+        """Overwrite a file; not every storage does so in one step, so a reader may see a part of it."""
 
     def delete(self, path: str) -> None:
         """Remove a file, or a folder with its contents; do nothing if it does not exist."""
