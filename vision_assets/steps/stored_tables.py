@@ -125,7 +125,8 @@ def read_classifier(spark: SparkSession, uri: str) -> Classifier:
         row: Any = spark.read.format("binaryFile").load(escape_glob(file)).head()
         return classifier_from_npz(row.content)
     except (ValueError, AnalysisException) as error:
-        fault = f"is damaged or missing ({diagnose(error).text})"
+        cause = str(error) if isinstance(error, ValueError) else diagnose(error).text
+        fault = f"is damaged or missing ({cause})"
         raise damaged_file(readable(file), fault, is_per_image=False) from error
 
 

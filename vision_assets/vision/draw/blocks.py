@@ -163,15 +163,7 @@ def hstack(blocks: Sequence[Block], *, gap: int = 0, align: float = 0.0) -> Bloc
     -------
     Block
     """
-    height = max(block.height for block in blocks)
-    canvas = PillowImage.new(
-        "RGB", (sum(block.width for block in blocks) + gap * (len(blocks) - 1), height), WHITE
-    )
-    left = 0
-    for block in blocks:
-        canvas.paste(block, (left, round((height - block.height) * align)))
-        left += block.width + gap
-    return canvas
+    return _stack(blocks, 0, gap, align)
 
 
 def vstack(blocks: Sequence[Block], *, gap: int = 0, align: float = 0.0) -> Block:
@@ -190,14 +182,19 @@ def vstack(blocks: Sequence[Block], *, gap: int = 0, align: float = 0.0) -> Bloc
     -------
     Block
     """
-    width = max(block.width for block in blocks)
-    canvas = PillowImage.new(
-        "RGB", (width, sum(block.height for block in blocks) + gap * (len(blocks) - 1)), WHITE
-    )
-    top = 0
+    return _stack(blocks, 1, gap, align)
+
+
+def _stack(blocks: Sequence[Block], axis: int, gap: int, align: float) -> Block:
+    """Put blocks in a line along the axis x (0) or y (1)."""
+    extent = max(block.size[1 - axis] for block in blocks)
+    total = sum(block.size[axis] for block in blocks) + gap * (len(blocks) - 1)
+    canvas = PillowImage.new("RGB", (total, extent) if axis == 0 else (extent, total), WHITE)
+    start = 0
     for block in blocks:
-        canvas.paste(block, (round((width - block.width) * align), top))
-        top += block.height + gap
+        across = round((extent - block.size[1 - axis]) * align)
+        canvas.paste(block, (start, across) if axis == 0 else (across, start))
+        start += block.size[axis] + gap
     return canvas
 
 
