@@ -1,5 +1,6 @@
 import os
 import re
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from vision_assets.spark.session import start_session
 from vision_assets_tests.pipeline import Runner
 from vision_assets_tests.vision import images
 
+SUBMIT_ARGS = "PYSPARK_SUBMIT_ARGS"
 OF_THE_USER = (
     settings.DATA,
     settings.SOURCE,
@@ -23,7 +25,7 @@ OF_THE_USER = (
     settings.PICTURES,
     settings.CONNECTORS,
 )
-for name in (*OF_THE_USER, "SPARK_CONF_DIR", "DAGSTER_HOME"):
+for name in (*OF_THE_USER, "SPARK_CONF_DIR", SUBMIT_ARGS, "DAGSTER_HOME"):
     os.environ.pop(name, None)
 os.environ[settings.SPARK_MASTER] = "local[2]"
 # Processes that tests start take the code of this checkout, wherever the environment has its own from.
@@ -44,7 +46,9 @@ SERVER = "server"
 def pytest_configure(config: pytest.Config) -> None:
     """Give tiny tables few tasks, except where a marker is chosen: those tests run as a user does."""
     if not config.option.markexpr:
-        os.environ["SPARK_CONF_DIR"] = str(Path(__file__).with_name("spark_conf"))
+        # Not by SPARK_CONF_DIR: with that folder in its class path, Java does not use the archive of classes.
+        file = shlex.quote(str(Path(__file__).with_name("spark.properties")))
+        os.environ[SUBMIT_ARGS] = f"--properties-file {file} --load-spark-defaults pyspark-shell"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -59,7 +59,10 @@ class AnyRunner:
             selection=chosen,
             instance=instance or _instance(),
             resources=make_resources(self.uri, keep, pictures),
-            run_config={"ops": {name: {"config": config[name]} for name in config if name in wanted}},
+            run_config={
+                "ops": {name: {"config": config[name]} for name in config if name in wanted},
+                "loggers": {"console": {"config": {"log_level": "INFO"}}},
+            },
             raise_on_error=False,
         )
         assert result.success is not fail, (

@@ -7,7 +7,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from vision_assets.spark import jvm
-from vision_assets.spark.properties import configured_properties, spark_config
+from vision_assets.spark.properties import spark_config
 from vision_assets.spark.shipping import ship
 
 _ATTEMPTS = 4  # of a task, as on a cluster; by default Spark makes one in local mode
@@ -72,14 +72,14 @@ def start_session(config: dict[str, str] | None = None) -> SparkSession:
     session = plain_session(config | {"spark.master": with_attempts(master)})
     _await_executors(session)
     cores = session.sparkContext.defaultParallelism
-    _set_unless_configured(session, config, "spark.sql.files.minPartitionNum", PARTITIONS_PER_CORE * cores)
+    _set_unless_configured(session, "spark.sql.files.minPartitionNum", PARTITIONS_PER_CORE * cores)
     # Each of Spark's 200 partitions costs milliseconds, even if it is empty.
     if master.startswith("local"):
-        _set_unless_configured(session, config, "spark.sql.shuffle.partitions", cores)
+        _set_unless_configured(session, "spark.sql.shuffle.partitions", cores)
     else:
         if _executors(session):
             shares = _SHUFFLED_PER_CORE * cores
-            _set_unless_configured(session, config, "spark.sql.shuffle.partitions", shares)
+            _set_unless_configured(session, "spark.sql.shuffle.partitions", shares)
         ship(session.sparkContext)
     # Without hidden checksum files, so that every reader of Parquet accepts a local table's folder.
     hadoop: Any = session.sparkContext._jvm.org.apache.hadoop.fs.FileSystem  # type: ignore[union-attr]
@@ -122,6 +122,6 @@ def _await_executors(session: SparkSession) -> None:
         time.sleep(0.05)
 
 
-def _set_unless_configured(session: SparkSession, config: dict[str, str], name: str, value: int) -> None:
-    if name not in config and name not in configured_properties():
+def _set_unless_configured(session: SparkSession, name: str, value: int) -> None:
+    if not session.sparkContext.getConf().contains(name):
         session.conf.set(name, str(value))

@@ -10,20 +10,25 @@ from typing import Any
 
 from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.spark.properties import SILENT_ARCHIVE, class_archive, spark_config
 from vision_assets.spark.session import start_session
 from vision_assets.steps import image_index, image_writer
+from vision_assets.steps.classifier import predict, train_classifier
 from vision_assets.steps.dictionary import KMEANS_DICTIONARY, train, word_rows
-from vision_assets.steps.encodings import BOW_ENCODINGS, encode_features
+from vision_assets.steps.encodings import BOW_ENCODINGS, encode_features, vectors_of
 from vision_assets.steps.features import extract, features_table
 from vision_assets.steps.image_table import IMAGE_SEQFILE
 from vision_assets.steps.images import ImageStore
+from vision_assets.steps.report import confusion_matrices
 from vision_assets.steps.sources import open_source
+from vision_assets.steps.splits import TEST, TRAIN, SplitOptions, count_subsets, split_images, usable_images
 from vision_assets.steps.vocabulary import load_vocabulary
 from vision_assets.tables.parquet import read_parquet
 from vision_assets.tables.table import Table
 from vision_assets.tables.verification import observe, summarize
+from vision_assets.vision.classification.linear import TrainingOptions
 from vision_assets.vision.data.samples import write_sample_images
 from vision_assets.vision.encoding.bag_of_words import BagOfWords
 from vision_assets.vision.encoding.image_encoder import ImageEncoder
@@ -68,7 +73,7 @@ def _use(spark: SparkSession, folder: Path) -> None:
         return read_parquet(spark, uri)
 
     source, images = str(folder / "source"), str(folder / "images")
-    write_sample_images(Path(source), images_per_class=1)
+    write_sample_images(Path(source), images_per_class=2)
     with open_source(spark, source) as opened:
         image_writer.write(spark, opened, images)
     summarize(IMAGE_SEQFILE, image_index.read(spark, images))
@@ -77,7 +82,17 @@ def _use(spark: SparkSession, folder: Path) -> None:
     training = train(features, KMeansOptions(k=8, max_iter=1))
     words = stored("dictionary", word_rows(spark, training.final), KMEANS_DICTIONARY)
     encoder = ImageEncoder(SiftOptions(), load_vocabulary(words), BagOfWords())
-    stored("encodings", encode_features(features, encoder), BOW_ENCODINGS)
+    encodings = stored("encodings", encode_features(features, encoder), BOW_ENCODINGS)
+    _classify(features, vectors_of(encodings, BagOfWords))
+
+
+def _classify(features: DataFrame, vectors: DataFrame) -> None:
+    options = SplitOptions(train_per_class=1, splits=1)
+    subsets = split_images(usable_images(features, options), options)
+    labels = tuple(sorted({label for _, label, subset in count_subsets(subsets) if subset == TRAIN}))
+    classifier = train_classifier(vectors, subsets, labels, options.splits, TrainingOptions(max_iter=1))
+    tested = subsets.where(F.col("subset") == TEST)
+    confusion_matrices(predict(vectors, tested, classifier), options.splits, len(labels))
 
 
 def _await_end() -> None:

@@ -19,6 +19,8 @@ from vision_assets_tests.pipeline import ITERATIONS, WORDS, Runner
 from vision_assets_tests.sockets import Socket, watched
 from vision_assets_tests.torture.kills import processes
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parents[2]
 JOB = ("job", "execute", "-m", "vision_assets.definitions", "-j", "bovw_pipeline", "-c")
 ACCESS_KEY = "AKIAFAKE"
@@ -82,6 +84,7 @@ def looked(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Look
     conf.mkdir()
     (conf / "spark-defaults.conf").write_text(
         f"spark.ui.enabled true\nspark.ui.port {port}\nspark.hadoop.fs.s3a.session.token {CONF_SECRET}\n"
+        "spark.driver.defaultJavaOptions -XX:TieredStopAtLevel=1\n"  # faster, as the run is short
     )
     # A file system that takes any name and key, as S3's own is not part of PySpark.
     mount = f"spark.hadoop.fs.viewfs.mounttable.{AUTHORITY}.link./images"

@@ -234,6 +234,7 @@ def shown_as_stale(instance: dg.DagsterInstance) -> set[str]:
     return {asset for asset in ALL_ASSETS if status.get_status(dg.AssetKey(asset)) == StaleStatus.STALE}
 
 
+@pytest.mark.whole
 def test_the_real_graph(pipeline: Runner, image_folder: Path) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         ticks = Ticks(defs, instance)

@@ -92,15 +92,17 @@ def test_odd_and_broken_images_each_have_a_row_everywhere(pipeline: Runner, tmp_
 def test_few_unreadable_images_are_no_warning(pipeline: Runner, tmp_path: Path) -> None:
     (tmp_path / "fine.jpg").write_bytes(images.jpeg())
     (tmp_path / "text.jpg").write_bytes(b"no image")
-    result = pipeline.run(tmp_path, sift_features={"max_failed_share": 0.5})
+    assets = ("image_seqfile", "sift_features")
+    result = pipeline.run(tmp_path, *assets, sift_features={"max_failed_share": 0.5})
     assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
 
 
-def test_more_words_than_descriptors(pipeline: Runner, image_folder: Path) -> None:
-    result = pipeline.run(image_folder, kmeans_dictionary={"k": 1_000_000}, fail=True)
-    assert_clear(pipeline.error(result), "k = 1,000,000", "Lower k")
-    assert pipeline.store.current(("kmeans_dictionary",)) is None
-    assert not list(pipeline.data.rglob("*.pending")), "a failed run ends its leases"
+def test_more_words_than_descriptors(filled_copy: Runner) -> None:
+    before = filled_copy.current("kmeans_dictionary")
+    result = filled_copy.run(None, "kmeans_dictionary", kmeans_dictionary={"k": 1_000_000}, fail=True)
+    assert_clear(filled_copy.error(result), "k = 1,000,000", "Lower k")
+    assert filled_copy.current("kmeans_dictionary") == before
+    assert not list(filled_copy.data.rglob("*.pending")), "a failed run ends its leases"
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
 
 

@@ -105,6 +105,7 @@ def test_nothing_of_it_is_sifts(made: Runner, pipeline_spec: Pipeline) -> None:
         assert all(read in {"image_seqfile", *pipeline_spec.assets} for read in made.current(name).inputs)
 
 
+@pytest.mark.whole
 def test_partitions_change_no_bit(
     made: Runner, pipeline_spec: Pipeline, again: tuple[Runner, dg.ExecuteInProcessResult]
 ) -> None:
@@ -119,6 +120,7 @@ def test_partitions_change_no_bit(
         pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
 
 
+@pytest.mark.whole
 def test_only_new_images_are_extracted(
     made: Runner, pipeline_spec: Pipeline, some_images: Path, tmp_path: Path
 ) -> None:
@@ -163,6 +165,7 @@ def test_an_unknown_extractor_is_named(capsys: pytest.CaptureFixture[str]) -> No
     assert "choose one of sift, surf" in capsys.readouterr().err
 
 
+@pytest.mark.whole
 def test_pictures_are_drawn(pipeline_spec: Pipeline, again: tuple[Runner, dg.ExecuteInProcessResult]) -> None:
     data, result = again
     pictures = {
@@ -174,6 +177,7 @@ def test_pictures_are_drawn(pipeline_spec: Pipeline, again: tuple[Runner, dg.Exe
     assert {"picture_keypoints", "picture_visual_words", "picture_strongest_words"} <= pictures
 
 
+@pytest.mark.whole
 def test_a_dictionary_refuses_the_features_of_another_engine(
     some_images: Path, spark: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,7 @@ def test_nothing_is_done_where_nothing_changed(filled_copy: Runner, filled: Runn
         assert (after.version, after.counts, after.rows) == (before.version, before.counts, before.rows)
 
 
+@pytest.mark.whole
 def test_new_images_are_added_beside_files_that_are_not_read(filled_copy: Runner, source: Path) -> None:
     """Descriptors in them may even be damaged: it shows only when they are read."""
     before = {asset: filled_copy.current(asset) for asset in UP_TO_ENCODINGS}
@@ -167,6 +168,7 @@ def test_what_was_read_of_a_folder_before_it_changed_is_not_read_again(
     assert Path(pipeline.current("image_seqfile").uri).exists()
 
 
+@pytest.mark.whole
 def test_intact_parts_beside_a_damaged_one_are_not_read_again(
     pipeline: Runner, filled: Runner, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,7 +195,9 @@ def test_two_names_that_become_one_key_are_named_at_the_next_run_too(pipeline: R
     assert f"more than once: {chr(92) + 'xff.jpg'!r}" in error
 
 
-@pytest.mark.parametrize("kind", ["tar", "gztar", "zip"])
+@pytest.mark.parametrize(
+    "kind", ["tar", *(pytest.param(kind, marks=pytest.mark.whole) for kind in ("gztar", "zip"))]
+)
 def test_an_archive_that_did_not_change_is_not_read(
     pipeline: Runner, source: Path, tmp_path: Path, kind: str
 ) -> None:
@@ -250,6 +254,7 @@ def test_what_a_run_left_that_did_not_end_is_verified(
         assert "not stored because it violates sizes_match" in error
 
 
+@pytest.mark.whole
 def test_what_is_made_of_features_that_were_repaired_is_not_taken_over(
     filled_copy: Runner, filled: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

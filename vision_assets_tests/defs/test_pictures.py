@@ -46,6 +46,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, spark: object) -> dict[str, 
     return {asset: pictures(pipeline.metadata(result, asset)) for asset in ALL_ASSETS}
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("asset", ALL_ASSETS)
 def test_every_asset_has_its_pictures(drawn: dict[str, dict[str, str]], asset: str) -> None:
     assert drawn[asset].keys() == PICTURES[asset]
@@ -55,6 +56,7 @@ def test_every_asset_has_its_pictures(drawn: dict[str, dict[str, str]], asset: s
         assert pixels(markdown).std() > 5
 
 
+@pytest.mark.whole
 def test_the_same_input_gives_the_same_pictures(
     drawn: dict[str, dict[str, str]], tmp_path: Path, spark: object
 ) -> None:
@@ -65,6 +67,7 @@ def test_the_same_input_gives_the_same_pictures(
         assert pictures(pipeline.metadata(result, asset)) == drawn[asset], asset
 
 
+@pytest.mark.whole
 def test_images_that_are_broken_or_plain_are_no_obstacle(pipeline: Runner, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from vision_assets import settings
 from vision_assets.cli import main
 from vision_assets.errors import UserError
 from vision_assets.snapshots.store import Snapshot, SnapshotStore
-from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, WORDS, Runner
+from vision_assets_tests.pipeline import UP_TO_ENCODINGS, WORDS, Runner
 from vision_assets_tests.small_disks import read_only, require_root, resize, small_disk
 from vision_assets_tests.torture.kills import table
 from vision_assets_tests.vision import images
@@ -43,7 +44,7 @@ def world(filled: Runner, image_folder: Path, tmp_path_factory: pytest.TempPathF
     source = shutil.copytree(image_folder, folder / "source")
     pipeline = Runner(shutil.copytree(filled.data, folder / "data"))
     (source / "cats" / "another.jpg").write_bytes(images.jpeg(images.colored(seed=99)))
-    pipeline.run(source, *ALL_ASSETS, **CONFIG | FULL_REFRESH)
+    pipeline.run(source, **FULL_REFRESH)
     return World(pipeline, source)
 
 
@@ -100,16 +101,23 @@ def require_clear(error: str, *named: object) -> None:
         assert str(name) in error
 
 
+in_whole = partial(pytest.param, marks=pytest.mark.whole)
+
+
 @pytest.mark.parametrize(
     ("asset", "file", "damage", "downstream", "back"),
     [
         ("image_seqfile", one_part, truncate, "sift_features", False),
         pytest.param("image_seqfile", one_part, flip_middle, "sift_features", False, marks=pytest.mark.whole),
-        ("image_seqfile", index_part, Path.unlink, "sift_features", True),
+        pytest.param(
+            "image_seqfile", index_part, Path.unlink, "sift_features", True, marks=pytest.mark.whole
+        ),
         pytest.param("image_seqfile", index_part, flip_page, "sift_features", False, marks=pytest.mark.whole),
         pytest.param("sift_features", one_part, truncate, "kmeans_dictionary", True, marks=pytest.mark.whole),
         ("sift_features", one_part, Path.unlink, "kmeans_dictionary", False),
-        ("sift_features", one_part, flip_page, "kmeans_dictionary", True),
+        pytest.param(
+            "sift_features", one_part, flip_page, "kmeans_dictionary", True, marks=pytest.mark.whole
+        ),
         pytest.param(
             "sift_features", one_part, flip_end, "kmeans_dictionary", False, marks=pytest.mark.whole
         ),
@@ -117,7 +125,6 @@ def require_clear(error: str, *named: object) -> None:
         pytest.param(
             "bow_encodings", one_part, flip_page, "image_classifier", False, marks=pytest.mark.whole
         ),
-        ("image_classifier", one_part, flip_middle, "classification_report", False),
     ],
 )
 def test_a_damaged_file_is_named_and_the_advice_repairs_it(
@@ -148,6 +155,18 @@ def test_a_damaged_file_is_named_and_the_advice_repairs_it(
         copy.run(world.source, asset, **CONFIG | FULL_REFRESH)
         assert as_frame(table(copy.current(asset))).equals(as_frame(table(world.pipeline.current(asset))))
     copy.run(None, downstream, **config)
+
+
+@pytest.mark.whole
+def test_a_damaged_classifier_is_named_and_the_advice_repairs_it(world: World, copy: Runner) -> None:
+    copy.run(None, "image_classifier", "classification_report", **CONFIG)
+    before = table(copy.current("classification_report"))
+    damaged = one_part(copy.current("image_classifier"))
+    flip_middle(damaged)
+    error = copy.error(copy.run(None, "classification_report", fail=True))
+    require_clear(error, damaged, "Materialize image_classifier again")
+    copy.run(None, "image_classifier", "classification_report", **CONFIG)
+    assert table(copy.current("classification_report")).equals(before)
 
 
 def as_frame(content: pd.DataFrame | bytes) -> pd.DataFrame:
@@ -217,6 +236,7 @@ def refuse(*_: object, **__: object) -> None:
     raise UserError("the disk is full")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("kilobytes", "fails"), [(40, "image_seqfile"), (280, "sift_features")])
 def test_a_full_disk(filled: Runner, image_folder: Path, tmp_path: Path, kilobytes: int, fails: str) -> None:
     require_root()
@@ -273,6 +293,7 @@ def run_alone(pipeline: Runner, asset: str, *prefix: str, **environment: str) ->
     return str(error)
 
 
+@pytest.mark.whole
 def test_no_room_for_sparks_temporary_files(world: World, copy: Runner, tmp_path: Path) -> None:
     require_root()
     before = table(copy.current("kmeans_dictionary"))
@@ -285,22 +306,28 @@ def test_no_room_for_sparks_temporary_files(world: World, copy: Runner, tmp_path
     assert table(copy.current("kmeans_dictionary")).equals(before)
 
 
-def test_files_that_this_user_may_not_read(copy: Runner) -> None:
+AS_OTHERS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+NO_PERMISSION = "permission denied. Allow this user to read and write there, then run again."
+
+
+def test_a_manifest_that_this_user_may_not_read(copy: Runner) -> None:
     require_root()
-    as_others = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
-    current = copy.current("sift_features")
-    pointer, part = manifest(copy, current), one_part(current)
+    pointer = manifest(copy, copy.current("sift_features"))
     pointer.chmod(0)
     command = "import sys; from vision_assets.cli import main; sys.exit(main(['path', 'sift_features']))"
     result = subprocess.run(
-        [*as_others, sys.executable, "-c", command],
+        [*AS_OTHERS, sys.executable, "-c", command],
         env=os.environ | {settings.DATA: str(copy.data)},
         capture_output=True,
         text=True,
         check=False,
     )
-    advice = "permission denied. Allow this user to read and write there, then run again."
-    assert (result.returncode, result.stderr) == (1, f"{pointer}: {advice}\n")
-    pointer.chmod(0o600)
+    assert (result.returncode, result.stderr) == (1, f"{pointer}: {NO_PERMISSION}\n")
+
+
+@pytest.mark.whole
+def test_a_table_that_this_user_may_not_read(copy: Runner) -> None:
+    require_root()
+    part = one_part(copy.current("sift_features"))
     part.chmod(0)
-    assert run_alone(copy, "kmeans_dictionary", *as_others) == f"{part}: {advice}"
+    assert run_alone(copy, "kmeans_dictionary", *AS_OTHERS) == f"{part}: {NO_PERMISSION}"

@@ -103,6 +103,7 @@ def undisturbed(cases: dict[str, Files], spark: SparkSession) -> dict[str, Row]:
     }
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("case", CASES)
 def test_a_crash_costs_one_image(
     case: str, cases: dict[str, Files], crashed: dict[str, list[Row]], undisturbed: dict[str, Row]
@@ -121,6 +122,7 @@ def test_a_crash_costs_one_image(
         assert not row.descriptors
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("case", KILLED)
 def test_what_is_killed_from_outside_costs_no_image(
     case: str, cases: dict[str, Files], crashed: dict[str, list[Row]], undisturbed: dict[str, Row]

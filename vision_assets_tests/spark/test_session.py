@@ -27,6 +27,7 @@ def test_a_local_session_tries_again(spark: SparkSession) -> None:
     assert spark.sparkContext.master == "local[2,4]"
 
 
+@pytest.mark.whole
 def test_a_session_starts_silently_with_threads_and_python_set() -> None:
     code = """
 import os

@@ -59,7 +59,9 @@ class Images:
 @pytest.fixture(scope="module")
 def trained(spark: SparkSession) -> Classifier:
     images = Images()
-    return train_classifier(images.encodings(spark), images.subsets(spark), LABELS, 2, TrainingOptions())
+    return train_classifier(
+        images.encodings(spark), images.subsets(spark), LABELS, 2, TrainingOptions(max_iter=10)
+    )
 
 
 def test_separable_classes_are_learnt(trained: Classifier) -> None:
@@ -86,7 +88,7 @@ def test_neither_order_nor_partitions_change_a_bit(
         images.subsets(spark, shuffled=True).repartition(partitions),
         LABELS,
         2,
-        TrainingOptions(),
+        TrainingOptions(max_iter=10),
     )
     assert classifier_to_npz(again) == classifier_to_npz(trained)
 
@@ -110,7 +112,7 @@ def test_large_values_are_learnt_as_well_as_small_ones(spark: SparkSession, feat
     scale = 2.0**13
     small, large = Images(), Images(scale)
     assert 1e5 < large.bow.max() < 1e6
-    options = TrainingOptions(feature_map)
+    options = TrainingOptions(feature_map, max_iter=10)
     classifiers = [
         train_classifier(images.encodings(spark), images.subsets(spark, 1), LABELS, 1, options)
         for images in (small, large)

@@ -48,12 +48,9 @@ def test_a_killed_run_harms_nothing_and_the_next_one_makes_the_same(world: World
     assert outcome.died
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
-    "features",
-    [
-        pytest.param(pipeline_spec.asset("features"), marks=[] if name == "sift" else pytest.mark.whole)
-        for name, pipeline_spec in PIPELINES.items()
-    ],
+    "features", [pipeline_spec.asset("features") for pipeline_spec in PIPELINES.values()]
 )
 def test_what_a_killed_run_has_extracted_is_used(filled: Runner, tmp_path: Path, features: str) -> None:
     """For any extractor."""

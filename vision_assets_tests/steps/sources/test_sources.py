@@ -364,6 +364,7 @@ def test_a_damaged_header_is_not_the_end(spark: SparkSession, tmp_path: Path) ->
         open_source(spark, str(path))
 
 
+@pytest.mark.whole
 def test_an_archive_that_changes_after_it_was_listed(spark: SparkSession, tmp_path: Path) -> None:
     for kind in ("tar", "tar.gz", "zip"):
         path = make(

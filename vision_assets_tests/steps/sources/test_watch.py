@@ -89,6 +89,7 @@ assert look_at(uri).files == 3, "and started again when it has died"
 """
 
 
+@pytest.mark.whole
 def test_a_source_behind_hadoop(folder: Path, tmp_path: Path) -> None:
     """`viewfs:` stands for storage that Python cannot reach; in a process without Spark, as the sensor's."""
     conf = tmp_path / "conf"
