@@ -43,12 +43,28 @@ SERVER = "server"
 """Property of a test's report: which real server it runs on, the argument of its marker or a parameter."""
 
 
+FEW_TASKS = {
+    "spark.sql.files.minPartitionNum": "4",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.adaptive.enabled": "false",
+}
+"""Properties of Spark for tables of a dozen rows."""
+LITTLE_COMPILING = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    # Without its optimising compiler, Java reserves little memory for compiled code, and keeps sweeping it.
+    "spark.driver.defaultJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m",
+}
+"""Properties of Spark for runs of seconds, which compiled code cannot make shorter."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Give tiny tables few tasks, except where a marker is chosen: those tests run as a user does."""
-    if not config.option.markexpr:
-        # Not by SPARK_CONF_DIR: with that folder in its class path, Java does not use the archive of classes.
-        file = shlex.quote(str(Path(__file__).with_name("spark.properties")))
-        os.environ[SUBMIT_ARGS] = f"--properties-file {file} --load-spark-defaults pyspark-shell"
+    """Choose Spark's properties. Tests with the markers `whole` and `torture` run with those of a user."""
+    chosen = {"": FEW_TASKS | LITTLE_COMPILING, "storage": LITTLE_COMPILING}
+    properties = chosen.get(config.option.markexpr, {})
+    # Not by SPARK_CONF_DIR: with that folder in its class path, Java does not use the archive of classes.
+    given = [word for name, value in properties.items() for word in ("--conf", f"{name}={value}")]
+    os.environ[SUBMIT_ARGS] = shlex.join([*given, "pyspark-shell"])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -58,9 +74,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         chosen = set(items) - set(left_out)
         items[:] = [item for item in items if item in chosen]
-    # The longest files first, so that no process is left alone with one: most of their tests need Spark.
+    # The longest files first, so that no process is left alone with one: those whose tests need Spark; where
+    # a marker is chosen, those that start processes of their own.
     on_spark = Counter(item.path for item in items if "spark" in getattr(item, "fixturenames", ()))
-    items.sort(key=lambda item: -on_spark[item.path])
+    items.sort(key=lambda item: on_spark[item.path] * (1 if config.option.markexpr else -1))
     for item in items:
         if marker := item.get_closest_marker("storage"):
             system = item.callspec.params.get("system") if hasattr(item, "callspec") else None

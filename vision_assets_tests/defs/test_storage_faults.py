@@ -108,23 +108,15 @@ in_whole = partial(pytest.param, marks=pytest.mark.whole)
     ("asset", "file", "damage", "downstream", "back"),
     [
         ("image_seqfile", one_part, truncate, "sift_features", False),
-        pytest.param("image_seqfile", one_part, flip_middle, "sift_features", False, marks=pytest.mark.whole),
-        pytest.param(
-            "image_seqfile", index_part, Path.unlink, "sift_features", True, marks=pytest.mark.whole
-        ),
-        pytest.param("image_seqfile", index_part, flip_page, "sift_features", False, marks=pytest.mark.whole),
-        pytest.param("sift_features", one_part, truncate, "kmeans_dictionary", True, marks=pytest.mark.whole),
+        in_whole("image_seqfile", one_part, flip_middle, "sift_features", False),
+        in_whole("image_seqfile", index_part, Path.unlink, "sift_features", True),
+        in_whole("image_seqfile", index_part, flip_page, "sift_features", False),
+        in_whole("sift_features", one_part, truncate, "kmeans_dictionary", True),
         ("sift_features", one_part, Path.unlink, "kmeans_dictionary", False),
-        pytest.param(
-            "sift_features", one_part, flip_page, "kmeans_dictionary", True, marks=pytest.mark.whole
-        ),
-        pytest.param(
-            "sift_features", one_part, flip_end, "kmeans_dictionary", False, marks=pytest.mark.whole
-        ),
+        in_whole("sift_features", one_part, flip_page, "kmeans_dictionary", True),
+        in_whole("sift_features", one_part, flip_end, "kmeans_dictionary", False),
         ("kmeans_dictionary", one_part, flip_page, "bow_encodings", True),
-        pytest.param(
-            "bow_encodings", one_part, flip_page, "image_classifier", False, marks=pytest.mark.whole
-        ),
+        in_whole("bow_encodings", one_part, flip_page, "image_classifier", False),
     ],
 )
 def test_a_damaged_file_is_named_and_the_advice_repairs_it(
