@@ -61,7 +61,7 @@ LITTLE_COMPILING = {
 def pytest_configure(config: pytest.Config) -> None:
     """Choose Spark's properties. Tests with the markers `whole` and `torture` run with those of a user."""
     chosen = {"": FEW_TASKS | LITTLE_COMPILING, "storage": LITTLE_COMPILING}
-    properties = chosen.get(config.option.markexpr, {})
+    properties = chosen.get(config.option.markexpr.partition(" ")[0], {})
     # Not by SPARK_CONF_DIR: with that folder in its class path, Java does not use the archive of classes.
     given = [word for name, value in properties.items() for word in ("--conf", f"{name}={value}")]
     os.environ[SUBMIT_ARGS] = shlex.join([*given, "pyspark-shell"])

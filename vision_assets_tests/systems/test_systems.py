@@ -32,6 +32,14 @@ from vision_assets_tests.vision import images
 
 pytestmark = pytest.mark.storage
 ROOT = Path(__file__).parents[2]
+ONE_OF_EACH = pytest.mark.parametrize("system", ["hdfs", "swift"], indirect=True)
+"""A file system, whose tasks rename what they wrote, and an object store, whose job completes uploads."""
+ONE_OF_EACH_FIRST = pytest.mark.parametrize(
+    "system",
+    ["hdfs", "swift", *(pytest.param(name, marks=pytest.mark.torture) for name in ("s3proxy", "alluxio"))],
+    indirect=True,
+)
+"""The others, which commit by the same code, only in `make torture`."""
 
 
 def folders(pipeline: Elsewhere, asset: str) -> set[str]:
@@ -136,6 +144,7 @@ def test_the_full_job_again_and_after_changes(
     ("moment", "asset"),
     [("extracting", "sift_features"), ("during", "image_seqfile"), ("after", "sift_features")],
 )
+@ONE_OF_EACH_FIRST
 def test_a_run_that_is_killed_harms_nothing(
     pipeline: Elsewhere,
     system: System,
@@ -183,6 +192,7 @@ def test_a_jvm_that_dies_while_files_are_copied_costs_one_attempt(
     require_same_tables(pipeline, expected, "sift_features")
 
 
+@ONE_OF_EACH_FIRST
 def test_two_runs_at_once_each_make_complete_tables(
     pipeline: Elsewhere, system: System, source: str, expected: Runner, tmp_path: Path
 ) -> None:
@@ -194,7 +204,7 @@ def test_two_runs_at_once_each_make_complete_tables(
     require_same_tables(pipeline, expected)
 
 
-@pytest.mark.parametrize("system", ["hdfs", "swift"], indirect=True)  # a file system and an object store
+@ONE_OF_EACH
 def test_the_workers_of_a_cluster_read_and_write_there(
     cluster: SparkCluster,
     pipeline: Elsewhere,
