@@ -18,6 +18,7 @@ help: ## List the targets and their variables.
 	@echo "  ROUNDS=3         for make bench: number of rounds"
 	@echo "  ROWS=sift,whole  for make bench: only these rows of the table"
 	@echo "  CONNECTORS=s3a   for make jars: only these"
+	@echo "  STORAGES=hdfs    for make test-storage: only on these of hdfs, swift, s3proxy and alluxio"
 	@echo "  CLUSTER_PORT=7077 for make cluster: port of the master"
 	@echo "  KILLS=120        for make torture: number of runs to kill"
 	@echo "  PYTHON=path      Python for .venv (default: the newest from 3.11 on)"

@@ -84,7 +84,11 @@ def spark() -> Iterator[SparkSession]:
     session.stop()
 
 
-@pytest.fixture(scope="session", params=list(STORAGES))
+CHOSEN = os.environ.get("STORAGES", "").split() or list(STORAGES)
+"""The storages to test: all, or those that the variable names."""
+
+
+@pytest.fixture(scope="session", params=CHOSEN)
 def system(
     request: pytest.FixtureRequest, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[System]:

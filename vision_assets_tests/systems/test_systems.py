@@ -26,7 +26,7 @@ from vision_assets_tests.pipeline import (
 )
 from vision_assets_tests.servers.spark_cluster import SparkCluster
 from vision_assets_tests.systems import processes
-from vision_assets_tests.systems.conftest import CLASSIFIER, Elsewhere, Outage, System
+from vision_assets_tests.systems.conftest import CHOSEN, CLASSIFIER, Elsewhere, Outage, System
 from vision_assets_tests.systems.processes import materialize, output, require_success, until
 from vision_assets_tests.vision import images
 
@@ -36,7 +36,7 @@ ONE_OF_EACH = pytest.mark.parametrize("system", ["hdfs", "swift"], indirect=True
 """A file system, whose tasks rename what they wrote, and an object store, whose job completes uploads."""
 ONE_OF_EACH_FIRST = pytest.mark.parametrize(
     "system",
-    ["hdfs", "swift", *(pytest.param(name, marks=pytest.mark.torture) for name in ("s3proxy", "alluxio"))],
+    [pytest.param(name, marks=[] if name in ("hdfs", "swift") else pytest.mark.torture) for name in CHOSEN],
     indirect=True,
 )
 """The others, which commit by the same code, only in `make torture`."""
