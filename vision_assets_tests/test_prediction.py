@@ -100,6 +100,7 @@ ODD_SETTINGS: dict[str, Any] = {
 }
 
 
+@pytest.mark.whole
 def test_other_settings_and_odd_images_to_the_bit(
     pipeline: Runner, image_folder: Path, tmp_path: Path
 ) -> None:

@@ -254,6 +254,7 @@ def test_the_best_class_of_every_image_is_the_same_for_prediction(
     assert [each.labels[0] for each in found] == labels[predicted[0][1][:20]].tolist()
 
 
+@pytest.mark.whole
 def test_a_rerun_gives_the_same_models_and_the_same_report(sample: Sample, tmp_path: Path) -> None:
     """On the same tables, in whatever order Spark does it."""
     shutil.copytree(sample.pipeline.data, tmp_path / "data")
@@ -416,6 +417,7 @@ def sample_copy(sample: Sample, tmp_path: Path) -> Runner:
     return Runner(tmp_path / "data")
 
 
+@pytest.mark.whole
 def test_a_report_made_later_is_of_the_tables_that_the_classifier_was_made_from(
     sample_copy: Runner,
 ) -> None:

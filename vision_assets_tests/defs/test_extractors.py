@@ -22,9 +22,9 @@ from vision_assets.vision.features.surf import SurfOptions
 from vision_assets_tests.pipeline import Runner
 from vision_assets_tests.vision import images
 
+# They have most in common with SIFT's, which `make test` runs.
 OTHERS = [
-    # The others have what is tested here in common.
-    pytest.param(pipeline_spec, marks=[] if name == "surf" else pytest.mark.whole, id=name)
+    pytest.param(pipeline_spec, marks=pytest.mark.whole, id=name)
     for name, pipeline_spec in PIPELINES.items()
     if name != "sift"
 ]
@@ -105,7 +105,6 @@ def test_nothing_of_it_is_sifts(made: Runner, pipeline_spec: Pipeline) -> None:
         assert all(read in {"image_seqfile", *pipeline_spec.assets} for read in made.current(name).inputs)
 
 
-@pytest.mark.whole
 def test_partitions_change_no_bit(
     made: Runner, pipeline_spec: Pipeline, again: tuple[Runner, dg.ExecuteInProcessResult]
 ) -> None:
@@ -120,7 +119,6 @@ def test_partitions_change_no_bit(
         pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
 
 
-@pytest.mark.whole
 def test_only_new_images_are_extracted(
     made: Runner, pipeline_spec: Pipeline, some_images: Path, tmp_path: Path
 ) -> None:
@@ -165,7 +163,6 @@ def test_an_unknown_extractor_is_named(capsys: pytest.CaptureFixture[str]) -> No
     assert "choose one of sift, surf" in capsys.readouterr().err
 
 
-@pytest.mark.whole
 def test_pictures_are_drawn(pipeline_spec: Pipeline, again: tuple[Runner, dg.ExecuteInProcessResult]) -> None:
     data, result = again
     pictures = {

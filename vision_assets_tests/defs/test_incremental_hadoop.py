@@ -33,6 +33,8 @@ AWKWARD = (
 MILLISECOND = 10**6  # Hadoop has no finer time
 PAST = 1_700_000_000_123 * MILLISECOND
 
+pytestmark = pytest.mark.whole
+
 
 class Source:
     """A folder of files of which the test says when they were changed."""
@@ -86,7 +88,6 @@ def require_as_if_read_anew(spark: SparkSession, pipeline: Runner, full: Runner,
     assert pipeline.current("image_seqfile").version == full.current("image_seqfile").version
 
 
-@pytest.mark.whole
 def test_of_a_remote_folder_only_parts_with_changes_are_read(
     spark: SparkSession, pipeline: Runner, source: Source, tmp_path: Path
 ) -> None:
@@ -119,7 +120,6 @@ def test_other_patterns_read_only_what_they_add(
     assert stored(spark, pipeline) == {name: data for name, data in source.files().items() if name != "b.JPG"}
 
 
-@pytest.mark.whole
 def test_a_remote_tar_that_did_not_change_is_not_read(
     spark: SparkSession, pipeline: Runner, source: Source
 ) -> None:

@@ -70,6 +70,7 @@ def test_its_classifier_predicts_the_same(stored: Runner) -> None:
     )
 
 
+@pytest.mark.whole
 def test_it_is_extended_and_pruned(stored: Runner) -> None:
     before = {asset: stored.current(asset) for asset in ALL_ASSETS}
     (lease,) = records(stored, "*-reader-*.beat")
