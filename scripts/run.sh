@@ -27,7 +27,12 @@ log=$(mktemp) || exit 1
 named=$(mktemp) || exit 1
 trap 'rm -f "$log" "$named"' EXIT
 vision-assets config --extractor "$extractor" "$config" >"$named" || exit 1
-if ! python -m vision_assets.cli.watch "$log" dagster job execute -m vision_assets.definitions -j "$job" -c "$named"; then
+python -m vision_assets.cli.watch "$log" dagster job execute -m vision_assets.definitions -j "$job" -c "$named"
+status=$?
+if [ $status -eq 130 ]; then
+    say "The run was stopped. What is finished is kept; the same command continues from it."
+    exit 130
+elif [ $status -ne 0 ]; then
     # Dagster prints the reason in the middle of its report.
     why=$(awk '/^dagster\._core\.definitions\.events\.Failure: / { sub(/^[^:]*: /, ""); inside = 1 }
         inside && /^$/ { exit } inside' "$log")

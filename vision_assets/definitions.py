@@ -6,6 +6,7 @@ import dagster as dg
 
 from vision_assets.defs.automation import follow_upstream_sensor
 from vision_assets.defs.checks import invariant_checks
+from vision_assets.defs.executor import interruptible_executor
 from vision_assets.defs.jobs import jobs
 from vision_assets.defs.resources import make_resources
 from vision_assets.defs.sensors import source_sensor
@@ -26,7 +27,6 @@ defs = dg.Definitions.merge(
         jobs=list(jobs.values()),
         sensors=[source_sensor, follow_upstream_sensor],
         resources=make_resources(),
-        # One process, one JVM and one Spark session per run; Spark runs tasks in parallel.
-        executor=dg.in_process_executor,
+        executor=interruptible_executor,
     ),
 )

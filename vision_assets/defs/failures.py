@@ -8,6 +8,8 @@ import dagster as dg
 
 from vision_assets.redaction import redact
 from vision_assets.spark.diagnosis import Diagnosis, diagnose
+from vision_assets.spark.interrupts import as_keyboard_interrupts
+from vision_assets.spark.jvm import stop_jvm
 from vision_assets.steps.damage import damaged_table
 
 RETRY_POLICY = dg.RetryPolicy(
@@ -15,15 +17,22 @@ RETRY_POLICY = dg.RetryPolicy(
 )
 """For all assets and checks: a lost executor, a storage that does not answer or a killed JVM may pass."""
 
+INTERRUPTED = "Interrupted. What is finished is kept, and the next run continues from it."
+
 
 @contextmanager
 def failures() -> Iterator[None]:
     """Turn what is raised in the block, or in a Spark worker for it, into a `dagster.Failure`.
 
-    Its description names the cause in plain words. A failure that the user has to fix is not retried.
+    Its description names the cause in plain words. A failure that the user has to fix is not retried. An
+    interrupt is not retried either; `vision_assets.defs.executor` ends the run after it.
     """
     try:
-        yield
+        with as_keyboard_interrupts():
+            yield
+    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+        stop_jvm()
+        raise dg.Failure(INTERRUPTED, allow_retries=False) from None
     except (dg.Failure, dg.RetryRequested, dg.DagsterError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, its cause is named

@@ -25,6 +25,7 @@ _NOTICES = (
 )
 
 _SECONDS_TO_DIE = 5
+_SECONDS_TO_STOP = 2
 OUT_OF_MEMORY = 52
 """Exit status that Spark gives a JVM that ran out of memory."""
 
@@ -60,6 +61,19 @@ def start(config: dict[str, str]) -> None:
 def is_alive(session: SparkSession) -> bool:
     """Tell whether a session can be used; takes a fifth of a millisecond."""
     return _is_alive(session.sparkContext)
+
+
+def stop_jvm() -> None:
+    """End this process's JVM, and with it all tasks. The next use of Spark starts another one."""
+    process = _process(SparkContext._gateway)
+    if process is None:
+        return
+    process.terminate()  # it removes its temporary files
+    try:
+        process.wait(_SECONDS_TO_STOP)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def forget_dead_jvm() -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from vision_assets.spark import jvm
+from vision_assets.spark.interrupts import handlers_kept
 from vision_assets.spark.properties import spark_config
 from vision_assets.spark.shipping import ship
 
@@ -34,7 +35,8 @@ def plain_session(config: dict[str, str]) -> SparkSession:
     builder = SparkSession.builder
     for name, value in config.items():
         builder = builder.config(name, value)
-    return builder.getOrCreate()
+    with handlers_kept():
+        return builder.getOrCreate()
 
 
 def with_attempts(master: str) -> str:

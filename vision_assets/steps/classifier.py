@@ -4,11 +4,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from py4j.protocol import Py4JError
 from pyspark import Broadcast, inheritable_thread_target
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.functions import array_to_vector
@@ -18,6 +20,7 @@ from pyspark.sql.types import ArrayType, DoubleType, FloatType, IntegerType, Str
 
 from vision_assets.pipelines import Step
 from vision_assets.spark.arrow import list_column, list_values
+from vision_assets.spark.jvm import stop_jvm
 from vision_assets.steps.spec import StepSpec
 from vision_assets.steps.splits import TRAIN, SplitOptions
 from vision_assets.tables.columns import column
@@ -121,18 +124,25 @@ def train_classifier(
     try:
         at_once = min(spark.sparkContext.defaultParallelism, _AT_ONCE)
         with ThreadPoolExecutor(at_once) as threads:
-            for model in threads.map(train, range(n_splits)):
-                models.append(model)
-                trained(len(models))
-                seconds = time.monotonic() - started
-                turns, all_turns = -(-len(models) // at_once), -(-n_splits // at_once)
-                left = seconds / turns * (all_turns - turns)
-                log(
-                    f"split {len(models)} of {n_splits}: trained on {len(labels):,} classes, {seconds:.1f} s"
-                    + (f", about {left:.0f} s left" if left else "")
-                )
+            try:
+                for model in threads.map(train, range(n_splits)):
+                    models.append(model)
+                    trained(len(models))
+                    seconds = time.monotonic() - started
+                    turns, all_turns = -(-len(models) // at_once), -(-n_splits // at_once)
+                    left = seconds / turns * (all_turns - turns)
+                    remaining = f", about {left:.0f} s left" if left else ""
+                    log(
+                        f"split {len(models)} of {n_splits}: trained on {len(labels):,} classes, "
+                        f"{seconds:.1f} s{remaining}"
+                    )
+            except KeyboardInterrupt:
+                # The pool waits for its threads, and these for Spark; a cancelled job is followed by others.
+                stop_jvm()
+                raise
     finally:
-        examples.unpersist()
+        with suppress(Py4JError, OSError):  # the JVM may have been stopped
+            examples.unpersist()
     return Classifier(
         labels=labels,
         weights=np.stack([round_weights(weights) for weights, _ in models]),

@@ -1,0 +1,74 @@
+"""The executor of all jobs: one process per run, which an interrupt ends."""
+
+import atexit
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from dagster._core.executor.in_process import InProcessExecutor
+
+from vision_assets.defs.failures import INTERRUPTED
+
+_EXIT_STATUS = 130  # of a program that Ctrl-C ended: 128 and the number of the signal
+_INTERRUPTS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
+
+
+class InterruptibleExecutor(InProcessExecutor):
+    """Runs the steps in this process, with one JVM and one Spark session; Spark runs tasks in parallel.
+
+    An interrupt cancels the run. Dagster's own executor retries the step, because an interrupt counts as a
+    failure that its retry policy covers.
+    """
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
+        """Yield the events of a run.
+
+        Raises
+        ------
+        DagsterExecutionInterruptedError
+            After a step that was interrupted.
+        """
+        try:
+            yield from _up_to_an_interrupt(super().execute(plan_context, execution_plan))
+        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+            run, instance = plan_context.dagster_run, plan_context.instance
+            if instance.get_run_by_id(run.run_id).status is not dg.DagsterRunStatus.CANCELING:
+                instance.report_run_canceling(run, INTERRUPTED)
+            atexit.register(_exit)
+            raise dg.DagsterExecutionInterruptedError(INTERRUPTED) from None
+
+
+@dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema)  # type: ignore[call-overload]
+def interruptible_executor(init_context: dg.InitExecutorContext) -> InterruptibleExecutor:
+    """Create the executor, with the configuration of `dagster.in_process_executor`."""
+    made: Any = dg.in_process_executor.executor_creation_fn(init_context)  # type: ignore[misc]
+    return InterruptibleExecutor(made.retries, made.step_dependency_config, made.marker_to_close)
+
+
+def _up_to_an_interrupt(events: Iterator[dg.DagsterEvent]) -> Iterator[dg.DagsterEvent]:
+    for event in events:
+        yield event
+        if _tells_of_an_interrupt(event):
+            raise dg.DagsterExecutionInterruptedError
+
+
+def _tells_of_an_interrupt(event: dg.DagsterEvent) -> bool:
+    if event.is_step_failure:
+        failure = event.step_failure_data.user_failure_data
+        return failure is not None and failure.description == INTERRUPTED
+    if event.is_step_up_for_retry:  # it came while Dagster's own code ran, which asks for a retry
+        error: Any = event.step_retry_data.error
+        while error is not None:
+            if error.cls_name in _INTERRUPTS:
+                return True
+            error = error.cause
+    return False
+
+
+def _exit() -> None:
+    """End the process with the status of an interrupt; `dagster job execute` would end it with 1."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(_EXIT_STATUS)
