@@ -34,7 +34,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 APART = {
-    "whole": "browser, benchmark and failure-injection tests: make test-whole",
+    "whole": "browser, benchmark and failure-injection tests, complete runs: make test-whole",
     "storage": "tests on real servers (HDFS, Swift, S3, Alluxio, Spark, PostgreSQL): make test-storage",
     "torture": "tests that take hours: make torture",
 }

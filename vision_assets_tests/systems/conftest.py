@@ -85,7 +85,7 @@ def spark() -> Iterator[SparkSession]:
 
 
 CHOSEN = os.environ.get("STORAGES", "").split() or list(STORAGES)
-"""The storages to test: all, or those that the variable names."""
+"""Names of the storage servers to test: those in the variable STORAGES, or all."""
 
 
 @pytest.fixture(scope="session", params=CHOSEN)
