@@ -74,14 +74,14 @@ def start_session(config: dict[str, str] | None = None) -> SparkSession:
     session = plain_session(config | {"spark.master": with_attempts(master)})
     _await_executors(session)
     cores = session.sparkContext.defaultParallelism
-    _set_unless_configured(session, "spark.sql.files.minPartitionNum", PARTITIONS_PER_CORE * cores)
+    _set_unless_configured(session, config, "spark.sql.files.minPartitionNum", PARTITIONS_PER_CORE * cores)
     # Each of Spark's 200 partitions costs milliseconds, even if it is empty.
     if master.startswith("local"):
-        _set_unless_configured(session, "spark.sql.shuffle.partitions", cores)
+        _set_unless_configured(session, config, "spark.sql.shuffle.partitions", cores)
     else:
         if _executors(session):
             shares = _SHUFFLED_PER_CORE * cores
-            _set_unless_configured(session, "spark.sql.shuffle.partitions", shares)
+            _set_unless_configured(session, config, "spark.sql.shuffle.partitions", shares)
         ship(session.sparkContext)
     # Without hidden checksum files, so that every reader of Parquet accepts a local table's folder.
     hadoop: Any = session.sparkContext._jvm.org.apache.hadoop.fs.FileSystem  # type: ignore[union-attr]
@@ -124,6 +124,7 @@ def _await_executors(session: SparkSession) -> None:
         time.sleep(0.05)
 
 
-def _set_unless_configured(session: SparkSession, name: str, value: int) -> None:
-    if not session.sparkContext.getConf().contains(name):
+def _set_unless_configured(session: SparkSession, config: dict[str, str], name: str, value: int) -> None:
+    # A session that ran before has in `config` what its context was started without.
+    if name not in config and not session.sparkContext.getConf().contains(name):
         session.conf.set(name, str(value))
