@@ -25,6 +25,15 @@ class InterruptibleExecutor(InProcessExecutor):
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         """Yield the events of a run.
 
+        Parameters
+        ----------
+        plan_context : PlanOrchestrationContext
+        execution_plan : ExecutionPlan
+
+        Yields
+        ------
+        DagsterEvent
+
         Raises
         ------
         DagsterExecutionInterruptedError
