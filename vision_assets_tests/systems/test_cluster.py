@@ -191,7 +191,7 @@ def test_make_does_not_move_a_cluster_to_another_port() -> None:
         make = ["make", "-s", f"CLUSTER_PORT={taken.getsockname()[1]}", "cluster"]
         made = subprocess.run(make, cwd=ROOT, capture_output=True, check=False)
     assert made.returncode != 0
-    assert b"is taken; CLUSTER_PORT" in made.stderr
+    assert b"is taken; choose another with CLUSTER_PORT" in made.stderr
     assert not list(ROOT.glob(".cluster/*.pid"))
 
 
