@@ -2,6 +2,7 @@
 
 # The value as typed, even with a $ in it.
 export SOURCE_AS_GIVEN := $(value SOURCE)
+export SET_AS_GIVEN := $(value SET)
 
 .PHONY: help run test test-whole test-storage jars cluster cluster-stop torture bench lint ui sample screenshots lock clean
 .NOTPARALLEL:
@@ -12,6 +13,12 @@ help: ## List the targets and their variables.
 	@echo "  SOURCE=path      your own images: a folder, an archive or a URI"
 	@echo "  CONFIG=file      run configuration (default: run_configs/default.yaml; for the sample: run_configs/sample.yaml)"
 	@echo "  EXTRACTOR=kaze   for make run: sift (default), surf, kaze or daisy"
+	@echo "  RECIPE=bovw      for make run: the pipeline, named as its job: bovw (default), surf, kaze or daisy"
+	@echo "  K=200            for make run: number of visual words"
+	@echo "  POOLING=count    for make run: sum (default), max or count"
+	@echo "  SPLIT=folder     for make run: random (default) or folder"
+	@echo "  SET='...'        for make run: any settings, such as SET='kmeans_dictionary.seed=1 image_classifier.splits=5'"
+	@echo "  COLLECTION=name  for make run: a project file in the folder collections"
 	@echo "  PORT=3000        for make ui: port to listen on"
 	@echo "  PYTEST_ARGS=...  for make test, such as PYTEST_ARGS='-k sift -x'"
 	@echo "  N=500            for make bench: number of images, evenly spaced (default: all)"

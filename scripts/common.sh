@@ -165,6 +165,23 @@ check_source() {
     fi
 }
 
+# project_file: prints the path of the project file, as vision_assets/settings.py chooses it.
+project_file() {
+    data=$(absolute "${VISION_ASSETS_DATA:-data}")
+    if [ -n "${VISION_ASSETS_CONFIG:-}" ]; then
+        absolute "$VISION_ASSETS_CONFIG"
+    elif is_uri "$data"; then
+        printf '%s\n' "$root/vision_assets.yaml"
+    else
+        printf '%s\n' "$(dirname -- "$data")/vision_assets.yaml"
+    fi
+}
+
+# has_collections: whether there are collections with a name.
+has_collections() {
+    ls "$(dirname -- "$(project_file)")"/collections/*.yaml >/dev/null 2>&1
+}
+
 # make_sample: creates the sample images.
 make_sample() {
     vision-assets sample sample_images || exit 1

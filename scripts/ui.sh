@@ -29,7 +29,9 @@ with socket.socket() as probe:
 END
 
 use_dagster_home
-use_source
+# With a project file or collections, what they name is the source.
+[ -e "$(project_file)" ] || has_collections || use_source
+vision-assets workspace >"$DAGSTER_HOME/workspace.yaml" || exit 1
 say "Dagster's UI will be at http://127.0.0.1:$port/asset-groups in some seconds; Ctrl-C stops it."
 # Start from its home: Dagster warns about a dagster.yaml in the current folder, although it is the same one.
 cd "$DAGSTER_HOME" || exit 1
@@ -38,4 +40,4 @@ exec python -c '
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execvp(sys.argv[1], sys.argv[1:])
-' dagster dev -w "$root/workspace.yaml" -h 127.0.0.1 -p "$port" --log-level warning
+' dagster dev -w "$DAGSTER_HOME/workspace.yaml" -h 127.0.0.1 -p "$port" --log-level warning

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 from vision_assets.errors import UserError
-from vision_assets.uris import scheme_of
+from vision_assets.uris import local_path, scheme_of
 
 DATA = "VISION_ASSETS_DATA"
 SOURCE = "VISION_ASSETS_SOURCE"
+CONFIG = "VISION_ASSETS_CONFIG"
 KEEP_SNAPSHOTS = "VISION_ASSETS_KEEP_SNAPSHOTS"
 PICTURES = "VISION_ASSETS_PICTURES"
 SPARK_MASTER = "VISION_ASSETS_SPARK_MASTER"
@@ -23,6 +24,24 @@ def data_folder() -> str:
 def source() -> str:
     """Return the source of images for runs that name none: a folder, an archive or a SequenceFile."""
     return os.environ.get(SOURCE, "")
+
+
+def names_project_file() -> bool:
+    """Return whether the environment names the project file, which then has to exist."""
+    return bool(os.environ.get(CONFIG))
+
+
+def project_file() -> Path:
+    """Return the project file: the one that is named, else `vision_assets.yaml` beside the data folder."""
+    if named := os.environ.get(CONFIG):
+        return Path(named).expanduser().absolute()
+    data = local_path(data_folder())
+    return (data.parent if data else Path().absolute()) / "vision_assets.yaml"
+
+
+def collections_folder() -> Path:
+    """Return the folder of the project files of collections with a name."""
+    return project_file().parent / "collections"
 
 
 def keep_snapshots() -> int:

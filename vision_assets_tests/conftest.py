@@ -21,6 +21,7 @@ SUBMIT_ARGS = "PYSPARK_SUBMIT_ARGS"
 OF_THE_USER = (
     settings.DATA,
     settings.SOURCE,
+    settings.CONFIG,
     settings.KEEP_SNAPSHOTS,
     settings.PICTURES,
     settings.CONNECTORS,

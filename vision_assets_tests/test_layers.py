@@ -18,6 +18,7 @@ FLOORS = (
     "redaction",
     "uris",
     "settings",
+    "collection",
     "vision",
     "pipelines",
     "spark",
@@ -28,6 +29,7 @@ FLOORS = (
 )
 EXTERNAL: dict[str, set[str]] = {
     **{name: set() for name in ("errors", "redaction", "uris", "settings", "pipelines")},
+    "collection": {"yaml"},
     "vision": {"cv2", "mahotas", "matplotlib", "numpy", "scipy", "PIL"},
     "spark": {"numpy", "pyarrow", "pyspark", "py4j"},
     "snapshots": set(),

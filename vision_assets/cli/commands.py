@@ -3,28 +3,30 @@
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vision_assets import settings
+from vision_assets.cli.run_configs import prepare_config
+from vision_assets.cli.workspace import workspace
+from vision_assets.collection import open_collection
 from vision_assets.errors import UserError
-from vision_assets.snapshots.store import AssetPath, Snapshot, SnapshotStore, open_store
+from vision_assets.snapshots.store import Snapshot, SnapshotStore, open_store
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 
 if TYPE_CHECKING:
-    from vision_assets.pipelines import Pipeline, Step
+    from vision_assets.pipelines import Step
     from vision_assets.prediction import Prediction
 
 
 def _print_path(options: argparse.Namespace) -> None:
-    print(_current(options.asset).uri)
+    print(_current(options.asset)[1].uri)
 
 
 def _list_snapshots(options: argparse.Namespace) -> None:
-    asset = _current(options.asset).asset_path
+    store, snapshot = _current(options.asset)
     rows = [
-        (s.name, s.committed_at, f"{s.rows:,}", _megabytes(s), s.run_id) for s in _store().snapshots(asset)
+        (s.name, s.committed_at, f"{s.rows:,}", _megabytes(s), s.run_id)
+        for s in store.snapshots(snapshot.asset_path)
     ]
     _print_table(("snapshot", "committed", "rows", "size", "run"), rows, right=("rows", "size"))
 
@@ -33,7 +35,7 @@ def _summarize(options: argparse.Namespace) -> None:
     from vision_assets.pipelines import IMAGES, pipeline_of  # noqa: PLC0415 - OpenCV only when needed
     from vision_assets.steps.catalog import SPECS  # noqa: PLC0415 - PySpark only when needed
 
-    store, pipeline = _store(), pipeline_of(options.extractor)
+    store, pipeline = _store(options.collection), pipeline_of(options.extractor)
     snapshots = {IMAGES.asset: store.require_current((IMAGES.asset,))}
     missing = []
     for spec in (SPECS[step.asset] for step in pipeline.steps):
@@ -65,67 +67,6 @@ def _is_of(store: SnapshotStore, snapshot: Snapshot, shown: Mapping[str, Snapsho
     return all(store.input_of(snapshot, (asset,)) == shown.get(asset) for asset in step.inputs.values())
 
 
-def _convert_config(options: argparse.Namespace) -> None:
-    import yaml  # noqa: PLC0415 - only when needed
-
-    # These import OpenCV.
-    from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINES, pipeline_of  # noqa: PLC0415
-    from vision_assets.vision.features import EXTRACTORS  # noqa: PLC0415
-
-    default, chosen = PIPELINES[DEFAULT_EXTRACTOR], pipeline_of(options.extractor)
-    names = _counterparts(default, chosen)
-    config = _read_config(options.file)
-    ops: dict[str, Any] = config.get("ops") or {}
-    if lost := sorted(ops.keys() & set(default.assets) - names.keys()):
-        raise UserError(
-            f"{options.extractor} has no counterpart of {', '.join(lost)}, which {options.file} sets."
-        )
-    both = sorted(name for name, other in names.items() if other != name and {name, other} <= ops.keys())
-    if both:
-        raise UserError(f"{options.file} has {both[0]} and {names[both[0]]}. Remove one of them.")
-    features = ((ops.get(default.asset("features")) or {}).get("config") or {}).keys()
-    theirs, ours = ({field.name for field in fields(EXTRACTORS[each.name])} for each in (default, chosen))
-    if unknown := sorted(features & (theirs - ours)):
-        raise UserError(f"{options.extractor} has no {', '.join(unknown)}, which {options.file} sets.")
-    config["ops"] = {names.get(op, op): settings for op, settings in ops.items()}
-    print(yaml.safe_dump(config, sort_keys=False).rstrip())
-
-
-def _counterparts(default: "Pipeline", chosen: "Pipeline") -> dict[str, str]:
-    """Return the asset of one pipeline to that of another: the first of a kind to the first, and so on."""
-    found: dict[str, str] = {}
-    for kind in {step.kind: None for step in default.steps}:
-        ours = [step.asset for step in chosen.steps if step.kind == kind]
-        theirs = [step.asset for step in default.steps if step.kind == kind]
-        found |= dict(zip(theirs, ours, strict=False))
-    return found
-
-
-def _read_config(file: Path) -> dict[str, Any]:
-    """Read a run configuration as far as `config` needs it."""
-    import yaml  # noqa: PLC0415 - only when needed
-
-    try:
-        config = yaml.safe_load(file.read_text()) or {}
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}.") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        why = " ".join(str(error).split())  # YAML's errors have several lines
-        raise UserError(f"{file} is not a run configuration: {why}") from error
-    if not _is_run_config(config):
-        raise UserError(
-            f"{file} is not a run configuration: `ops:` must name assets, each with `config:` and settings."
-        )
-    return dict(config)
-
-
-def _is_run_config(config: object) -> bool:
-    ops = (config.get("ops") or {}) if isinstance(config, dict) else None
-    return isinstance(ops, dict) and all(
-        isinstance(op or {}, dict) and isinstance((op or {}).get("config") or {}, dict) for op in ops.values()
-    )
-
-
 def _make_sample(options: argparse.Namespace) -> None:
     from vision_assets.vision.data.samples import write_sample_images  # noqa: PLC0415 - OpenCV only when needed
 
@@ -155,7 +96,8 @@ def _predict(options: argparse.Namespace) -> None:
     from vision_assets.prediction import predict  # noqa: PLC0415 - OpenCV only when needed
 
     images = [image for path in options.images for image in _image_files(path)]
-    predictions = predict(images, top=options.top, extractor=options.extractor)
+    data = open_collection(options.collection).data
+    predictions = predict(images, top=options.top, extractor=options.extractor, data_folder=data)
     failed = 0
     for image, prediction in zip(images, predictions, strict=True):
         failed += prediction.error is not None
@@ -188,20 +130,25 @@ def _image_files(path: Path) -> list[Path]:
     return sorted(found)
 
 
-def _store() -> SnapshotStore:
-    return open_store(settings.data_folder())
+def _store(collection: str) -> SnapshotStore:
+    return open_store(open_collection(collection).data)
 
 
-def _current(key: str) -> Snapshot:
-    """Return the current snapshot of an asset that the user named."""
-    asset: AssetPath = tuple(filter(None, key.split("/")))
-    if asset and (snapshot := _store().current(asset)):
-        return snapshot
+def _current(key: str) -> tuple[SnapshotStore, Snapshot]:
+    """Return the current snapshot of an asset that the user named, and its store."""
+    *collection, name = list(filter(None, key.split("/"))) or [""]
+    store, asset = _store("/".join(collection)), (name,)
+    if name and (snapshot := store.current(asset)):
+        return store, snapshot
     from vision_assets.pipelines import STEPS  # noqa: PLC0415 - imports OpenCV
 
-    if "/".join(asset) not in STEPS:
+    if name not in STEPS:
         raise UserError(f"There is no asset {key!r}: choose one of {', '.join(STEPS)}.")
-    return _store().require_current(asset)
+    return store, store.require_current(asset)
+
+
+def _print_workspace(options: argparse.Namespace) -> None:
+    print(workspace().rstrip())
 
 
 def _megabytes(snapshot: Snapshot) -> str:
@@ -225,7 +172,8 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "snapshots": _list_snapshots,
     "predict": _predict,
     "sample": _make_sample,
-    "config": _convert_config,
+    "config": prepare_config,
+    "workspace": _print_workspace,
     "completion": _print_completion,
 }
 """Command to what it does with its options."""

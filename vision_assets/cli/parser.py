@@ -24,7 +24,8 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     },
     "Prepare a run": {
         "sample": "make a folder of sample images",
-        "config": "print a run configuration for another extractor",
+        "config": "check settings, change them for a run, or keep those of a run",
+        "workspace": "print a workspace file for Dagster with all collections",
     },
     "Set up the shell": {
         "completion": "print a script that completes commands with the Tab key",
@@ -50,8 +51,13 @@ EXAMPLES: Mapping[str, str] = {
   vision-assets sample sample_images
   vision-assets sample small --images-per-class 4 --seed 1""",
     "config": """\
+  vision-assets config --check run_configs/default.yaml
+  vision-assets config --set kmeans_dictionary.k=200 run_configs/default.yaml > run.yaml
   vision-assets config --extractor kaze run_configs/default.yaml > kaze.yaml
-  dagster job execute -m vision_assets.definitions -j kaze_pipeline -c kaze.yaml""",
+  dagster job execute -m vision_assets.definitions -j kaze_pipeline -c kaze.yaml
+  vision-assets config --save 1b9e8a4c    # the settings of this run become those of the project file""",
+    "workspace": """  vision-assets workspace > workspace.yaml
+  dagster dev -w workspace.yaml""",
     "completion": """\
   bash:  vision-assets completion bash > ~/.local/share/bash-completion/completions/vision-assets
   zsh:   vision-assets completion zsh > ~/.zfunc/_vision-assets    # ~/.zfunc has to be in $fpath
@@ -67,8 +73,12 @@ Prints a line per image: the image, then the most probable classes, each with it
 probability. The exit status is 1 if an image cannot be read.""",
     "sample": "The images show ten classes, one folder each. Images that exist are kept.",
     "config": """\
-Reads a run configuration of bovw_pipeline, the job of SIFT, and prints it for the
-job of another extractor: asset names change, options stay.""",
+Reads a run configuration of bovw_pipeline, the job of SIFT, checks it together with
+the project file, and prints it: for the job of another extractor (asset names change,
+options stay), with the settings that --set changes. --check checks a run configuration or
+a project file and prints nothing else. --save writes the settings of a run to the project
+file of the collection; comments in that file are lost.""",
+    "workspace": "Each collection, a file of the folder collections, becomes a code location.",
     "completion": "Write the script to a file that your shell reads, as below.",
 }
 """Command to what its help says besides its line of help."""
@@ -145,8 +155,33 @@ def build_parser(
         help="images per class (default: 24)",
     )
     argument(
-        "config", "file", type=Path, metavar="FILE", help="run configuration (YAML) of the job bovw_pipeline"
+        "config",
+        "file",
+        type=Path,
+        nargs="?",
+        metavar="FILE",
+        help="run configuration (YAML) of the job bovw_pipeline",
     )
+    argument(
+        "config",
+        "--set",
+        action="append",
+        default=[],
+        metavar="ASSET.OPTION=VALUE",
+        help="change a setting; can be given several times",
+    )
+    argument(
+        "config", "--check", type=Path, metavar="FILE", help="check a run configuration or a project file"
+    )
+    argument("config", "--save", metavar="RUN", help="keep the settings of a run: its id, or how it begins")
+    for command in ("summary", "predict", "config"):
+        argument(
+            command,
+            "--collection",
+            default="",
+            metavar="NAME",
+            help="a file of the folder collections (default: the collection without a name)",
+        )
     for command in ("summary", "predict", "config"):
         argument(
             command, "--extractor", default="sift", metavar="NAME", help="sift (default), surf, kaze or daisy"

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 
 import dagster as dg
 
+from vision_assets.collection import Collection
 from vision_assets.defs.failures import RETRY_POLICY, failures
 from vision_assets.defs.resources import SparkResource
+from vision_assets.defs.step_asset import asset_key
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.snapshots.store import Snapshot
 from vision_assets.steps.spec import StepSpec
@@ -17,10 +19,10 @@ from vision_assets.steps.stored_tables import StoredTable
 from vision_assets.tables.verification import summarize
 
 
-def invariant_checks(spec: StepSpec) -> dg.AssetChecksDefinition:
+def invariant_checks(spec: StepSpec, collection: Collection) -> dg.AssetChecksDefinition:
     """Make the checks of what must hold for the table of an asset."""
     asset, table = spec.asset, spec.table
-    key = dg.AssetKey(asset)
+    key = asset_key(collection, asset)
 
     @dg.multi_asset_check(
         name=f"{asset}_invariants",

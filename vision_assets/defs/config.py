@@ -1,11 +1,14 @@
 """The configuration of an asset: the options of its step as fields of Dagster's Launchpad."""
 
-from dataclasses import fields
+import json
+from collections.abc import Mapping
+from dataclasses import Field, fields
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import dagster as dg
-from pydantic import Field, ValidationError, create_model
+import pydantic
+from pydantic import ValidationError, create_model
 
 from vision_assets.steps.spec import StepSpec
 from vision_assets.vision.options import BOUNDS, Options, summary_of
@@ -32,12 +35,14 @@ class AssetConfig(dg.Config):
         return kind.from_config(self.model_dump())
 
 
-def config_of(spec: StepSpec) -> Any:
+def config_of(spec: StepSpec, settings: Mapping[str, Any] | None = None) -> Any:
     """Make the configuration of an asset from the options of its step.
 
     Parameters
     ----------
     spec : StepSpec
+    settings : mapping, optional
+        Option to value: defaults in place of those of the options.
 
     Returns
     -------
@@ -55,20 +60,32 @@ def config_of(spec: StepSpec) -> Any:
         for each in fields(options):
             if "description" not in each.metadata:
                 raise TypeError(f"{options.__name__}.{each.name} is a field without option(...)")
-            described[each.name] = _field(types[each.name], each.default, each.metadata)
+            default = (settings or {}).get(each.name, each.default)
+            described[each.name] = _field(types[each.name], default, each)
     name = "".join(part.title() for part in spec.asset.split("_")) + "Config"
     summary = summary_of(spec.options[0]) if spec.options else ""
     return create_model(name, __base__=AssetConfig, __doc__=summary, **described)
 
 
-def _field(kind: Any, default: Any, metadata: Any) -> tuple[Any, Any]:
+def _field(kind: Any, default: Any, declared: Field) -> tuple[Any, Any]:
     """Return type and default of a field of the configuration."""
+    metadata = declared.metadata
     bounds = {name: metadata[name] for name in BOUNDS if name in metadata}
     if kind in (float, float | None):
         bounds["allow_inf_nan"] = False
     # Dagster's configuration has lists in place of tuples.
     default = list(default) if isinstance(default, tuple) else default
-    return _with_lists(kind), Field(default=default, description=metadata["description"], **bounds)
+    description = f"{metadata['description']} {_range_of(declared)}"
+    return _with_lists(kind), pydantic.Field(default=default, description=description, **bounds)
+
+
+def _range_of(declared: Field) -> str:
+    """Return the default and the range of an option, as the Launchpad shows them."""
+    default = list(declared.default) if isinstance(declared.default, tuple) else declared.default
+    bounds = [
+        f"{text} {declared.metadata[name]}" for name, text in BOUNDS.items() if name in declared.metadata
+    ]
+    return f"[{', '.join([f'default {json.dumps(default)}', *bounds])}]"
 
 
 def _with_lists(kind: Any) -> Any:

@@ -9,7 +9,9 @@ from typing import Any
 import dagster as dg
 from dagster._core.executor.in_process import InProcessExecutor
 
+from vision_assets.collection import Collection
 from vision_assets.defs.failures import INTERRUPTED
+from vision_assets.defs.run_settings import check_settings
 
 _EXIT_STATUS = 130  # of a program that Ctrl-C ended: 128 and the number of the signal
 _INTERRUPTS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
@@ -19,8 +21,12 @@ class InterruptibleExecutor(InProcessExecutor):
     """Runs the steps in this process, with one JVM and one Spark session; Spark runs tasks in parallel.
 
     An interrupt cancels the run. Dagster's own executor retries the step, because an interrupt counts as a
-    failure that its retry policy covers.
+    failure that its retry policy covers. Wrong settings end the run before its first step.
     """
+
+    def __init__(self, collection: Collection, like: InProcessExecutor) -> None:
+        super().__init__(like.retries, like.step_dependency_config, like.marker_to_close)
+        self._collection = collection
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         """Yield the events of a run.
@@ -36,9 +42,12 @@ class InterruptibleExecutor(InProcessExecutor):
 
         Raises
         ------
+        UserError
+            If a setting is wrong.
         DagsterExecutionInterruptedError
             After a step that was interrupted.
         """
+        check_settings(plan_context.run_config, self._collection, plan_context.log.info)
         try:
             yield from _up_to_an_interrupt(super().execute(plan_context, execution_plan))
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
@@ -49,11 +58,15 @@ class InterruptibleExecutor(InProcessExecutor):
             raise dg.DagsterExecutionInterruptedError(INTERRUPTED) from None
 
 
-@dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema)  # type: ignore[call-overload]
-def interruptible_executor(init_context: dg.InitExecutorContext) -> InterruptibleExecutor:
-    """Create the executor, with the configuration of `dagster.in_process_executor`."""
-    made: Any = dg.in_process_executor.executor_creation_fn(init_context)  # type: ignore[misc]
-    return InterruptibleExecutor(made.retries, made.step_dependency_config, made.marker_to_close)
+def make_executor(collection: Collection) -> dg.ExecutorDefinition:
+    """Make the executor of a collection, with the configuration of `dagster.in_process_executor`."""
+
+    @dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema)  # type: ignore[call-overload]
+    def interruptible_executor(init_context: dg.InitExecutorContext) -> InterruptibleExecutor:
+        made: Any = dg.in_process_executor.executor_creation_fn(init_context)  # type: ignore[misc]
+        return InterruptibleExecutor(collection, made)
+
+    return interruptible_executor
 
 
 def _up_to_an_interrupt(events: Iterator[dg.DagsterEvent]) -> Iterator[dg.DagsterEvent]:

@@ -59,6 +59,10 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         """Return what a row depends on besides its image and the inputs; None without a row per image."""
         return None
 
+    def resolved_settings(self, content: Any) -> Mapping[str, Any]:
+        """Return settings that the configuration of the run leaves open, as they were resolved."""
+        return {}
+
     def load_input(self, context: dg.InputContext) -> Any:
         """Return an upstream table: the snapshot that this run made, else the current one.
 
@@ -73,7 +77,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
 
     def _lease(self, store: SnapshotStore, context: dg.InputContext) -> Snapshot:
         """Choose the snapshot to read; the lease also keeps what the snapshot was made from."""
-        asset, run_id = tuple(context.asset_key.path), _run_id(context)
+        asset, run_id = (context.asset_key.path[-1],), _run_id(context)
         leased = store.lease(lambda: store.of_run(asset, run_id) or store.require_current(asset), run_id)
         assert leased  # noqa: S101 - there is one, or an error
         snapshot, lease = leased
@@ -85,7 +89,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
 
         An asset of this project returns a `NewTable`. Other content is stored as made from nothing.
         """
-        spec = SPECS["/".join(context.asset_key.path)]
+        spec = SPECS[context.asset_key.path[-1]]
         new = obj if isinstance(obj, NewTable) else NewTable(obj)
         store = self.data_folder.store
         with failures():
@@ -96,7 +100,12 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
                 lambda pending, made, progress: self.write(new.content, spec, pending, made, progress),
                 self.pyspark.spark_session,
                 store,
-                Run(context.run_id, _config(context), _started(context), context.log.info),
+                Run(
+                    context.run_id,
+                    _config(context) | self.resolved_settings(new.content),
+                    _started(context),
+                    context.log.info,
+                ),
             )
         snapshot = table.snapshot
         _set_data_version(context, snapshot)
@@ -170,6 +179,10 @@ class SequenceFileIOManager(SnapshotIOManager):
         return WriteResult(metadata | ({"skipped_first": dg.MetadataValue.table(records)} if records else {}))
 
     def row_settings(self, content: ImageFiles) -> Mapping[str, Any]:
+        """Return where the images come from."""
+        return {"source": redact(content.source)}
+
+    def resolved_settings(self, content: ImageFiles) -> Mapping[str, Any]:
         """Return where the images come from."""
         return {"source": redact(content.source)}
 

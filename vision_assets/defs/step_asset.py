@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 from pyspark.sql.types import StructType
 
+from vision_assets.collection import Collection
 from vision_assets.defs.automation import follow_upstream
 from vision_assets.defs.failures import RETRY_POLICY
 from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINE_OF_ASSET, PIPELINES
@@ -12,30 +13,42 @@ from vision_assets.steps.spec import StepSpec
 from vision_assets.steps.stored_tables import StoredTable
 
 
-def step_asset(spec: StepSpec, **others: Any) -> Any:
+def step_asset(spec: StepSpec, collection: Collection, *, is_required: bool = True) -> Any:
     """Decorate a function as the asset of a step.
 
     Parameters
     ----------
     spec : StepSpec
-    **others
-        As `dagster.asset` takes them.
+    collection : Collection
+    is_required : bool
+        Whether each run of the function makes the table.
     """
     pipeline = PIPELINE_OF_ASSET.get(spec.asset)
-    return dg.asset(
+    # `dagster.asset` would name the op after the collection, too, and run configurations name ops.
+    return dg.multi_asset(
         name=spec.asset,
-        description=spec.description,
-        ins={name: dg.AssetIn(asset) for name, asset in spec.step.inputs.items()},
-        deps=list(spec.step.ancestors.values()),
-        io_manager_key=spec.storage,
-        group_name=(pipeline or PIPELINES[DEFAULT_EXTRACTOR]).group,
-        kinds=set(spec.badges),
-        code_version=spec.code_version,
+        outs={
+            "result": dg.AssetOut(
+                key=asset_key(collection, spec.asset),
+                description=spec.description,
+                io_manager_key=spec.storage,
+                group_name=(pipeline or PIPELINES[DEFAULT_EXTRACTOR]).group,
+                kinds=set(spec.badges),
+                code_version=spec.code_version,
+                automation_condition=follow_upstream(pipeline) if pipeline else None,
+                metadata={"dagster/column_schema": _columns(spec.schema)},
+                is_required=is_required,
+            )
+        },
+        ins={name: dg.AssetIn(asset_key(collection, asset)) for name, asset in spec.step.inputs.items()},
+        deps=[asset_key(collection, asset) for asset in spec.step.ancestors.values()],
         retry_policy=RETRY_POLICY,
-        automation_condition=follow_upstream(pipeline) if pipeline else None,
-        metadata={"dagster/column_schema": _columns(spec.schema)},
-        **others,
     )
+
+
+def asset_key(collection: Collection, asset: str) -> dg.AssetKey:
+    """Return the key of an asset of a collection."""
+    return dg.AssetKey(collection.key(asset))
 
 
 def _columns(schema: StructType) -> dg.TableSchema:

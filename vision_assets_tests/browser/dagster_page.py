@@ -122,14 +122,16 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None
 
 
 @contextmanager
-def serving(folder: Path, source: Path | str, **environment: str) -> Iterator["Server"]:
+def serving(
+    folder: Path, source: Path | str, workspace: Path = ROOT / "workspace.yaml", **environment: str
+) -> Iterator["Server"]:
     """Run `dagster dev` with its history in `folder`/home and the tables in `folder`/data."""
     home = folder / "home"
     home.mkdir(parents=True)
     shutil.copy(ROOT / "dagster.yaml", home)
     port = _free_port()
     server = Server(f"http://127.0.0.1:{port}", folder / "data", home, folder / "server.log")
-    command = ["dev", "-w", str(ROOT / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)]
+    command = ["dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)]
     with (
         server.log.open("wb") as log,
         subprocess.Popen(

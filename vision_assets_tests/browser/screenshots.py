@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import FloatRect, Page, expect
 
 from vision_assets.definitions import defs
-from vision_assets.defs.jobs import jobs
+from vision_assets.pipelines import PIPELINES
 from vision_assets.vision.data.samples import write_sample_images
 from vision_assets_tests.browser.dagster_page import (
     NO_CHROMIUM,
@@ -83,8 +83,9 @@ def assets() -> list[str]:
 
 def run_job(dagster: DagsterPage, config: str) -> str:
     values: dict[str, Any] = yaml.safe_load((ROOT / "run_configs" / config).read_text())
-    say(f"{jobs['sift'].name} with {config} ...")
-    run = dagster.server.launch(jobs["sift"].name, values)
+    job = PIPELINES["sift"].job
+    say(f"{job} with {config} ...")
+    run = dagster.server.launch(job, values)
     dagster.open_run(run)
     if dagster.outcome() != "Success":
         sys.exit(f"Error: the run failed:\n{dagster.text()}")

@@ -11,7 +11,6 @@ import yaml
 from vision_assets.cli import main
 from vision_assets.definitions import defs
 from vision_assets.defs.config import config_of
-from vision_assets.defs.jobs import jobs
 from vision_assets.pipelines import PIPELINE_OF_ASSET, PIPELINES, Pipeline
 from vision_assets.steps.catalog import SPECS
 from vision_assets.steps.spec import StepSpec
@@ -65,7 +64,9 @@ def test_every_asset_is_of_a_job() -> None:
 
 @pytest.mark.parametrize("config", sorted((ROOT / "run_configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_run_configs_fit_the_job(config: Path) -> None:
-    assert dg.validate_run_config(defs.resolve_job_def(jobs["sift"].name), yaml.safe_load(config.read_text()))
+    assert dg.validate_run_config(
+        defs.resolve_job_def(PIPELINES["sift"].job), yaml.safe_load(config.read_text())
+    )
 
 
 @pytest.mark.parametrize("pipeline_spec", PIPELINES.values(), ids=lambda pipeline_spec: pipeline_spec.name)

@@ -8,8 +8,11 @@ import dagster as dg
 import pytest
 
 from vision_assets import settings
+from vision_assets.collection import open_collection
 from vision_assets.definitions import defs
-from vision_assets.defs.sensors import SourceError, source_sensor
+from vision_assets.defs.sensors import SourceError, make_source_sensor
+
+source_sensor = make_source_sensor(open_collection())
 
 
 class Watch:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import dagster as dg
 
+from vision_assets.collection import Collection
 from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import failures
 from vision_assets.defs.step_asset import read_ancestor, step_asset
@@ -30,15 +31,15 @@ from vision_assets.steps.stored_tables import StoredTable
 from vision_assets.vision.classification.linear import TrainingOptions
 
 
-def make_definitions(spec: StepSpec) -> dg.Definitions:
+def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     """Make the asset of the classifier on an extractor's encodings."""
-    config_type = config_of(spec)
+    config_type = config_of(spec, collection.settings.get(spec.asset))
     step = spec.step
     encoding = step.encoding
     assert encoding  # noqa: S101 - a classifier is trained on encodings
     dictionary_asset = STEPS[step.inputs["encodings"]].inputs["dictionary"]
 
-    @step_asset(spec, output_required=False)
+    @step_asset(spec, collection, is_required=False)
     def classifier(
         context: dg.AssetExecutionContext,
         config: config_type,  # type: ignore[valid-type]

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from vision_assets.collection import Collection
 from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import failures
 from vision_assets.defs.step_asset import step_asset
@@ -18,13 +19,13 @@ from vision_assets.vision.draw import training_charts
 from vision_assets.vision.vocabulary.kmeans import KMeansOptions
 
 
-def make_definitions(spec: StepSpec) -> dg.Definitions:
+def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     """Make the asset of the visual words of an extractor's descriptors."""
     extractor = spec.step.extractor
     assert extractor  # noqa: S101 - a dictionary is made from features
-    config_type = config_of(spec)
+    config_type = config_of(spec, collection.settings.get(spec.asset))
 
-    @step_asset(spec)
+    @step_asset(spec, collection)
     def dictionary(
         context: dg.AssetExecutionContext,
         config: config_type,  # type: ignore[valid-type]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import dagster as dg
 from pyspark.sql import DataFrame
 
+from vision_assets.collection import Collection
 from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import failures
 from vision_assets.defs.step_asset import step_asset
@@ -19,13 +20,13 @@ from vision_assets.vision.encoding.image_encoder import ImageEncoder
 from vision_assets.vision.features.base import ExtractorOptions
 
 
-def make_definitions(spec: StepSpec) -> dg.Definitions:
+def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     """Make the asset of an encoding of an extractor's features."""
     extractor, encoding = spec.step.extractor, spec.step.encoding
     assert extractor and encoding  # noqa: PT018, S101 - a step of encodings has both
-    config_type = config_of(spec)
+    config_type = config_of(spec, collection.settings.get(spec.asset))
 
-    @step_asset(spec)
+    @step_asset(spec, collection)
     def encodings(
         context: dg.AssetExecutionContext,
         config: config_type,  # type: ignore[valid-type]

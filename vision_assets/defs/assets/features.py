@@ -4,10 +4,11 @@ from dataclasses import asdict
 
 import dagster as dg
 
+from vision_assets.collection import Collection
 from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import RETRY_POLICY, failures
 from vision_assets.defs.resources import SparkResource
-from vision_assets.defs.step_asset import step_asset
+from vision_assets.defs.step_asset import asset_key, step_asset
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.snapshots.store import Snapshot
 from vision_assets.steps.features import ExtractionOptions, extract
@@ -20,13 +21,13 @@ from vision_assets.uris import hadoop_uri
 _NAMED_IMAGES = 20
 
 
-def make_definitions(spec: StepSpec) -> dg.Definitions:
+def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     """Make the asset of an extractor's features, and its check."""
     extractor = spec.step.extractor
     assert extractor  # noqa: S101 - a step of features has one
-    config_type = config_of(spec)
+    config_type = config_of(spec, collection.settings.get(spec.asset))
 
-    @step_asset(spec)
+    @step_asset(spec, collection)
     def features(
         context: dg.AssetExecutionContext,
         config: config_type,  # type: ignore[valid-type]
@@ -48,13 +49,13 @@ def make_definitions(spec: StepSpec) -> dg.Definitions:
         )
         return NewTable(table, inputs=(images,))
 
-    return dg.Definitions(assets=[features], asset_checks=[_readable_images(spec)])
+    return dg.Definitions(assets=[features], asset_checks=[_readable_images(spec, collection)])
 
 
-def _readable_images(spec: StepSpec) -> dg.AssetChecksDefinition:
+def _readable_images(spec: StepSpec, collection: Collection) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         name="readable_images",
-        asset=spec.asset,
+        asset=asset_key(collection, spec.asset),
         description="At most `max_failed_share` of the images failed to decode.",
         retry_policy=RETRY_POLICY,
     )

@@ -6,8 +6,9 @@ import dagster as dg
 import numpy as np
 from numpy.typing import NDArray
 
+from vision_assets.collection import Collection
 from vision_assets.defs.failures import RETRY_POLICY, failures
-from vision_assets.defs.step_asset import read_ancestor, step_asset
+from vision_assets.defs.step_asset import asset_key, read_ancestor, step_asset
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.errors import UserError
 from vision_assets.steps.classifier import predict
@@ -25,13 +26,13 @@ _NAMED_CLASSES = 10
 _NAMED_PAIRS = 20
 
 
-def make_definitions(spec: StepSpec) -> dg.Definitions:
+def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     """Make the asset of the report on an extractor's classifier, and its check."""
     step = spec.step
     encoding = step.encoding
     assert encoding  # noqa: S101 - a classifier is trained on encodings
 
-    @step_asset(spec)
+    @step_asset(spec, collection)
     def report(
         context: dg.AssetExecutionContext, data_folder: TableStoreResource, classifier: StoredTable
     ) -> NewTable:
@@ -74,7 +75,7 @@ def make_definitions(spec: StepSpec) -> dg.Definitions:
         rows = report_rows(encodings.spark, labels, confusions, counts)
         return NewTable(rows, inputs=(classifier, *ancestors.values()))
 
-    return dg.Definitions(assets=[report], asset_checks=[_better_than_chance(spec)])
+    return dg.Definitions(assets=[report], asset_checks=[_better_than_chance(spec, collection)])
 
 
 def _require_test_images(confusions: NDArray[np.int64], classifier: str) -> None:
@@ -125,10 +126,10 @@ def _worst_and_best(labels: tuple[str, ...], confusion: NDArray[np.int64]) -> li
     ]
 
 
-def _better_than_chance(spec: StepSpec) -> dg.AssetChecksDefinition:
+def _better_than_chance(spec: StepSpec, collection: Collection) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         name="better_than_chance",
-        asset=spec.asset,
+        asset=asset_key(collection, spec.asset),
         description="The mean accuracy of the classes is above the chance level, 1 / number of classes.",
         retry_policy=RETRY_POLICY,
     )

@@ -61,6 +61,11 @@ def write_sample_images(folder: Path, *, seed: int = 0, images_per_class: int = 
     return len(SAMPLE_CLASSES) * images_per_class
 
 
+def is_sample(folder: Path) -> bool:
+    """Tell whether a folder was written by `write_sample_images`."""
+    return _marker_of(folder) is not None
+
+
 def _write_all(folder: Path, seed: int, images_per_class: int) -> None:
     for label in SAMPLE_CLASSES:
         (folder / label).mkdir(parents=True)

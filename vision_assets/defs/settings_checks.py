@@ -1,0 +1,50 @@
+"""The check that a table was made with the settings of the project file."""
+
+import dagster as dg
+
+from vision_assets.collection import Collection
+from vision_assets.defs.config import config_of
+from vision_assets.defs.failures import RETRY_POLICY, failures
+from vision_assets.defs.step_asset import asset_key
+from vision_assets.defs.table_store import TableStoreResource
+from vision_assets.steps.run_options import PER_RUN
+from vision_assets.steps.spec import StepSpec
+
+
+def settings_check(spec: StepSpec, collection: Collection) -> dg.AssetChecksDefinition:
+    """Make the check that compares the settings of an asset's table with those of the project file."""
+    assert collection.file  # noqa: S101 - only then is there something to compare with
+    key = asset_key(collection, spec.asset)
+    config_type = config_of(spec, collection.settings.get(spec.asset))
+
+    @dg.asset_check(
+        name="project_settings",
+        asset=key,
+        description=f"The table was made with the settings of {collection.file.name}.",
+        retry_policy=RETRY_POLICY,
+    )
+    def project_settings(data_folder: TableStoreResource) -> dg.AssetCheckResult:
+        """Warn when a run was given other settings."""
+        with failures():
+            made_with = data_folder.store.require_current((spec.asset,)).config
+        wanted = config_type().model_dump()
+        # A manifest of an earlier release lacks options that were added since.
+        compared = sorted((made_with.keys() & wanted.keys()) - PER_RUN)
+        differing = [name for name in compared if made_with[name] != wanted[name]]
+        rows = [
+            dg.TableRecord(
+                {"setting": name, "made with": str(made_with[name]), "project file": str(wanted[name])}
+            )
+            for name in differing
+        ]
+        return dg.AssetCheckResult(
+            passed=not differing,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"differing_settings": dg.MetadataValue.table(rows)} if rows else {},
+            description=f"Other settings than in {collection.file}: {', '.join(differing)}. Materialize "
+            f"{spec.asset} again, or keep them with `vision-assets config --save`."
+            if differing
+            else None,
+        )
+
+    return project_settings

@@ -1,0 +1,78 @@
+"""What is wrong with settings, found before anything runs."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from vision_assets.collection import did_you_mean
+from vision_assets.pipelines import IMAGE_ASSET
+from vision_assets.steps.catalog import SPECS
+from vision_assets.steps.splits import TEST, TRAIN, SplitOptions
+from vision_assets.uris import local_path
+
+
+def option_names(asset: str) -> list[str]:
+    """Return the names of an asset's options, in the order of the Launchpad."""
+    return [each.name for options in SPECS[asset].options for each in fields(options)]
+
+
+def find_faults(settings: Mapping[str, Mapping[str, Any]], source: str = "") -> list[str]:
+    """Find what is wrong with settings.
+
+    Parameters
+    ----------
+    settings : mapping
+        Asset to option to value.
+    source : str
+        Source of the images, unless the settings name one. Only a folder on this machine is looked at.
+
+    Returns
+    -------
+    list of str
+        A sentence for each fault: an unknown asset or option, a value of another type or out of range,
+        a split by folders that the source does not have.
+    """
+    faults = [fault for asset, options in settings.items() for fault in _faults_of_asset(asset, options)]
+    if not faults:
+        source = settings.get(IMAGE_ASSET, {}).get("source") or source
+        faults = [
+            fault for asset, options in settings.items() for fault in _faults_of_split(asset, options, source)
+        ]
+    return faults
+
+
+def _faults_of_asset(asset: str, options: Mapping[str, Any]) -> Iterator[str]:
+    if asset not in SPECS:
+        yield f"There is no asset {asset}{did_you_mean(asset, SPECS)}."
+        return
+    known = option_names(asset)
+    for name in options:
+        if name not in known:
+            has = f"It has {', '.join(known)}." if known else "It has no settings."
+            yield f"{asset} has no setting {name}{did_you_mean(str(name), known)}. {has}"
+    for kind in SPECS[asset].options:
+        for each in fields(kind):
+            if each.name in options and not _is_from_environment(options[each.name]):
+                try:
+                    kind.from_config({each.name: options[each.name]})
+                except ValueError as error:
+                    yield f"{asset}.{error}."
+
+
+def _is_from_environment(value: Any) -> bool:
+    """Tell whether Dagster takes a value from an environment variable when the run starts."""
+    return isinstance(value, dict) and value.keys() == {"env"}
+
+
+def _faults_of_split(asset: str, options: Mapping[str, Any], source: str) -> Iterator[str]:
+    if SplitOptions not in SPECS[asset].options or options.get("split") != "folder":
+        return
+    folder = local_path(source) if source else None
+    if folder is None or not folder.is_dir():
+        return  # the classifier tells, once the images are known
+    if missing := [name for name in (TRAIN, TEST) if not Path(folder, name).is_dir()]:
+        yield (
+            f"{asset}.split is folder, but {folder} has no folder {' and no folder '.join(missing)}. "
+            f"It needs {TRAIN}/<class> and {TEST}/<class>; otherwise set split: random."
+        )

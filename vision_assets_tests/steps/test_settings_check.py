@@ -1,0 +1,59 @@
+"""Faults in settings are found before anything runs, one sentence for each."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vision_assets.steps.catalog import SPECS
+from vision_assets.steps.settings_check import find_faults, option_names
+
+
+@pytest.mark.parametrize(
+    ("asset", "option", "value", "expected"),
+    [
+        ("kmeans_dictionary", "k", 0, "kmeans_dictionary.k must be at least 1, but is 0."),
+        ("kmeans_dictionary", "k", "many", "kmeans_dictionary.k must be a whole number, but is 'many'."),
+        ("kmeans_dictionary", "kk", 5, "kmeans_dictionary has no setting kk (did you mean k?). It has k, "),
+        ("bow_encodings", "pooling", "mean", "bow_encodings.pooling must be one of "),
+        ("image_classifier", "splits", True, "image_classifier.splits must be a whole number, but is True."),
+        (
+            "image_classifier",
+            "exclude_labels",
+            "a",
+            "image_classifier.exclude_labels must be a list of texts",
+        ),
+        ("kmeans_dictionry", "k", 5, "There is no asset kmeans_dictionry (did you mean kmeans_dictionary?)."),
+        ("surf_kmeans_dictionary", "k", 0, "surf_kmeans_dictionary.k must be at least 1, but is 0."),
+    ],
+)
+def test_each_fault_is_a_sentence(asset: str, option: str, value: Any, expected: str) -> None:
+    (fault,) = find_faults({asset: {option: value}})
+    assert fault.startswith(expected)
+
+
+def test_all_faults_are_found_at_once() -> None:
+    faults = find_faults({"kmeans_dictionary": {"k": 0, "max_iter": -1}, "bow_encodings": {"pool": "sum"}})
+    assert len(faults) == 3
+
+
+def test_defaults_and_values_from_the_environment_are_no_fault() -> None:
+    assert find_faults({asset: {} for asset in SPECS}) == []
+    assert find_faults({"image_seqfile": {"source": {"env": "PICTURES"}}}) == []
+    for asset, spec in SPECS.items():
+        defaults = {name: getattr(kind(), name, None) for kind in spec.options for name in vars(kind())}
+        assert set(defaults) == set(option_names(asset))
+        assert find_faults({asset: defaults}) == []
+
+
+def test_a_split_by_folders_needs_the_folders(tmp_path: Path) -> None:
+    wanted = {"image_classifier": {"split": "folder"}}
+    (fault,) = find_faults(wanted, str(tmp_path))
+    assert f"{tmp_path} has no folder train and no folder test." in fault
+    (tmp_path / "train").mkdir()
+    (fault,) = find_faults({**wanted, "image_seqfile": {"source": f"file://{tmp_path}"}})
+    assert "has no folder test." in fault
+    (tmp_path / "test").mkdir()
+    assert find_faults(wanted, str(tmp_path)) == []
+    assert find_faults({"image_classifier": {"split": "random"}}, str(tmp_path / "test")) == []
+    assert find_faults(wanted, "hdfs://far/away") == [], "only a folder of this machine is looked at"
