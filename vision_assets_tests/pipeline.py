@@ -47,7 +47,9 @@ class AnyRunner:
     ) -> dg.ExecuteInProcessResult:
         """Materialize assets, those up to the encodings by default; the run must end as `fail` says."""
         if source is not None:
-            config["image_seqfile"] = {"source": str(source)} | config.get("image_seqfile", {})
+            # Tests move their sources.
+            images = {"source": str(source), "replace_source": True}
+            config["image_seqfile"] = images | config.get("image_seqfile", {})
         config["kmeans_dictionary"] = {"k": WORDS, "max_iter": ITERATIONS} | config.get(
             "kmeans_dictionary", {}
         )

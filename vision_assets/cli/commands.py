@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vision_assets.cli.run_configs import prepare_config
 from vision_assets.cli.workspace import workspace
-from vision_assets.collection import open_collection
+from vision_assets.collection import collection_names, open_collection
 from vision_assets.errors import UserError
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, open_store
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
@@ -136,13 +136,15 @@ def _store(collection: str) -> SnapshotStore:
 
 def _current(key: str) -> tuple[SnapshotStore, Snapshot]:
     """Return the current snapshot of an asset that the user named, and its store."""
-    *collection, name = list(filter(None, key.split("/"))) or [""]
-    store, asset = _store("/".join(collection)), (name,)
-    if name and (snapshot := store.current(asset)):
+    *parts, name = list(filter(None, key.split("/"))) or [""]
+    collection, asset = "/".join(parts), (name,)
+    is_known = not collection or collection in collection_names()
+    store = _store(collection if is_known else "")
+    if is_known and name and (snapshot := store.current(asset)):
         return store, snapshot
     from vision_assets.pipelines import STEPS  # noqa: PLC0415 - imports OpenCV
 
-    if name not in STEPS:
+    if not is_known or name not in STEPS:
         raise UserError(f"There is no asset {key!r}: choose one of {', '.join(STEPS)}.")
     return store, store.require_current(asset)
 

@@ -151,7 +151,7 @@ def test_completion_prints_the_script(scripts: dict[str, str], capsys: pytest.Ca
         ("path kaze_i", {"kaze_image_classifier"}),
         ("snapshots image_s", {"image_seqfile"}),
         ("predict --extractor k", {"kaze"}),
-        ("summary --", {"--help", "--extractor"}),
+        ("summary --", {"--help", "--extractor", "--collection"}),
         ("predict photo.jpg pho", {"photo.jpg"}),
         ("completion ", set(SHELLS)),
     ],
