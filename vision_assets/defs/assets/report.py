@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_assets.defs.failures import RETRY_POLICY, failures
+from vision_assets.defs.metadata import rounded
 from vision_assets.defs.step_asset import read_ancestor, step_asset
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.errors import UserError
@@ -68,11 +69,9 @@ def make_definitions(spec: StepSpec) -> dg.Definitions:
             context.log.warning(
                 f"no test image belongs to the classes {', '.join(untested[:_NAMED_CLASSES])}"
             )
-        context.add_output_metadata(
-            _metadata(labels, confusions) | {"test_images_of_unknown_classes": unknown} | pictures
-        )
         rows = report_rows(encodings.spark, labels, confusions, counts)
-        return NewTable(rows, inputs=(classifier, *ancestors.values()))
+        metadata = {**pictures, **_metadata(labels, confusions), "test_images_of_unknown_classes": unknown}
+        return NewTable(rows, inputs=(classifier, *ancestors.values()), metadata=metadata)
 
     return dg.Definitions(assets=[report], asset_checks=[_better_than_chance(spec)])
 
@@ -118,7 +117,7 @@ def _worst_and_best(labels: tuple[str, ...], confusion: NDArray[np.int64]) -> li
                 "recall": round(float(figures.recall[index]), 3),
                 "precision": "" if np.isnan(figures.precision[index]) else f"{figures.precision[index]:.3f}",
                 "f1": round(float(figures.f1[index]), 3),
-                "test images, all splits": int(figures.support[index]),
+                "tested": int(figures.support[index]),
             }
         )
         for index in order
@@ -140,7 +139,7 @@ def _better_than_chance(spec: StepSpec) -> dg.AssetChecksDefinition:
         return dg.AssetCheckResult(
             passed=reached > chance,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"mean_per_class_accuracy": reached, "chance_level": chance},
+            metadata=rounded({"mean_per_class_accuracy": reached, "chance_level": chance}),
         )
 
     return better_than_chance
