@@ -51,6 +51,7 @@ EXAMPLES: Mapping[str, str] = {
   vision-assets sample small --images-per-class 4 --seed 1""",
     "config": """\
   vision-assets config --extractor kaze run_configs/default.yaml > kaze.yaml
+  export VISION_ASSETS_EXTRACTORS=sift,kaze    # else Dagster has SIFT's pipeline alone
   dagster job execute -m vision_assets.definitions -j kaze_pipeline -c kaze.yaml""",
     "completion": """\
   bash:  vision-assets completion bash > ~/.local/share/bash-completion/completions/vision-assets

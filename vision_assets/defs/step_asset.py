@@ -1,5 +1,6 @@
 """What the definitions of all assets have in common."""
 
+from types import FunctionType
 from typing import Any
 
 import dagster as dg
@@ -7,9 +8,13 @@ from pyspark.sql.types import StructType
 
 from vision_assets.defs.automation import follow_upstream
 from vision_assets.defs.failures import RETRY_POLICY
+from vision_assets.defs.links import links
 from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINE_OF_ASSET, PIPELINES
 from vision_assets.steps.spec import StepSpec
 from vision_assets.steps.stored_tables import StoredTable
+
+OWNER = "team:vision_assets"
+"""Owns all assets in Dagster's UI. Dagster knows people and teams; owners of jobs are a beta feature."""
 
 
 def step_asset(spec: StepSpec, **others: Any) -> Any:
@@ -22,20 +27,26 @@ def step_asset(spec: StepSpec, **others: Any) -> Any:
         As `dagster.asset` takes them.
     """
     pipeline = PIPELINE_OF_ASSET.get(spec.asset)
-    return dg.asset(
-        name=spec.asset,
-        description=spec.description,
-        ins={name: dg.AssetIn(asset) for name, asset in spec.step.inputs.items()},
-        deps=list(spec.step.ancestors.values()),
-        io_manager_key=spec.storage,
-        group_name=(pipeline or PIPELINES[DEFAULT_EXTRACTOR]).group,
-        kinds=set(spec.badges),
-        code_version=spec.code_version,
-        retry_policy=RETRY_POLICY,
-        automation_condition=follow_upstream(pipeline) if pipeline else None,
-        metadata={"dagster/column_schema": _columns(spec.schema)},
-        **others,
-    )
+
+    def decorate(function: FunctionType) -> dg.AssetsDefinition:
+        return dg.asset(
+            name=spec.asset,
+            description=spec.description,
+            ins={name: dg.AssetIn(asset) for name, asset in spec.step.inputs.items()},
+            deps=list(spec.step.ancestors.values()),
+            io_manager_key=spec.storage,
+            group_name=(pipeline or PIPELINES[DEFAULT_EXTRACTOR]).group,
+            kinds=set(spec.badges),
+            owners=[OWNER],
+            tags={"step": spec.step.kind} | ({"extractor": pipeline.name} if pipeline else {}),
+            code_version=spec.code_version,
+            retry_policy=RETRY_POLICY,
+            automation_condition=follow_upstream(pipeline) if pipeline else None,
+            metadata={"dagster/column_schema": _columns(spec.schema), **links(spec.step, function)},
+            **others,
+        )(function)
+
+    return decorate
 
 
 def _columns(schema: StructType) -> dg.TableSchema:

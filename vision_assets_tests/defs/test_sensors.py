@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 
 from vision_assets import settings
-from vision_assets.definitions import defs
 from vision_assets.defs.sensors import SourceError, source_sensor
+from vision_assets_tests.pipeline import defs
 
 
 class Watch:
