@@ -28,12 +28,8 @@ def links(step: Step, function: FunctionType) -> dict[str, Any]:
         What materializes the asset.
     """
     files = [
-        (f"vision_assets/steps/{step.kind}.py", _PACKAGE / "steps" / f"{step.kind}.py", 1),
-        (
-            f"{function.__module__.replace('.', '/')}.py",
-            Path(function.__code__.co_filename),
-            function.__code__.co_firstlineno,
-        ),
+        (f"steps/{step.kind}.py", _PACKAGE / "steps" / f"{step.kind}.py", 1),
+        (f"assets/{step.kind}.py", Path(function.__code__.co_filename), function.__code__.co_firstlineno),
     ]
     page = _PACKAGE.parent / DOCS
     if page.exists():

@@ -71,6 +71,5 @@ def _storage(snapshot: Snapshot) -> dict[str, Any]:
         "snapshot": snapshot.name,
         **{f"made_from_{asset}": name for asset, name in snapshot.inputs.items()},
         "code_version": snapshot.code_version,
-        "folder": dg.MetadataValue.path(snapshot.uri),
         "dagster/uri": snapshot.uri,
     }

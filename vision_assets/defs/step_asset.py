@@ -6,10 +6,12 @@ from typing import Any
 import dagster as dg
 from pyspark.sql.types import StructType
 
+from vision_assets import settings
 from vision_assets.defs.automation import follow_upstream
 from vision_assets.defs.failures import RETRY_POLICY
 from vision_assets.defs.links import links
 from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINE_OF_ASSET, PIPELINES
+from vision_assets.redaction import redact
 from vision_assets.steps.spec import StepSpec
 from vision_assets.steps.stored_tables import StoredTable
 
@@ -42,7 +44,11 @@ def step_asset(spec: StepSpec, **others: Any) -> Any:
             code_version=spec.code_version,
             retry_policy=RETRY_POLICY,
             automation_condition=follow_upstream(pipeline) if pipeline else None,
-            metadata={"dagster/column_schema": _columns(spec.schema), **links(spec.step, function)},
+            metadata={
+                "dagster/column_schema": _columns(spec.schema),
+                "dagster/uri": redact(f"{settings.data_folder()}/{spec.asset}"),
+                **links(spec.step, function),
+            },
             **others,
         )(function)
 

@@ -52,7 +52,7 @@ def test_the_headline_and_the_pictures_come_first_and_the_storage_last() -> None
         "dagster/row_count",
         "classes",
     ]
-    assert names[-3:] == ["code_version", "folder", "dagster/uri"]
+    assert names[-2:] == ["code_version", "dagster/uri"]
     assert names.index("macro_f1") < names.index("seconds") < names.index("made_from_image_classifier")
     assert len(names) == len(set(names))
 

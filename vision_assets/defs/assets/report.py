@@ -104,7 +104,10 @@ def _metadata(labels: tuple[str, ...], confusions: NDArray[np.int64]) -> dict[st
 
 
 def _worst_and_best(labels: tuple[str, ...], confusion: NDArray[np.int64]) -> list[dg.TableRecord]:
-    """List the classes in the order of their recall; if there are many, the first and the last."""
+    """List the classes in the order of their recall; if there are many, the first and the last.
+
+    The stored table has more figures of each; these columns fit into Dagster's page beside the key.
+    """
     figures = class_figures(confusion)
     tested = np.flatnonzero(figures.support)
     order = tested[np.lexsort((figures.f1[tested], figures.recall[tested]))]
@@ -116,8 +119,7 @@ def _worst_and_best(labels: tuple[str, ...], confusion: NDArray[np.int64]) -> li
                 "class": labels[index],
                 "recall": round(float(figures.recall[index]), 3),
                 "precision": "" if np.isnan(figures.precision[index]) else f"{figures.precision[index]:.3f}",
-                "f1": round(float(figures.f1[index]), 3),
-                "tested": int(figures.support[index]),
+                "n": int(figures.support[index]),
             }
         )
         for index in order
