@@ -17,6 +17,7 @@ import dagster as dg
 from benchmarks.machine import cores
 from benchmarks.memory import Peak, Watch
 from vision_assets import settings
+from vision_assets.pipelines import PIPELINE_OF_ASSET
 
 ROOT = Path(__file__).parents[1]
 ASSETS = ("image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings")
@@ -26,7 +27,10 @@ Config = Mapping[str, Mapping[str, Any]]
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # These describe the machine, not the project: a figure must not depend on them.
-_NOT_PASSED_ON = ("SPARK_CONF_DIR", "SPARK_HOME", settings.SOURCE, settings.KEEP_SNAPSHOTS, *_THREADS)
+_NOT_PASSED_ON = (
+    *("SPARK_CONF_DIR", "SPARK_HOME", settings.SOURCE, settings.KEEP_SNAPSHOTS, settings.EXTRACTORS),
+    *_THREADS,
+)
 _LINES_OF_AN_ERROR = 30
 
 
@@ -139,10 +143,11 @@ class Commands:
         file = self._folder / "run.yaml"
         resources = {"pyspark": {"config": {"spark_config": self._spark_config}}}
         file.write_text(json.dumps({"ops": ops, "resources": resources}))  # which is YAML as well
+        extractors = {PIPELINE_OF_ASSET[asset].name for asset in wanted if asset in PIPELINE_OF_ASSET}
         finished = self.run(
             *(sys.executable, "-m", "dagster", "asset", "materialize", "--select", ",".join(wanted)),
             *("-m", "vision_assets.definitions", "-c", file),
-            environment={settings.DATA: str(data)},
+            environment={settings.DATA: str(data), settings.EXTRACTORS: ",".join(sorted(extractors))},
             watched=watched,
         )
         return Materialized(finished.seconds, self._newest_metadata(wanted), finished.peak)

@@ -29,6 +29,8 @@ if [ "$extractor" = surf ] && ! python -c 'import mahotas' 2>/dev/null; then
 fi
 use_dagster_home
 [ -n "$collection" ] || [ -e "$(project_file)" ] || use_source
+# Dagster loads the pipelines of these extractors alone.
+export VISION_ASSETS_EXTRACTORS="$extractor"
 
 log=$(mktemp) || exit 1
 named=$(mktemp) || exit 1

@@ -7,7 +7,7 @@ set -u
 
 sh scripts/setup.sh dev || exit 1
 use_environment
-unset VISION_ASSETS_SOURCE DAGSTER_HOME
+unset VISION_ASSETS_SOURCE VISION_ASSETS_EXTRACTORS DAGSTER_HOME
 processes=2
 [ "$1" != storage ] || processes=3
 # shellcheck disable=SC2086  # several arguments

@@ -6,7 +6,7 @@ set -u
 
 sh scripts/setup.sh dev || exit 1
 use_environment
-unset VISION_ASSETS_SOURCE DAGSTER_HOME
+unset VISION_ASSETS_SOURCE VISION_ASSETS_EXTRACTORS DAGSTER_HOME
 # The files keep the order of conftest.py: those that take longest come first.
 # shellcheck disable=SC2086  # several arguments
 exec python -m pytest -n 2 --dist loadfile --no-loadscope-reorder ${PYTEST_ARGS:-}

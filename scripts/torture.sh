@@ -5,7 +5,7 @@ set -u
 
 sh scripts/setup.sh dev || exit 1
 use_environment
-unset VISION_ASSETS_SOURCE DAGSTER_HOME
+unset VISION_ASSETS_SOURCE VISION_ASSETS_EXTRACTORS DAGSTER_HOME
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM

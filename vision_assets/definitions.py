@@ -4,6 +4,7 @@
 ``dagster job execute -m vision_assets.definitions -a flowers -j bovw_pipeline``.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 
 import dagster as dg
@@ -12,34 +13,49 @@ from vision_assets.collection import Collection, collection_names, open_collecti
 from vision_assets.defs.automation import follow_upstream_sensor
 from vision_assets.defs.checks import invariant_checks
 from vision_assets.defs.executor import make_executor
-from vision_assets.defs.jobs import make_jobs
+from vision_assets.defs.jobs import make_job
 from vision_assets.defs.resources import make_resources
+from vision_assets.defs.schedules import make_schedule
 from vision_assets.defs.sensors import make_source_sensor
 from vision_assets.defs.settings_checks import settings_check
 from vision_assets.errors import UserError
+from vision_assets.pipelines import Pipeline, configured_pipelines, steps_of
 from vision_assets.steps.catalog import SPECS
 from vision_assets.steps.settings_check import find_faults
 from vision_assets.steps.spec import StepSpec
 
 
-def build_definitions(collection: Collection) -> dg.Definitions:
-    """Build the definitions of a collection.
+def make_definitions(pipelines: Sequence[Pipeline], collection: Collection) -> dg.Definitions:
+    """Make what Dagster loads of some pipelines for a collection.
+
+    Parameters
+    ----------
+    pipelines : sequence of Pipeline
+    collection : Collection
+
+    Returns
+    -------
+    Definitions
+        Assets, checks, jobs, schedules, sensors, resources.
 
     Raises
     ------
     UserError
-        If its project file has a fault.
+        If the project file of the collection has a fault.
     """
     if faults := find_faults(collection.settings, collection.source):
         raise UserError(f"{collection.file}: {' '.join(faults)}")
-    checks = [invariant_checks(spec, collection) for spec in SPECS.values()]
+    specs = [SPECS[step.asset] for step in steps_of(pipelines)]
+    checks = [invariant_checks(spec, collection) for spec in specs]
     if collection.file:
-        checks += [settings_check(spec, collection) for spec in SPECS.values() if spec.options]
+        checks += [settings_check(spec, collection) for spec in specs if spec.options]
+    jobs = [make_job(pipeline, collection) for pipeline in pipelines]
     return dg.Definitions.merge(
-        *(_of_step(spec, collection) for spec in SPECS.values()),
+        *(_of_step(spec, collection) for spec in specs),
         dg.Definitions(
             asset_checks=checks,
-            jobs=list(make_jobs(collection).values()),
+            jobs=jobs,
+            schedules=[make_schedule(job) for job in jobs],
             sensors=[make_source_sensor(collection), follow_upstream_sensor],
             resources=make_resources(collection.data),
             executor=make_executor(collection),
@@ -54,11 +70,11 @@ def _of_step(spec: StepSpec, collection: Collection) -> dg.Definitions:
     return made
 
 
-defs = build_definitions(open_collection())
+defs = make_definitions(configured_pipelines(), open_collection())
 
 
 def __getattr__(name: str) -> dg.Definitions:
     """Return the definitions of a collection with a name."""
     if name not in collection_names():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return build_definitions(open_collection(name))
+    return make_definitions(configured_pipelines(), open_collection(name))

@@ -7,6 +7,7 @@ encodings of the same features, or two vocabularies of them, are two steps with 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from vision_assets import settings
 from vision_assets.errors import UserError
 from vision_assets.vision.encoding.bag_of_words import BagOfWords
 from vision_assets.vision.encoding.base import Encoding
@@ -16,6 +17,8 @@ from vision_assets.vision.features.base import ExtractorOptions
 IMAGE_ASSET = "image_seqfile"
 DEFAULT_EXTRACTOR = "sift"
 """The extractor whose assets have no prefix."""
+ALL_EXTRACTORS = "all"
+"""Stands for all extractors where the environment names some."""
 _BINARY_DESCRIPTORS = ("orb", "brisk", "freak", "brief", "akaze")
 
 
@@ -168,9 +171,12 @@ def _by_asset(steps: Iterable[Step]) -> dict[str, Step]:
     return by_asset
 
 
-STEPS: Mapping[str, Step] = _by_asset(
-    [IMAGES, *(s for pipeline in PIPELINES.values() for s in pipeline.steps)]
-)
+def steps_of(pipelines: Iterable[Pipeline]) -> list[Step]:
+    """Return the steps of some pipelines, the images first."""
+    return [IMAGES, *(step for pipeline in pipelines for step in pipeline.steps)]
+
+
+STEPS: Mapping[str, Step] = _by_asset(steps_of(PIPELINES.values()))
 """Name of an asset to its step."""
 
 PIPELINE_OF_ASSET: Mapping[str, Pipeline] = {
@@ -200,3 +206,43 @@ def pipeline_of(extractor: str) -> Pipeline:
         )
         raise UserError(f"There is no extractor {extractor!r}: choose one of {', '.join(PIPELINES)}.{hint}")
     return PIPELINES[extractor]
+
+
+def select_pipelines(extractors: Iterable[str]) -> list[Pipeline]:
+    """Return the pipelines of some extractors, in the order of `PIPELINES`.
+
+    Parameters
+    ----------
+    extractors : iterable of str
+        Names of extractors; `ALL_EXTRACTORS` stands for all.
+
+    Raises
+    ------
+    UserError
+        If there is no extractor of a name.
+
+    Examples
+    --------
+    >>> [pipeline.job for pipeline in select_pipelines(["kaze", "sift"])]
+    ['bovw_pipeline', 'kaze_pipeline']
+    """
+    chosen = set(extractors)
+    if ALL_EXTRACTORS in chosen:
+        return list(PIPELINES.values())
+    for name in sorted(chosen):
+        pipeline_of(name)
+    return [pipeline for name, pipeline in PIPELINES.items() if name in chosen]
+
+
+def configured_pipelines() -> list[Pipeline]:
+    """Return the pipelines of the extractors that the environment names.
+
+    Raises
+    ------
+    UserError
+        If it names an extractor that does not exist.
+    """
+    try:
+        return select_pipelines(settings.extractors())
+    except UserError as error:
+        raise UserError(f"{settings.EXTRACTORS}: {error}") from None

@@ -11,6 +11,7 @@ SOURCE = "VISION_ASSETS_SOURCE"
 CONFIG = "VISION_ASSETS_CONFIG"
 KEEP_SNAPSHOTS = "VISION_ASSETS_KEEP_SNAPSHOTS"
 PICTURES = "VISION_ASSETS_PICTURES"
+EXTRACTORS = "VISION_ASSETS_EXTRACTORS"
 SPARK_MASTER = "VISION_ASSETS_SPARK_MASTER"
 CONNECTORS = "VISION_ASSETS_CONNECTORS"
 JARS = "VISION_ASSETS_JARS"
@@ -70,6 +71,15 @@ def pictures() -> bool:
     if value not in {"yes", "no"}:
         raise UserError(f"{PICTURES}={value!r} is neither yes nor no. Set it to one of them.")
     return value == "yes"
+
+
+def extractors() -> list[str]:
+    """Return the names of the extractors that Dagster has pipelines of, in lower case.
+
+    `vision_assets.pipelines.configured_pipelines` checks them.
+    """
+    names = [name.strip().lower() for name in os.environ.get(EXTRACTORS, "").split(",")]
+    return [name for name in names if name] or ["sift"]
 
 
 def connectors() -> list[str]:

@@ -29,6 +29,7 @@ OF_THE_USER = (
 for name in (*OF_THE_USER, "SPARK_CONF_DIR", SUBMIT_ARGS, "DAGSTER_HOME"):
     os.environ.pop(name, None)
 os.environ[settings.SPARK_MASTER] = "local[2]"
+os.environ[settings.EXTRACTORS] = "all"
 # Processes that tests start take the code of this checkout, wherever the environment has its own from.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")))

@@ -9,12 +9,16 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from vision_assets.definitions import defs
+from vision_assets.collection import open_collection
+from vision_assets.definitions import make_definitions
 from vision_assets.defs.resources import make_resources
+from vision_assets.pipelines import ALL_EXTRACTORS, select_pipelines
 from vision_assets.snapshots.local_files import LocalFiles
 from vision_assets.snapshots.store import Snapshot, SnapshotStore
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE, classifier_from_npz
 
+defs = make_definitions(select_pipelines([ALL_EXTRACTORS]), open_collection())
+"""The assets of all extractors, whatever the environment names."""
 WORDS = 20
 ITERATIONS = 4
 SPLITS = 2

@@ -25,9 +25,8 @@ from dagster._core.launcher import WorkerStatus
 from dagster._grpc.types import GetCurrentRunsResult
 
 from vision_assets import settings
-from vision_assets.definitions import defs
 from vision_assets_tests.cli.test_command_line import free_port
-from vision_assets_tests.pipeline import ALL_ASSETS, WORDS
+from vision_assets_tests.pipeline import ALL_ASSETS, WORDS, defs
 from vision_assets_tests.systems.processes import until
 
 ROOT = Path(__file__).parents[1]

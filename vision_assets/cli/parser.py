@@ -54,9 +54,11 @@ EXAMPLES: Mapping[str, str] = {
   vision-assets config --check run_configs/default.yaml
   vision-assets config --set kmeans_dictionary.k=200 run_configs/default.yaml > run.yaml
   vision-assets config --extractor kaze run_configs/default.yaml > kaze.yaml
+  export VISION_ASSETS_EXTRACTORS=sift,kaze    # else Dagster has SIFT's pipeline alone
   dagster job execute -m vision_assets.definitions -j kaze_pipeline -c kaze.yaml
   vision-assets config --save 1b9e8a4c    # the settings of this run become those of the project file""",
-    "workspace": """  vision-assets workspace > workspace.yaml
+    "workspace": """\
+  vision-assets workspace > workspace.yaml
   dagster dev -w workspace.yaml""",
     "completion": """\
   bash:  vision-assets completion bash > ~/.local/share/bash-completion/completions/vision-assets

@@ -12,6 +12,7 @@ from pydantic import PrivateAttr
 from pyspark.sql import DataFrame
 
 from vision_assets.defs.failures import failures
+from vision_assets.defs.metadata import materialization_metadata
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.redaction import redact
 from vision_assets.snapshots.files import open_files
@@ -93,7 +94,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         new = obj if isinstance(obj, NewTable) else NewTable(obj)
         store = self.data_folder.store
         with failures():
-            table, metadata = store_table(
+            table, written = store_table(
                 spec,
                 new,
                 self.row_settings(new.content),
@@ -113,10 +114,10 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             f"{snapshot.rows:,} {spec.table.row_noun}, {snapshot.bytes / 1e6:,.1f} MB, "
             f"{snapshot.seconds:.1f} s: {snapshot.uri}"
         )
-        context.add_output_metadata(metadata)
-        context.add_output_metadata(_metadata(snapshot))
-        if draw := spec.draw:
-            context.add_output_metadata(self.data_folder.render_pictures(lambda: draw(table)))
+        draw = spec.draw
+        pictures = self.data_folder.render_pictures(lambda: draw(table)) if draw else {}
+        details = {**pictures, **new.metadata, **written}
+        context.add_output_metadata(materialization_metadata(spec, snapshot, details))
         self._prune(context, store, snapshot)
 
     def _prune(self, context: dg.OutputContext, store: SnapshotStore, snapshot: Snapshot) -> None:
@@ -237,19 +238,3 @@ def _started(context: dg.OutputContext) -> float:
         return stats[0].start_time or time.time()
     except (dg.DagsterInvariantViolationError, IndexError):
         return time.time()
-
-
-def _metadata(snapshot: Snapshot) -> dict[str, Any]:
-    return {
-        "dagster/row_count": snapshot.rows,
-        "dagster/uri": snapshot.uri,
-        **snapshot.counts,
-        "seconds": snapshot.seconds,
-        "size_mb": round(snapshot.bytes / 1e6, 3),
-        "files": snapshot.files,
-        "snapshot": snapshot.name,
-        **{f"made_from_{asset}": name for asset, name in snapshot.inputs.items()},
-        "config": dg.MetadataValue.json(snapshot.config),
-        "code_version": snapshot.code_version,
-        "folder": dg.MetadataValue.path(snapshot.uri),
-    }

@@ -1,13 +1,12 @@
-"""The jobs: one for each extractor."""
+"""The jobs: one for each pipeline."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from vision_assets.collection import Collection
 from vision_assets.defs.step_asset import asset_key
-from vision_assets.pipelines import IMAGE_ASSET, PIPELINES, Pipeline
+from vision_assets.pipelines import IMAGE_ASSET, Pipeline
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -20,14 +19,12 @@ def make_job(pipeline: Pipeline, collection: Collection) -> "UnresolvedAssetJobD
         selection=dg.AssetSelection.assets(
             *(asset_key(collection, asset) for asset in (IMAGE_ASSET, *pipeline.assets))
         ),
-        tags={"collection": collection.name} if collection.name else None,
-        description=f"From the images of a `source` (see {IMAGE_ASSET}) to encodings of "
-        f"{pipeline.title} features, a classifier and its report. The files in run_configs/ of the "
-        "repository are configurations for the Launchpad, too; `vision-assets config` adapts them to other "
-        "extractors.",
+        # Dagster has no descriptions of groups, so that the job's says what is in one.
+        description=f"From the images of a `source` (see {IMAGE_ASSET}) to a classifier.\n\n"
+        f"It makes the group `{pipeline.group}`: {pipeline.title} features of the images, a dictionary of "
+        "visual words, the encoding of each image, a classifier and its report. Images and vectors that have "
+        "not changed are reused.\n\n"
+        "The files in run_configs/ of the repository are configurations for the Launchpad, too; "
+        "`vision-assets config` adapts them to other extractors.",
+        tags={"extractor": pipeline.name} | ({"collection": collection.name} if collection.name else {}),
     )
-
-
-def make_jobs(collection: Collection) -> "Mapping[str, UnresolvedAssetJobDefinition]":
-    """Make the job of each extractor, by its name."""
-    return {name: make_job(pipeline, collection) for name, pipeline in PIPELINES.items()}

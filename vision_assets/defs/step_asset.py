@@ -1,5 +1,6 @@
 """What the definitions of all assets have in common."""
 
+from types import FunctionType
 from typing import Any
 
 import dagster as dg
@@ -8,9 +9,14 @@ from pyspark.sql.types import StructType
 from vision_assets.collection import Collection
 from vision_assets.defs.automation import follow_upstream
 from vision_assets.defs.failures import RETRY_POLICY
+from vision_assets.defs.links import links
 from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINE_OF_ASSET, PIPELINES
+from vision_assets.redaction import redact
 from vision_assets.steps.spec import StepSpec
 from vision_assets.steps.stored_tables import StoredTable
+
+OWNER = "team:vision_assets"
+"""Owns all assets in Dagster's UI. Dagster knows people and teams; owners of jobs are a beta feature."""
 
 
 def step_asset(spec: StepSpec, collection: Collection, *, is_required: bool = True) -> Any:
@@ -24,26 +30,36 @@ def step_asset(spec: StepSpec, collection: Collection, *, is_required: bool = Tr
         Whether each run of the function makes the table.
     """
     pipeline = PIPELINE_OF_ASSET.get(spec.asset)
-    # `dagster.asset` would name the op after the collection, too, and run configurations name ops.
-    return dg.multi_asset(
-        name=spec.asset,
-        outs={
-            "result": dg.AssetOut(
-                key=asset_key(collection, spec.asset),
-                description=spec.description,
-                io_manager_key=spec.storage,
-                group_name=(pipeline or PIPELINES[DEFAULT_EXTRACTOR]).group,
-                kinds=set(spec.badges),
-                code_version=spec.code_version,
-                automation_condition=follow_upstream(pipeline) if pipeline else None,
-                metadata={"dagster/column_schema": _columns(spec.schema)},
-                is_required=is_required,
-            )
-        },
-        ins={name: dg.AssetIn(asset_key(collection, asset)) for name, asset in spec.step.inputs.items()},
-        deps=[asset_key(collection, asset) for asset in spec.step.ancestors.values()],
-        retry_policy=RETRY_POLICY,
-    )
+
+    def decorate(function: FunctionType) -> dg.AssetsDefinition:
+        # `dagster.asset` would name the op after the collection, too, and run configurations name ops.
+        return dg.multi_asset(
+            name=spec.asset,
+            outs={
+                "result": dg.AssetOut(
+                    key=asset_key(collection, spec.asset),
+                    description=spec.description,
+                    io_manager_key=spec.storage,
+                    group_name=(pipeline or PIPELINES[DEFAULT_EXTRACTOR]).group,
+                    kinds=set(spec.badges),
+                    owners=[OWNER],
+                    tags={"step": spec.step.kind} | ({"extractor": pipeline.name} if pipeline else {}),
+                    code_version=spec.code_version,
+                    automation_condition=follow_upstream(pipeline) if pipeline else None,
+                    metadata={
+                        "dagster/column_schema": _columns(spec.schema),
+                        "dagster/uri": redact(f"{collection.data}/{spec.asset}"),
+                        **links(spec.step, function),
+                    },
+                    is_required=is_required,
+                )
+            },
+            ins={name: dg.AssetIn(asset_key(collection, asset)) for name, asset in spec.step.inputs.items()},
+            deps=[asset_key(collection, asset) for asset in spec.step.ancestors.values()],
+            retry_policy=RETRY_POLICY,
+        )(function)
+
+    return decorate
 
 
 def asset_key(collection: Collection, asset: str) -> dg.AssetKey:

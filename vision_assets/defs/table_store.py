@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 
+from vision_assets.defs.metadata import PICTURE
 from vision_assets.redaction import redact
 from vision_assets.snapshots.files import open_files
 from vision_assets.snapshots.store import SnapshotStore
@@ -41,4 +42,4 @@ class TableStoreResource(dg.ConfigurableResource):
                 f"the pictures could not be drawn: {redact(diagnose(error).text)}"
             )
             return {}
-        return {f"picture_{name}": dg.MetadataValue.md(pic.markdown()) for name, pic in pictures.items()}
+        return {f"{PICTURE}{name}": dg.MetadataValue.md(pic.markdown()) for name, pic in pictures.items()}

@@ -71,6 +71,7 @@ def declare(step: Step) -> StepSpec:
         "the classifier was not trained on.",
         summarize=_summarize,
         needs_labels=True,
+        headline=("mean_per_class_accuracy", "std_of_mean_per_class_accuracy", "accuracy"),
     )
 
 

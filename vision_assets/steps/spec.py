@@ -71,6 +71,8 @@ class StepSpec:
         Takes the table's counts, returns a sentence for ``vision-assets summary``.
     needs_labels : bool
         Whether the asset is skipped where images have fewer than two labels.
+    headline : tuple of str
+        Names of the figures that Dagster's UI shows first, even before the pictures.
     """
 
     step: Step
@@ -84,6 +86,7 @@ class StepSpec:
     draw: Callable[[TableWithLineage], Mapping[str, Picture]] | None = None
     summarize: Callable[[Mapping[str, float]], str] | None = None
     needs_labels: bool = False
+    headline: tuple[str, ...] = ()
 
     @property
     def asset(self) -> str:
@@ -106,7 +109,10 @@ class NewTable:
         Whatever the IO manager of the asset stores.
     inputs : tuple of TableWithLineage
         The tables that were read.
+    metadata : mapping
+        Name to what Dagster's UI shows of it besides the table's counts: figures, texts, pictures.
     """
 
     content: Any
     inputs: tuple[TableWithLineage, ...] = field(default=())
+    metadata: Mapping[str, Any] = field(default_factory=dict)

@@ -5,6 +5,7 @@ python -m vision_assets_tests.browser.screenshots docs/images [--source FOLDER]
 
 import argparse
 import io
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -14,9 +15,9 @@ import yaml
 from PIL import Image
 from playwright.sync_api import FloatRect, Page, expect
 
-from vision_assets.definitions import defs
-from vision_assets.pipelines import PIPELINES
+from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINES
 from vision_assets.vision.data.samples import write_sample_images
+from vision_assets_tests.asset_graph import SHOWN_GRAPH, shown_definitions, shown_graph
 from vision_assets_tests.browser.dagster_page import (
     NO_CHROMIUM,
     PICTURE_PREFIX,
@@ -29,9 +30,9 @@ from vision_assets_tests.browser.dagster_page import (
     serving,
     wait_until,
 )
-from vision_assets_tests.pipeline import ALL_ASSETS
 
 # Two runs, so that the plots have lines. What is shown are the results of the second.
+JOB = PIPELINES[DEFAULT_EXTRACTOR].job
 RUN_CONFIGS = ("default.yaml", "sample.yaml")
 SHOWN_ASSET = "classification_report"
 MAX_BYTES = 150_000
@@ -74,18 +75,17 @@ def take_all(dagster: DagsterPage, images: Path) -> None:
             save_picture(picture, images / f"{asset}_{label.removeprefix(PICTURE_PREFIX)}")
         if pictures and asset == SHOWN_ASSET:
             save(opened_picture(dagster, next(iter(pictures))), images / "asset_picture.png")
+    (images / SHOWN_GRAPH.name).write_text(json.dumps(shown_graph(), indent=2) + "\n")
 
 
 def assets() -> list[str]:
-    keys = [key.to_user_string() for key in defs.resolve_asset_graph().toposorted_asset_keys]
-    return [key for key in keys if key in ALL_ASSETS]
+    return [key.to_user_string() for key in shown_definitions().resolve_asset_graph().toposorted_asset_keys]
 
 
 def run_job(dagster: DagsterPage, config: str) -> str:
     values: dict[str, Any] = yaml.safe_load((ROOT / "run_configs" / config).read_text())
-    job = PIPELINES["sift"].job
-    say(f"{job} with {config} ...")
-    run = dagster.server.launch(job, values)
+    say(f"{JOB} with {config} ...")
+    run = dagster.server.launch(JOB, values)
     dagster.open_run(run)
     if dagster.outcome() != "Success":
         sys.exit(f"Error: the run failed:\n{dagster.text()}")

@@ -9,10 +9,9 @@ import dagster as dg
 import pytest
 from playwright.sync_api import expect
 
-from vision_assets.definitions import defs
-from vision_assets_tests.browser.dagster_page import DagsterPage, Server
+from vision_assets_tests.browser.dagster_page import VIEWPORT, DagsterPage, Server
 from vision_assets_tests.defs.test_pictures import PICTURES
-from vision_assets_tests.pipeline import ALL_ASSETS, Runner
+from vision_assets_tests.pipeline import ALL_ASSETS, Runner, defs
 from vision_assets_tests.sockets import Socket
 
 pytestmark = pytest.mark.whole
@@ -51,6 +50,25 @@ def test_the_page_of_an_asset_tells_its_rows_and_columns(dagster: DagsterPage, r
     for column in node(asset).metadata["dagster/column_schema"].columns:
         expect(dagster.column(column.name)).to_contain_text(column.type)
         expect(dagster.column(column.name)).to_contain_text(column.description)
+
+
+@every_asset
+@pytest.mark.usefixtures("run")
+def test_the_tables_of_an_asset_fit_the_window(dagster: DagsterPage, asset: str) -> None:
+    assert VIEWPORT[0] == 1440
+    for view, shown in (("overview", "snapshot"), ("checks", "Succeeded")):
+        dagster.open_asset(asset, view)
+        expect(dagster.page.get_by_text(shown, exact=True).first).to_be_visible()
+        assert dagster.page.evaluate(CUT_OFF) == []
+
+
+# Elements whose content is wider than they are, so that it has to be scrolled.
+CUT_OFF = """
+() => [...document.querySelectorAll("*")]
+    .filter(element => ["auto", "scroll"].includes(getComputedStyle(element).overflowX))
+    .filter(element => element.scrollWidth > element.clientWidth + 1)
+    .map(element => element.innerText.slice(0, 1000))
+"""
 
 
 @every_asset

@@ -9,10 +9,9 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from vision_assets.definitions import defs
 from vision_assets.defs.automation import follow_upstream
 from vision_assets.pipelines import PIPELINE_OF_ASSET, PIPELINES
-from vision_assets_tests.pipeline import ALL_ASSETS, Runner
+from vision_assets_tests.pipeline import ALL_ASSETS, Runner, defs
 
 
 class Ticks:

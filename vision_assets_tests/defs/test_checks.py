@@ -6,9 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vision_assets.definitions import defs
 from vision_assets.defs.resources import make_resources
-from vision_assets_tests.pipeline import Runner
+from vision_assets_tests.pipeline import Runner, defs
 
 
 def run_checks(pipeline: Runner, asset: str) -> dict[str, dg.AssetCheckEvaluation]:

@@ -10,8 +10,9 @@ import pytest
 import vision_assets.definitions
 from vision_assets import settings
 from vision_assets.collection import open_collection
-from vision_assets.definitions import build_definitions
+from vision_assets.definitions import make_definitions
 from vision_assets.errors import UserError
+from vision_assets.pipelines import configured_pipelines
 from vision_assets_tests.pipeline import Runner
 
 Write = Callable[[str, str], Path]
@@ -64,7 +65,7 @@ def test_assets_have_the_name_of_their_collection_in_front(write: Write) -> None
 
 def test_the_settings_of_the_file_are_the_defaults(write: Write) -> None:
     write("vision_assets.yaml", "kmeans_dictionary: {k: 7}\nimage_classifier: {exclude_labels: [a]}\n")
-    job = build_definitions(open_collection()).resolve_job_def("bovw_pipeline")
+    job = make_definitions(configured_pipelines(), open_collection()).resolve_job_def("bovw_pipeline")
 
     def default(asset: str, option: str) -> Any:
         schema: Any = job.get_node_named(asset).definition.config_schema
@@ -80,13 +81,13 @@ def test_a_fault_in_the_file_is_named_with_the_file(write: Write) -> None:
     with pytest.raises(
         UserError, match=rf"^{file}: kmeans_dictionary has no setting kk \(did you mean k\?\)"
     ):
-        build_definitions(open_collection())
+        make_definitions(configured_pipelines(), open_collection())
 
 
 def test_runs_of_a_collection(write: Write, tmp_path: Path, image_folder: Path, spark: object) -> None:
     """Its tables are in a folder of its own; other settings and another source are noticed."""
     write("collections/pets.yaml", f"source: {image_folder}\nsift_features: {{nfeatures: 50}}\n")
-    defs = build_definitions(open_collection("pets"))
+    defs = make_definitions(configured_pipelines(), open_collection("pets"))
     with dg.DagsterInstance.ephemeral() as instance:
         both = ("pets/image_seqfile", "pets/sift_features")
         first = run(defs, *both, instance=instance)

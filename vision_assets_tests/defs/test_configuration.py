@@ -7,10 +7,10 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from vision_assets.definitions import defs
 from vision_assets.defs.config import config_of
 from vision_assets.pipelines import PIPELINES
 from vision_assets.steps.catalog import SPECS
+from vision_assets_tests.pipeline import defs
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 _SIFT = PIPELINES["sift"]
@@ -101,7 +101,7 @@ def test_the_page_is_up_to_date() -> None:
 
 
 def test_the_page_has_every_asset_with_settings() -> None:
-    job = defs.resolve_job_def(PIPELINES["sift"].job)
+    job = defs.resolve_job_def(_SIFT.job)
     for key in job.asset_layer.executable_asset_keys:
         schema: Any = job.get_node_named(key.to_user_string()).definition.config_schema
         fields = getattr(schema.config_type, "fields", {})
@@ -109,7 +109,7 @@ def test_the_page_has_every_asset_with_settings() -> None:
 
 
 def test_the_example_fits_the_job() -> None:
-    assert dg.validate_run_config(defs.resolve_job_def(PIPELINES["sift"].job), yaml.safe_load(EXAMPLE))
+    assert dg.validate_run_config(defs.resolve_job_def(_SIFT.job), yaml.safe_load(EXAMPLE))
 
 
 if __name__ == "__main__":

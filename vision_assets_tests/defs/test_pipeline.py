@@ -10,14 +10,13 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from vision_assets.definitions import defs
 from vision_assets.defs.resources import make_resources
 from vision_assets.steps.features import extract
 from vision_assets.steps.images import ImageStore
 from vision_assets.vision.features.codecs import descriptor_matrix
 from vision_assets.vision.features.sift import SiftOptions
 from vision_assets_tests.pipeline import UP_TO_ENCODINGS as ASSETS
-from vision_assets_tests.pipeline import WORDS, Runner, read_table
+from vision_assets_tests.pipeline import WORDS, Runner, defs, read_table
 from vision_assets_tests.vision import images
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from vision_assets import settings
 from vision_assets.collection import open_collection
-from vision_assets.definitions import defs
 from vision_assets.defs.sensors import SourceError, make_source_sensor
+from vision_assets_tests.pipeline import defs
 
 source_sensor = make_source_sensor(open_collection())
 

@@ -143,6 +143,7 @@ def start_run(data: Path, log: Path, command: list[str], keep: int) -> "subproce
     environment |= {
         settings.DATA: str(data),
         settings.PICTURES: "no",
+        settings.EXTRACTORS: "all",
         settings.KEEP_SNAPSHOTS: str(keep),
         settings.SPARK_MASTER: "local[2]",
         "PYTHONPATH": str(Path(__file__).parents[2]),

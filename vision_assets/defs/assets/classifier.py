@@ -76,18 +76,16 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
                 ),
             )
             dictionary = encodings.upstream(dictionary_asset).snapshot.name
-        context.add_output_metadata(
-            {
-                **parts,
-                "train_images_per_split": _per_split(counts, TRAIN),
-                "test_images_per_split": _per_split(counts, TEST),
-                "copies_left_out_per_split": _per_split(counts, DUPLICATE),
-                "unused_images_per_split": _per_split(counts, UNUSED),
-            }
-        )
+        metadata = {
+            **parts,
+            "train_images_per_split": _per_split(counts, TRAIN),
+            "test_images_per_split": _per_split(counts, TEST),
+            "copies_left_out_per_split": _per_split(counts, DUPLICATE),
+            "unused_images_per_split": _per_split(counts, UNUSED),
+        }
         settings = config.model_dump()  # type: ignore[attr-defined]
         content = replace(trained, settings=settings, dictionary=dictionary)
-        yield dg.Output(NewTable(content, inputs=(encodings, features)))
+        yield dg.Output(NewTable(content, inputs=(encodings, features), metadata=metadata))
 
     return dg.Definitions(assets=[classifier])
 

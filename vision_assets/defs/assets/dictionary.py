@@ -49,23 +49,22 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
                 save=save,
             )
         iterations = [
-            dg.TableRecord({"iteration": index, "inertia": inertia, "seconds": round(seconds, 3)})
+            dg.TableRecord({"iteration": index, "inertia": inertia, "seconds": seconds})
             for index, (inertia, seconds) in enumerate(zip(training.inertia, training.seconds, strict=True))
         ]
-        context.add_output_metadata(
-            {
-                "inertia": training.inertia[-1],
-                "inertia_per_descriptor": float(f"{training.inertia[-1] / training.trained:.6g}"),
-                "iterations": training.final.index,
-                "descriptors": training.total,
-                "seconds_per_iteration": round(sum(training.seconds) / len(training.seconds), 3),
-                "inertia_of_every_iteration": dg.MetadataValue.table(iterations),
-                **data_folder.render_pictures(
-                    lambda: {"training": training_charts(training.inertia, training.final.statistics.counts)}
-                ),
-            }
+        charts = data_folder.render_pictures(
+            lambda: {"training": training_charts(training.inertia, training.final.statistics.counts)}
         )
-        return NewTable(word_rows(features.spark, training.final), inputs=(features,))
+        metadata = {
+            **charts,
+            "inertia_per_descriptor": training.inertia[-1] / training.trained,
+            "inertia": training.inertia[-1],
+            "iterations": training.final.index,
+            "descriptors": training.total,
+            "seconds_per_iteration": sum(training.seconds) / len(training.seconds),
+            "inertia_of_every_iteration": dg.MetadataValue.table(iterations),
+        }
+        return NewTable(word_rows(features.spark, training.final), inputs=(features,), metadata=metadata)
 
     return dg.Definitions(assets=[dictionary])
 

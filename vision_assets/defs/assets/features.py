@@ -29,7 +29,6 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
 
     @step_asset(spec, collection)
     def features(
-        context: dg.AssetExecutionContext,
         config: config_type,  # type: ignore[valid-type]
         images: StoredTable,
     ) -> NewTable:
@@ -39,7 +38,6 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
         with failures():
             options.build()  # fails early where the extractor is not installed
             index = store.index()
-        context.add_output_metadata({"extractor": options.descriptor_space(), **options.versions()})
         table = PerImageTable(
             wanted=index.selectExpr("fileName", "digest", "part as source"),
             compute=lambda pending: extract(store.table(partitions, pending), options),
@@ -47,7 +45,8 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
             settings={"extractor": extractor.name, **options.versions(), **asdict(options)},
             computed="extracted",
         )
-        return NewTable(table, inputs=(images,))
+        metadata = {"extractor": options.descriptor_space(), **options.versions()}
+        return NewTable(table, inputs=(images,), metadata=metadata)
 
     return dg.Definitions(assets=[features], asset_checks=[_readable_images(spec, collection)])
 

@@ -44,7 +44,6 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
         shown = redact(source)
         count = "unknown number of" if found.count is None else f"{found.count:,}"
         context.log.info(f"{shown}: {count} images")
-        context.add_output_metadata({"source": shown})
-        return NewTable(found)
+        return NewTable(found, metadata={"source": shown})
 
     return dg.Definitions(assets=[images])

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from vision_assets.collection import Collection
 from vision_assets.defs.failures import RETRY_POLICY, failures
+from vision_assets.defs.metadata import rounded
 from vision_assets.defs.step_asset import asset_key, read_ancestor, step_asset
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.errors import UserError
@@ -69,11 +70,9 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
             context.log.warning(
                 f"no test image belongs to the classes {', '.join(untested[:_NAMED_CLASSES])}"
             )
-        context.add_output_metadata(
-            _metadata(labels, confusions) | {"test_images_of_unknown_classes": unknown} | pictures
-        )
         rows = report_rows(encodings.spark, labels, confusions, counts)
-        return NewTable(rows, inputs=(classifier, *ancestors.values()))
+        metadata = {**pictures, **_metadata(labels, confusions), "test_images_of_unknown_classes": unknown}
+        return NewTable(rows, inputs=(classifier, *ancestors.values()), metadata=metadata)
 
     return dg.Definitions(assets=[report], asset_checks=[_better_than_chance(spec, collection)])
 
@@ -106,7 +105,10 @@ def _metadata(labels: tuple[str, ...], confusions: NDArray[np.int64]) -> dict[st
 
 
 def _worst_and_best(labels: tuple[str, ...], confusion: NDArray[np.int64]) -> list[dg.TableRecord]:
-    """List the classes in the order of their recall; if there are many, the first and the last."""
+    """List the classes in the order of their recall; if there are many, the first and the last.
+
+    The stored table has more figures of each; these columns fit into Dagster's page beside the key.
+    """
     figures = class_figures(confusion)
     tested = np.flatnonzero(figures.support)
     order = tested[np.lexsort((figures.f1[tested], figures.recall[tested]))]
@@ -118,8 +120,7 @@ def _worst_and_best(labels: tuple[str, ...], confusion: NDArray[np.int64]) -> li
                 "class": labels[index],
                 "recall": round(float(figures.recall[index]), 3),
                 "precision": "" if np.isnan(figures.precision[index]) else f"{figures.precision[index]:.3f}",
-                "f1": round(float(figures.f1[index]), 3),
-                "test images, all splits": int(figures.support[index]),
+                "n": int(figures.support[index]),
             }
         )
         for index in order
@@ -141,7 +142,7 @@ def _better_than_chance(spec: StepSpec, collection: Collection) -> dg.AssetCheck
         return dg.AssetCheckResult(
             passed=reached > chance,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"mean_per_class_accuracy": reached, "chance_level": chance},
+            metadata=rounded({"mean_per_class_accuracy": reached, "chance_level": chance}),
         )
 
     return better_than_chance
