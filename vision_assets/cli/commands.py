@@ -65,6 +65,29 @@ def _is_of(store: SnapshotStore, snapshot: Snapshot, shown: Mapping[str, Snapsho
     return all(store.input_of(snapshot, (asset,)) == shown.get(asset) for asset in step.inputs.values())
 
 
+def _compare(options: argparse.Namespace) -> None:
+    from vision_assets.cli.comparison import as_csv, as_json, console_table  # noqa: PLC0415 - as below
+    from vision_assets.steps.comparison import find_results, rank  # noqa: PLC0415 - PySpark only when needed
+
+    folder = settings.data_folder()
+    places = {name: f"{folder.rstrip('/')}/{name}" for name in options.collections} or {"": folder}
+    results = {name: find_results([(name, open_store(place))]) for name, place in places.items()}
+    if empty := [places[name] for name, found in results.items() if not found]:
+        raise UserError(
+            f"There is no report in {', '.join(empty)} yet. Materialize classification_report first."
+        )
+    ranked = rank([result for found in results.values() for result in found])
+    if options.csv:
+        print(as_csv(ranked), end="")
+    elif options.json:
+        for line in as_json(ranked):
+            print(line)
+    else:
+        table = console_table(ranked)
+        _print_table(table.titles, table.rows, right=table.right)
+        print("\n".join(["", *table.notes]))
+
+
 def _convert_config(options: argparse.Namespace) -> None:
     import yaml  # noqa: PLC0415 - only when needed
 
@@ -223,6 +246,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "summary": _summarize,
     "path": _print_path,
     "snapshots": _list_snapshots,
+    "compare": _compare,
     "predict": _predict,
     "sample": _make_sample,
     "config": _convert_config,

@@ -106,7 +106,10 @@ class NewTable:
         Whatever the IO manager of the asset stores.
     inputs : tuple of TableWithLineage
         The tables that were read.
+    counts : mapping
+        Figures besides those that the declaration of the table counts.
     """
 
     content: Any
     inputs: tuple[TableWithLineage, ...] = field(default=())
+    counts: Mapping[str, float] = field(default_factory=dict)
