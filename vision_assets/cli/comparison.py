@@ -11,10 +11,10 @@ from vision_assets.steps.comparison import RankedResult, Result, differing_setti
 _LONGEST_SETTING = 28
 _RUN_ID = 8  # characters, as in the names of snapshots
 
-_BEST = "* is the best: it has the highest mean accuracy of the classes."
+_BEST = "* marks the best: the highest mean accuracy of the classes."
 _PROTOCOLS = (
     "Compare accuracies within a protocol only: the same images, classes and settings of the splits. "
-    "* is the best of each."
+    "* marks the best of each."
 )
 _UNKNOWN = "? is unknown: an earlier release did not record it, or removed what the report was made from."
 

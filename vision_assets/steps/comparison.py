@@ -95,7 +95,7 @@ class Result:
         """Time that the dictionary and the classifier took; None if it is unknown."""
         if self.dictionary_seconds is None or self.classifier_seconds is None:
             return None
-        return self.dictionary_seconds + self.classifier_seconds
+        return round(self.dictionary_seconds + self.classifier_seconds, 3)
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def test_the_table_has_a_line_per_report(store: SnapshotStore, capsys: pytest.Ca
     assert kaze[:8] == ["kaze", "1000", "sum", "240", "10", "75.0%", "±", "?"]
     assert max(map(len, [title, *rows])) <= 120
     assert empty == ""
-    assert note.startswith("* is the best")
+    assert note.startswith("* marks the best")
     assert unknown.startswith("? is unknown"), "no standard deviation of KAZE's is stored"
 
 
