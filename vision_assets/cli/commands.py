@@ -67,6 +67,28 @@ def _is_of(store: SnapshotStore, snapshot: Snapshot, shown: Mapping[str, Snapsho
     return all(store.input_of(snapshot, (asset,)) == shown.get(asset) for asset in step.inputs.values())
 
 
+def _compare(options: argparse.Namespace) -> None:
+    from vision_assets.cli.comparison import as_csv, as_json, console_table  # noqa: PLC0415 - as below
+    from vision_assets.steps.comparison import find_results, rank  # noqa: PLC0415 - PySpark only when needed
+
+    places = {name: open_collection(name).data for name in options.collections or ["", *collection_names()]}
+    results = {name: find_results([(name, open_store(place))]) for name, place in places.items()}
+    empty = [places[name] for name in options.collections if not results[name]]
+    if empty or not any(results.values()):
+        where = ", ".join(empty or places.values())
+        raise UserError(f"There is no report in {where} yet. Materialize classification_report first.")
+    ranked = rank([result for found in results.values() for result in found])
+    if options.csv:
+        print(as_csv(ranked), end="")
+    elif options.json:
+        for line in as_json(ranked):
+            print(line)
+    else:
+        table = console_table(ranked)
+        _print_table(table.titles, table.rows, right=table.right)
+        print("\n".join(["", *table.notes]))
+
+
 def _make_sample(options: argparse.Namespace) -> None:
     from vision_assets.vision.data.samples import write_sample_images  # noqa: PLC0415 - OpenCV only when needed
 
@@ -172,6 +194,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "summary": _summarize,
     "path": _print_path,
     "snapshots": _list_snapshots,
+    "compare": _compare,
     "predict": _predict,
     "sample": _make_sample,
     "config": prepare_config,

@@ -18,6 +18,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "summary": "show every table of the pipeline, and the accuracy",
         "path": "print the folder of an asset's current snapshot",
         "snapshots": "list the snapshots of an asset, the current one last",
+        "compare": "list the results of all reports with their settings, the best first",
     },
     "Classify images": {
         "predict": "classify images with the current classifier",
@@ -43,6 +44,11 @@ EXAMPLES: Mapping[str, str] = {
     "snapshots": """\
   vision-assets snapshots bow_encodings
   vision-assets snapshots bow_encodings | tail -n 1    # the current one""",
+    "compare": """\
+  vision-assets compare
+  vision-assets compare flowers birds    # two collections
+  vision-assets compare --csv > results.csv
+  vision-assets compare --json | jq -s 'map(select(.best))'""",
     "predict": """\
   vision-assets predict photo.jpg
   vision-assets predict photo.jpg holiday/ --top 3
@@ -70,6 +76,12 @@ Create the folder first where it is missing, and start a new shell afterwards.""
 
 _NOTES: Mapping[str, str] = {
     "path": "The folder contains the files of the table: Parquet for most assets.",
+    "compare": """\
+Prints a line per report, also of reports whose tables were removed since: the
+settings that differ, the mean accuracy of the classes with its standard deviation
+over the splits, the time that the dictionary and the classifier took, the run.
+Reports are grouped by protocol: accuracies are comparable if images, classes and
+settings of the splits are the same. `?` is what is no longer known.""",
     "predict": """\
 Prints a line per image: the image, then the most probable classes, each with its
 probability. The exit status is 1 if an image cannot be read.""",
@@ -132,6 +144,22 @@ def build_parser(
 
     for command in ("path", "snapshots"):
         argument(command, "asset", metavar="ASSET", help="name of an asset, such as bow_encodings")
+    argument(
+        "compare",
+        "collections",
+        nargs="*",
+        metavar="COLLECTION",
+        help="name of a collection (default: all)",
+    )
+    formats = commands["compare"].add_mutually_exclusive_group()
+    complete(formats.add_argument("--csv", action="store_true", help="print all figures and settings as CSV"))
+    complete(
+        formats.add_argument(
+            "--json",
+            action="store_true",
+            help="print a JSON object per line, for each report",
+        )
+    )
     argument(
         "predict", "images", nargs="+", type=Path, metavar="IMAGE", help="image file, or folder of images"
     )

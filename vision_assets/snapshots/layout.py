@@ -6,6 +6,7 @@ The layout::
     <asset key…>/_snapshots/<sequence>-<snapshot>.json  the manifest: this snapshot is complete
     <asset key…>/_snapshots/<name>.pending              a lease: a process writes a snapshot or reads one
     <asset key…>/_snapshots/<name>.beat                 the last heartbeat of that process
+    <asset key…>/_history/<sequence>-<snapshot>.json    the manifest of a snapshot that was pruned
     <asset key…>/_checkpoints/                          intermediate results of a long computation
 """
 
@@ -18,6 +19,9 @@ AssetPath = tuple[str, ...]
 
 RECORDS = "_snapshots"
 """Folder of an asset's manifests, leases and heartbeats."""
+
+HISTORY = "_history"
+"""Folder of the manifests of an asset's pruned snapshots."""
 
 CHECKPOINTS = "_checkpoints"
 """Folder of an asset's checkpoints."""

@@ -4,12 +4,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any
 
 from vision_assets.errors import UserError
 from vision_assets.snapshots.files import Files
-from vision_assets.snapshots.layout import RECORDS, SNAPSHOT_NAME, AssetPath, path_of
+from vision_assets.snapshots.layout import HISTORY, RECORDS, SNAPSHOT_NAME, AssetPath, path_of
 
 _FILE = re.compile(rf"\d+-{SNAPSHOT_NAME}\.json", re.ASCII)
 _CHECKSUM = "checksum"
@@ -110,13 +110,14 @@ class Manifests:
 
     def names(self, asset: AssetPath) -> list[str]:
         """Return the names of an asset's manifests, the current snapshot's last."""
-        return [name for name in self._files.names(path_of(asset, RECORDS)) if _FILE.fullmatch(name)]
+        return self._names(asset, RECORDS)
+
+    def _names(self, asset: AssetPath, folder: str) -> list[str]:
+        return [name for name in self._files.names(path_of(asset, folder)) if _FILE.fullmatch(name)]
 
     def create(self, snapshot: Snapshot) -> None:
         """Create the manifest of a snapshot: from here on the snapshot exists."""
-        stored = {_stored_as(name): value for name, value in asdict(snapshot).items() if name != "uri"}
-        content = json.dumps(stored | {_CHECKSUM: _checksum(stored)}, indent=1, ensure_ascii=False)
-        self._files.create(path_of(snapshot.asset_path, RECORDS, snapshot.manifest), content.encode())
+        self._files.create(path_of(snapshot.asset_path, RECORDS, snapshot.manifest), _to_bytes(snapshot))
 
     def load(self, asset: AssetPath, name: str) -> Snapshot:
         """Read a manifest.
@@ -128,9 +129,12 @@ class Manifests:
         UserError
             If it is damaged.
         """
-        path = path_of(asset, RECORDS, name)
+        content = self._files.read(path_of(asset, RECORDS, name))
+        return self._parse(content, asset, name, RECORDS, "go back to the snapshot before it")
+
+    def _parse(self, content: bytes, asset: AssetPath, name: str, folder: str, purpose: str) -> Snapshot:
         try:
-            stored = json.loads(self._files.read(path))
+            stored = json.loads(content)
             checksum = stored.pop(
                 _CHECKSUM, None
             )  # missing in manifests of the first releases, as all fields with a default
@@ -144,11 +148,58 @@ class Manifests:
             _require(known["asset"] == "/".join(asset), "it belongs to another asset")
             _require(known["name"] == snapshot_of(name), "it belongs to another snapshot")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"The manifest {self._files.uri(path)} is damaged ({error}). "
-                "Remove it to go back to the snapshot before it."
-            ) from error
+            file = self._files.uri(path_of(asset, folder, name))
+            raise UserError(f"The manifest {file} is damaged ({error}). Remove it to {purpose}.") from error
         return Snapshot(uri=self._files.uri(path_of(asset, known["name"])), **known)
+
+    def archive(self, asset: AssetPath, name: str, content: bytes) -> None:
+        """Keep a manifest, without the sizes of the files, beyond its removal.
+
+        Parameters
+        ----------
+        asset : tuple of str
+        name : str
+        content : bytes
+            The manifest as it is stored.
+
+        Raises
+        ------
+        UserError
+            If it is damaged.
+        """
+        snapshot = self._parse(content, asset, name, RECORDS, "go back to the snapshot before it")
+        try:
+            # A table may have thousands of files, and they will be gone.
+            self._files.create(path_of(asset, HISTORY, name), _to_bytes(replace(snapshot, sizes={})))
+        except Exception:
+            # Another run, or an earlier one that died, has kept it: not every storage overwrites.
+            if name not in self.archived(asset):
+                raise
+
+    def archived(self, asset: AssetPath) -> list[str]:
+        """Return the names of the manifests of an asset's pruned snapshots, the newest last."""
+        return self._names(asset, HISTORY)
+
+    def load_archived(self, asset: AssetPath, name: str) -> Snapshot:
+        """Read the manifest of a pruned snapshot.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none.
+        UserError
+            If it is damaged.
+        """
+        content = self._files.read(path_of(asset, HISTORY, name))
+        return self._parse(content, asset, name, HISTORY, "leave this run out of comparisons")
+
+    def delete_unfinished(self, asset: AssetPath) -> None:
+        """Remove what runs that died left of manifests that they were about to keep."""
+        stored = self.names(asset)
+        for name in self._files.names(path_of(asset, HISTORY)):
+            # As long as the manifest is stored, another run may be writing it.
+            if name.startswith(".") and not any(manifest in name for manifest in stored):
+                self._files.delete(path_of(asset, HISTORY, name))
 
     def content(self, asset: AssetPath, name: str) -> bytes | None:
         """Return a manifest as it is stored, for `put_back`; None if another run has removed it."""
@@ -195,6 +246,12 @@ def damaged_file(file: str, fault: str, is_per_image: bool) -> UserError:
         "or "
         f"remove {manifest} to go back to the snapshot before it."
     )
+
+
+def _to_bytes(snapshot: Snapshot) -> bytes:
+    stored = {_stored_as(name): value for name, value in asdict(snapshot).items() if name != "uri"}
+    content = json.dumps(stored | {_CHECKSUM: _checksum(stored)}, indent=1, ensure_ascii=False)
+    return content.encode()
 
 
 def _stored_as(field_name: str) -> str:

@@ -17,6 +17,7 @@ from vision_assets.errors import UnusableError, UserError
 from vision_assets.snapshots import liveness
 from vision_assets.snapshots.checkpoints import Checkpoint
 from vision_assets.snapshots.files import Files, open_files
+from vision_assets.snapshots.history import History, trace_lineage
 from vision_assets.snapshots.layout import CHECKPOINTS, RECORDS, AssetPath, path_of
 from vision_assets.snapshots.leases import Leases, Leftover, PendingSnapshot, ReadLease, leased
 from vision_assets.snapshots.manifests import Manifests, Snapshot, damaged_file, snapshot_of
@@ -296,10 +297,17 @@ class SnapshotStore:
         """Return the checkpoint of a long computation of an asset; the asset's next `prune` removes it."""
         return Checkpoint(self._files, path_of(asset, CHECKPOINTS), name)
 
+    def history(self) -> History:
+        """Return all snapshots that were ever committed, those included that were pruned."""
+        return History(self._manifests)
+
     def input_of(self, made: TableFolder, asset: AssetPath) -> Snapshot | None:
         """Return the snapshot of an upstream asset that a table is made from; None if it is not stored."""
         name = made.inputs.get("/".join(asset))
-        return next(iter(self._matching(asset, f"-{name}.")), None) if name else None
+        return self._find(asset, name) if name else None
+
+    def _find(self, asset: AssetPath, name: str) -> Snapshot | None:
+        return next(iter(self._matching(asset, f"-{name}.")), None)
 
     def lineage(self, made: TableFolder) -> dict[str, Snapshot]:
         """Return the snapshots that a table is made from, directly or indirectly.
@@ -314,15 +322,8 @@ class SnapshotStore:
             Asset to snapshot: the nearer one, if two of an asset took part. Snapshots that are not stored any
             more are left out.
         """
-        found: dict[str, Snapshot] = {}
-        todo = [made]
-        while todo:
-            step = todo.pop(0)
-            for asset in step.inputs.keys() - found.keys():
-                if snapshot := self.input_of(step, tuple(asset.split("/"))):
-                    found[asset] = snapshot
-                    todo.append(snapshot)
-        return found
+        found = trace_lineage(made, self._find)
+        return {asset: snapshot for asset, snapshot in found.items() if snapshot}
 
     def read(self, snapshot: Snapshot, file: str) -> bytes:
         """Return the content of a file in a snapshot's folder."""
@@ -400,6 +401,8 @@ class SnapshotStore:
     def prune(self, asset: AssetPath, keep: int) -> list[str]:
         """Remove old snapshots, all checkpoints and the leftovers of dead runs.
 
+        The manifests of removed snapshots are kept: see `history`.
+
         Parameters
         ----------
         asset : tuple of str
@@ -414,6 +417,8 @@ class SnapshotStore:
         """
         old = self._manifests.names(asset)[: -max(keep, 1)]
         removed = [self._remove(asset, manifest) for manifest in self._unnamed(asset, old)]
+        if removed:
+            self._manifests.delete_unfinished(asset)
         self._remove_leftovers(asset)
         self._files.delete(path_of(asset, CHECKPOINTS))
         return [name for name in removed if name]
@@ -424,12 +429,15 @@ class SnapshotStore:
 
     def _remove(self, asset: AssetPath, manifest: str) -> str | None:
         """Remove a snapshot and return its name; None if it stays, because a run has begun to read it."""
-        # The lease comes first: if this process dies, the next run finds the rest like any leftover.
+        # The copy and the lease come first: if this process dies, what made the snapshot stays known, and the
+        # next run finds the rest like any leftover.
         removed = self._leftover(asset, snapshot_of(manifest))
         content = self._manifests.content(asset, manifest)
         if content is None:  # another run removes it
             return None
-        self._leases.create(removed, "")
+        self._manifests.archive(asset, manifest, content)
+        if not self._leases.has(removed):  # that of a process which died here: not every storage overwrites
+            self._leases.create(removed, "")
         self._manifests.delete(asset, manifest)
         is_read = not self._unnamed(asset, [manifest])
         if is_read:

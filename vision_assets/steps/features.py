@@ -39,10 +39,17 @@ class ExtractionOptions(Options):
     """What every extraction has besides the extractor's own options."""
 
     partitions: int | None = option(
-        None, "Approximate number of Spark tasks and files; null chooses by size and cores.", ge=1
+        None,
+        "Approximate number of Spark tasks and files; null chooses by size and cores.",
+        ge=1,
+        concerns_run=True,
     )
     max_failed_share: float = option(
-        0.01, "Warn when a larger share of the images fails to decode.", ge=0, le=1
+        0.01,
+        "Warn when a larger share of the images fails to decode.",
+        ge=0,
+        le=1,
+        concerns_run=True,
     )
 
 

@@ -1,6 +1,7 @@
 """The report on a classifier: its figures on images that it was not trained on."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,22 @@ from vision_assets.steps.splits import TRAIN
 from vision_assets.tables.columns import column
 from vision_assets.tables.table import Count, Invariant, Table
 from vision_assets.vision.classification.metrics import class_figures
+from vision_assets.vision.options import Options, option
+
+
+@dataclass(frozen=True)
+class ReportOptions(Options):
+    """When the check of the report warns."""
+
+    max_accuracy_drop: float = option(
+        2.0,
+        "Warn when `mean_per_class_accuracy` is lower than in the last report with the same classes and "
+        "settings of the splits, by more than this many percentage points.",
+        ge=0,
+        le=100,
+        concerns_run=True,
+    )
+
 
 CLASSIFICATION_REPORT = Table(
     schema=StructType(
@@ -69,6 +86,7 @@ def declare(step: Step) -> StepSpec:
         CLASSIFICATION_REPORT,
         description="Precision, recall, F1, support and confusions of each class and split, on images that "
         "the classifier was not trained on.",
+        options=(ReportOptions,),
         summarize=_summarize,
         needs_labels=True,
         headline=("mean_per_class_accuracy", "std_of_mean_per_class_accuracy", "accuracy"),

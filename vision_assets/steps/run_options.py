@@ -13,5 +13,7 @@ class RefreshOptions(Options):
     """Whether stored rows are reused."""
 
     full_refresh: bool = option(
-        default=False, description="Recompute every row, including those of unchanged images."
+        default=False,
+        description="Recompute every row, including those of unchanged images.",
+        concerns_run=True,
     )

@@ -109,10 +109,13 @@ class NewTable:
         Whatever the IO manager of the asset stores.
     inputs : tuple of TableWithLineage
         The tables that were read.
+    counts : mapping
+        Figures besides those that the declaration of the table counts.
     metadata : mapping
         Name to what Dagster's UI shows of it besides the table's counts: figures, texts, pictures.
     """
 
     content: Any
     inputs: tuple[TableWithLineage, ...] = field(default=())
+    counts: Mapping[str, float] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)

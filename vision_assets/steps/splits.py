@@ -1,7 +1,7 @@
 """Which images a classifier is trained on and which it is tested on."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from pyspark.sql import Column, DataFrame, Window
@@ -45,6 +45,25 @@ class SplitOptions(Options):
     def n_splits(self) -> int:
         """Number of splits."""
         return 1 if self.split == "folder" else self.splits
+
+
+def split_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that decide which images are trained on and which are tested.
+
+    Parameters
+    ----------
+    config : mapping
+        Configuration of a run, perhaps of an earlier release. A missing field has its default.
+
+    Returns
+    -------
+    dict
+        Without the fields that are ignored; equal for equal splits of the same images.
+    """
+    settings = {each.name: config.get(each.name, each.default) for each in fields(SplitOptions)}
+    settings["exclude_labels"] = sorted(settings["exclude_labels"])
+    used = settings if settings["split"] == "random" else ("split", "exclude_labels")
+    return {name: settings[name] for name in used}
 
 
 def usable_images(features: DataFrame, options: SplitOptions) -> DataFrame:

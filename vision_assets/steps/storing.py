@@ -90,7 +90,7 @@ def store_table(
     try:
         written = _write(spec, write, pending, spark, store, run)
         version = version_of(spec.code_version, row_settings or run.config, _versions(inputs))
-        snapshot = _verify_and_commit(spec, pending, written, version, spark, store, run)
+        snapshot = _verify_and_commit(spec, pending, written, new.counts, version, spark, store, run)
     except BaseException as error:
         if pending.row_version and not isinstance(error, UnusableError):
             store.abandon(pending)
@@ -124,6 +124,7 @@ def _verify_and_commit(
     spec: StepSpec,
     pending: PendingSnapshot,
     written: WriteResult,
+    counts: Mapping[str, float],
     version: str,
     spark: SparkSession,
     store: SnapshotStore,
@@ -141,7 +142,7 @@ def _verify_and_commit(
         run_id=run.id,
         code_version=spec.code_version,
         config=dict(run.config),
-        counts=summary.counts,
+        counts=summary.counts | dict(counts),
         check_results=summary.check_results,
         keys=summary.keys,
         images=summary.images,

@@ -29,6 +29,7 @@ def option(
     gt: float | None = None,
     le: float | None = None,
     min_length: int | None = None,
+    concerns_run: bool = False,
 ) -> _T:
     """Declare a field of a dataclass that is derived from `Options`.
 
@@ -42,15 +43,19 @@ def option(
         The value must be at least, more than, at most this.
     min_length : int, optional
         A text or tuple must have at least this length.
+    concerns_run : bool
+        Whether the option concerns the run alone: what is computed does not depend on it.
 
     Returns
     -------
     dataclasses.Field
-        Its metadata has the key ``description`` and a key for each bound that is given. The declared type is
-        that of `default`, so that type checkers accept the field.
+        Its metadata has the key ``description``, a key for each bound that is given, and ``concerns_run`` if
+        that is true. The declared type is that of `default`, so that type checkers accept the field.
     """
     bounds = {"ge": ge, "gt": gt, "le": le, "min_length": min_length}
-    given = {name: bound for name, bound in bounds.items() if bound is not None}
+    given: dict[str, float] = {name: bound for name, bound in bounds.items() if bound is not None}
+    if concerns_run:
+        given["concerns_run"] = True
     return field(default=default, metadata={"description": description, **given})
 
 

@@ -21,6 +21,7 @@ from sklearn.svm import LinearSVC
 from vision_assets import prediction, settings
 from vision_assets.cli import main
 from vision_assets.errors import UserError
+from vision_assets.steps.comparison import find_results
 from vision_assets.steps.splits import SplitOptions, split_images, usable_images
 from vision_assets.vision.data.samples import write_sample_images
 from vision_assets.vision.encoding.kernel_maps import apply_feature_map
@@ -174,6 +175,7 @@ def test_the_checks_ran_and_passed(sample: Sample) -> None:
         ("classification_report", "unique_keys"),
         ("classification_report", "shares_in_range"),
         ("classification_report", "confusion_adds_up"),
+        ("classification_report", "accuracy_kept"),
     } <= sample.checks.keys()
 
 
@@ -234,6 +236,20 @@ def test_metadata_of_the_report(sample: Sample, predicted: list[tuple[NDArray, N
     assert all(each["class"] != each["classified as"] for each in pairs)
     for asset in ("image_classifier", "bow_encodings", "sift_features"):
         assert metadata[f"made_from_{asset}"] == sample.pipeline.current(asset).name
+
+
+def test_the_comparison_of_results_has_the_figures_of_the_report(sample: Sample) -> None:
+    (found,) = find_results([("", sample.pipeline.store)])
+    metadata = sample.metadata["classification_report"]
+    for name in ("mean_per_class_accuracy", "std_of_mean_per_class_accuracy", "accuracy", "test_images"):
+        assert getattr(found, name) == metadata[name]
+    assert (found.images, found.classes, found.splits) == (120, 10, 3)
+    assert found.settings["kmeans_dictionary.k"] == 200
+    assert found.settings["image_classifier.train_per_class"] == 8
+    seconds = [sample.pipeline.current(asset).seconds for asset in ("kmeans_dictionary", "image_classifier")]
+    assert found.training_seconds == pytest.approx(sum(seconds))
+    assert found.unknown_settings == ()
+    assert found.protocol
 
 
 def test_the_accuracy_is_as_good_as_that_of_the_best_linear_classifier(

@@ -250,9 +250,10 @@ def test_a_full_disk(filled: Runner, image_folder: Path, tmp_path: Path, kilobyt
 def left(pipeline: Runner, assets: Sequence[str]) -> list[Path]:
     """What the data folder contains besides snapshots."""
     folders = [path for asset in assets for path in (pipeline.data / asset).iterdir()]
-    notes = [path for folder in folders if folder.name == "_snapshots" for path in folder.iterdir()]
+    of_notes = {"_snapshots", "_history"}
+    notes = [path for folder in folders if folder.name in of_notes for path in folder.iterdir()]
     kept = {snapshot.name for asset in assets for snapshot in pipeline.store.snapshots((asset,))}
-    others = [path for path in folders if path.name not in {"_snapshots", *kept}]
+    others = [path for path in folders if path.name not in of_notes | kept]
     return others + [path for path in notes if path.suffix != ".json"]
 
 

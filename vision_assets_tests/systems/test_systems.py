@@ -44,7 +44,7 @@ ONE_OF_EACH_FIRST = pytest.mark.parametrize(
 
 def folders(pipeline: Elsewhere, asset: str) -> set[str]:
     """Names of all that is in an asset's folder, but its notes."""
-    return set(pipeline.files.names(asset)) - {"_snapshots"}
+    return set(pipeline.files.names(asset)) - {"_snapshots", "_history"}
 
 
 def pending_uploads(pipeline: Elsewhere) -> list[str]:

@@ -185,8 +185,11 @@ def leftovers(data: Path, store: SnapshotStore, assets: Sequence[str]) -> list[s
     found = []
     for asset in assets:
         kept = {snapshot.name for snapshot in store.snapshots((asset,))}
-        found += [path for path in (data / asset).iterdir() if path.name not in kept | {"_snapshots"}]
-        found += [path for path in (data / asset / "_snapshots").iterdir() if path.suffix != ".json"]
+        notes = {"_snapshots", "_history"}
+        found += [path for path in (data / asset).iterdir() if path.name not in kept | notes]
+        found += [
+            path for name in notes for path in (data / asset / name).glob("*") if path.suffix != ".json"
+        ]
         allowed = {"_index"} if asset == "image_seqfile" else set()
         for name in kept:
             hidden = (path for path in (data / asset / name).iterdir() if path.name[0] in "._")

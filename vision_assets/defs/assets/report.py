@@ -7,16 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_assets.collection import Collection
+from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import RETRY_POLICY, failures
 from vision_assets.defs.metadata import rounded
 from vision_assets.defs.step_asset import asset_key, read_ancestor, step_asset
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.errors import UserError
+from vision_assets.snapshots.history import History
+from vision_assets.snapshots.manifests import Snapshot
 from vision_assets.steps.classifier import predict
+from vision_assets.steps.comparison import earlier_report
 from vision_assets.steps.encodings import vectors_of
 from vision_assets.steps.images import sample_of
 from vision_assets.steps.pictures.report import draw_examples
-from vision_assets.steps.report import confusion_matrices, report_rows
+from vision_assets.steps.report import ReportOptions, confusion_matrices, report_rows
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.splits import TEST, SplitOptions, count_subsets, split_images, usable_images
 from vision_assets.steps.stored_tables import StoredTable
@@ -28,14 +32,18 @@ _NAMED_PAIRS = 20
 
 
 def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
-    """Make the asset of the report on an extractor's classifier, and its check."""
+    """Make the asset of the report on an extractor's classifier, and its checks."""
+    config_type = config_of(spec, collection.settings.get(spec.asset))
     step = spec.step
     encoding = step.encoding
     assert encoding  # noqa: S101 - a classifier is trained on encodings
 
     @step_asset(spec, collection)
     def report(
-        context: dg.AssetExecutionContext, data_folder: TableStoreResource, classifier: StoredTable
+        context: dg.AssetExecutionContext,
+        config: config_type,  # type: ignore[valid-type] # for the checks, which read it from the manifest
+        data_folder: TableStoreResource,
+        classifier: StoredTable,
     ) -> NewTable:
         with failures():
             ancestors = {
@@ -72,9 +80,17 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
             )
         rows = report_rows(encodings.spark, labels, confusions, counts)
         metadata = {**pictures, **_metadata(labels, confusions), "test_images_of_unknown_classes": unknown}
-        return NewTable(rows, inputs=(classifier, *ancestors.values()), metadata=metadata)
+        return NewTable(
+            rows,
+            inputs=(classifier, *ancestors.values()),
+            counts=_counts(confusions),
+            metadata=metadata,
+        )
 
-    return dg.Definitions(assets=[report], asset_checks=[_better_than_chance(spec, collection)])
+    return dg.Definitions(
+        assets=[report],
+        asset_checks=[_better_than_chance(spec, collection), _accuracy_kept(spec, collection)],
+    )
 
 
 def _require_test_images(confusions: NDArray[np.int64], classifier: str) -> None:
@@ -85,6 +101,12 @@ def _require_test_images(confusions: NDArray[np.int64], classifier: str) -> None
         )
 
 
+def _counts(confusions: NDArray[np.int64]) -> dict[str, float]:
+    if len(confusions) == 1:  # undefined for a single split; 0 would suggest certainty
+        return {}
+    return {"std_of_mean_per_class_accuracy": accuracy(confusions).std_per_class}
+
+
 def _metadata(labels: tuple[str, ...], confusions: NDArray[np.int64]) -> dict[str, Any]:
     figures = accuracy(confusions)
     total = confusions.sum(axis=0)
@@ -93,8 +115,6 @@ def _metadata(labels: tuple[str, ...], confusions: NDArray[np.int64]) -> dict[st
         for true, predicted, count in most_confused(total, _NAMED_PAIRS)
     ]
     return {
-        # Undefined for a single split; 0 would suggest certainty.
-        **({"std_of_mean_per_class_accuracy": figures.std_per_class} if len(confusions) > 1 else {}),
         "macro_f1": figures.macro_f1,
         "chance_level": figures.chance,
         "majority_class_accuracy": figures.majority,
@@ -146,3 +166,60 @@ def _better_than_chance(spec: StepSpec, collection: Collection) -> dg.AssetCheck
         )
 
     return better_than_chance
+
+
+def _accuracy_kept(spec: StepSpec, collection: Collection) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        name="accuracy_kept",
+        asset=asset_key(collection, spec.asset),
+        description="The mean accuracy of the classes is at most `max_accuracy_drop` percentage points lower "
+        "than in the last report with the same classes and settings of the splits.",
+        retry_policy=RETRY_POLICY,
+    )
+    def accuracy_kept(data_folder: TableStoreResource) -> dg.AssetCheckResult:
+        """Warn when a classifier has become worse."""
+        with failures():
+            store = data_folder.store
+            return compare_with_earlier(store.require_current((spec.asset,)), store.history())
+
+    return accuracy_kept
+
+
+def compare_with_earlier(report: Snapshot, history: History) -> dg.AssetCheckResult:
+    """Return whether a report's accuracy is as high as that of the last one with the same protocol.
+
+    Parameters
+    ----------
+    report : Snapshot
+    history : History
+    """
+    try:
+        earlier = earlier_report(history, report)
+    except UserError as error:  # a damaged manifest of an earlier run does not make this one fail
+        return _warning_unless(report, passed=False, text=str(error))
+    if earlier is None:
+        text = "There is no earlier report with the same classes and settings of the splits."
+        return _warning_unless(report, passed=True, text=text)
+    before, now = (each.counts["mean_per_class_accuracy"] for each in (earlier, report))
+    allowed = ReportOptions.from_config(report.config).max_accuracy_drop
+    points = round(100 * (now - before), 6)  # in floating point, 0.9 - 0.88 is more than 0.02
+    return _warning_unless(
+        report,
+        passed=points >= -allowed,
+        text=f"{now:.1%} after {before:.1%}: {points:+.1f} points.",
+        earlier_mean_per_class_accuracy=before,
+        difference_in_points=points,
+        max_accuracy_drop=allowed,
+        earlier_snapshot=earlier.name,
+        earlier_run=earlier.run_id,
+    )
+
+
+def _warning_unless(report: Snapshot, *, passed: bool, text: str, **metadata: Any) -> dg.AssetCheckResult:
+    accuracy_now = {"mean_per_class_accuracy": report.counts["mean_per_class_accuracy"]}
+    return dg.AssetCheckResult(
+        passed=passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=text,
+        metadata=accuracy_now | {"snapshot": report.name} | metadata,
+    )
