@@ -14,6 +14,7 @@ from vision_assets.vision.features import EXTRACTORS
 from vision_assets.vision.features.base import ExtractorOptions
 
 IMAGE_ASSET = "image_seqfile"
+LABEL_ASSET = "image_labels"
 DEFAULT_EXTRACTOR = "sift"
 """The extractor whose assets have no prefix."""
 _BINARY_DESCRIPTORS = ("orb", "brisk", "freak", "brief", "akaze")
@@ -35,7 +36,7 @@ class Step:
     ancestors : mapping
         The same for tables that are read as they were when an input was made from them.
     extractor : type of ExtractorOptions, optional
-        The one whose features the asset consists of or is made from; None for the images.
+        The one whose features the asset consists of or is made from; None for the images and their labels.
     encoding : type of Encoding, optional
         The one that the asset consists of or is made from.
     """
@@ -49,6 +50,9 @@ class Step:
 
 
 IMAGES = Step(IMAGE_ASSET, "images")
+LABELS = Step(LABEL_ASSET, "labels", {"images": IMAGE_ASSET})
+SHARED_STEPS = (IMAGES, LABELS)
+"""The steps that all pipelines share."""
 
 
 def features(extractor: type[ExtractorOptions]) -> Step:
@@ -68,11 +72,11 @@ def encodings(asset: str, encoding: type[Encoding], features: Step, vocabulary: 
 
 
 def classifier(asset: str, encodings: Step) -> Step:
-    """Return the step that trains a classifier on encodings."""
+    """Return the step that trains a classifier of the labels on encodings."""
     return Step(
         asset,
         "classifier",
-        {"encodings": encodings.asset},
+        {"encodings": encodings.asset, "labels": LABEL_ASSET},
         ancestors={"features": encodings.inputs["features"]},
         extractor=encodings.extractor,
         encoding=encodings.encoding,
@@ -107,7 +111,7 @@ class Pipeline:
     group : str
         Name of the group of assets in Dagster's UI.
     steps : tuple of Step
-        Each step comes after those that it reads. The images are not among them: all pipelines share them.
+        Each step comes after those that it reads. Those of `SHARED_STEPS` are not among them.
     """
 
     name: str
@@ -169,14 +173,14 @@ def _by_asset(steps: Iterable[Step]) -> dict[str, Step]:
 
 
 STEPS: Mapping[str, Step] = _by_asset(
-    [IMAGES, *(s for pipeline in PIPELINES.values() for s in pipeline.steps)]
+    [*SHARED_STEPS, *(s for pipeline in PIPELINES.values() for s in pipeline.steps)]
 )
 """Name of an asset to its step."""
 
 PIPELINE_OF_ASSET: Mapping[str, Pipeline] = {
     asset: pipeline for pipeline in PIPELINES.values() for asset in pipeline.assets
 }
-"""Name of an asset to its pipeline; the images belong to all."""
+"""Name of an asset to its pipeline; assets of `SHARED_STEPS` belong to all."""
 
 
 def pipeline_of(extractor: str) -> Pipeline:

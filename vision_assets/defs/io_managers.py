@@ -23,8 +23,8 @@ from vision_assets.steps.incremental import (
     ProgressReporter,
     ReusableTable,
     WriteResult,
+    write_all,
     write_images,
-    write_observed,
     write_rows,
 )
 from vision_assets.steps.sources.image_files import ImageFiles
@@ -143,7 +143,7 @@ class ParquetIOManager(SnapshotIOManager):
         if isinstance(content, PerImageTable):
             return write_rows(content, self.data_folder.store, pending, spec.table, made, progress)
         with progress(None):
-            return WriteResult({}, write_observed(content, pending, spec.table))
+            return write_all(content, pending, spec.table)
 
     def row_settings(self, content: DataFrame | PerImageTable) -> Mapping[str, Any] | None:
         """Return what a row depends on besides its image and the inputs; None without a row per image."""

@@ -4,17 +4,18 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from vision_assets.pipelines import IMAGE_ASSET, PIPELINES, Pipeline
+from vision_assets.pipelines import IMAGE_ASSET, PIPELINES, SHARED_STEPS, Pipeline
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 
 def make_job(pipeline: Pipeline) -> "UnresolvedAssetJobDefinition":
-    """Make the job of a pipeline: all its assets, and the images."""
+    """Make the job of a pipeline: all its assets, the images and their labels."""
+    shared = [step.asset for step in SHARED_STEPS]
     return dg.define_asset_job(
         pipeline.job,
-        selection=dg.AssetSelection.assets(IMAGE_ASSET, *pipeline.assets),
+        selection=dg.AssetSelection.assets(*shared, *pipeline.assets),
         description=f"From the images of a `source` (see {IMAGE_ASSET}) to encodings of "
         f"{pipeline.title} features, a classifier and its report. The files in run_configs/ of the "
         "repository are configurations for the Launchpad, too; `vision-assets config` adapts them to other "

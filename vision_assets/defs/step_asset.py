@@ -21,18 +21,18 @@ def step_asset(spec: StepSpec, **others: Any) -> Any:
     **others
         As `dagster.asset` takes them.
     """
-    pipeline = PIPELINE_OF_ASSET.get(spec.asset)
+    pipeline = PIPELINE_OF_ASSET.get(spec.asset, PIPELINES[DEFAULT_EXTRACTOR])
     return dg.asset(
         name=spec.asset,
         description=spec.description,
         ins={name: dg.AssetIn(asset) for name, asset in spec.step.inputs.items()},
         deps=list(spec.step.ancestors.values()),
         io_manager_key=spec.storage,
-        group_name=(pipeline or PIPELINES[DEFAULT_EXTRACTOR]).group,
+        group_name=pipeline.group,
         kinds=set(spec.badges),
         code_version=spec.code_version,
         retry_policy=RETRY_POLICY,
-        automation_condition=follow_upstream(pipeline) if pipeline else None,
+        automation_condition=follow_upstream(pipeline) if spec.step.inputs else None,
         metadata={"dagster/column_schema": _columns(spec.schema)},
         **others,
     )

@@ -16,7 +16,13 @@ from vision_assets.steps.catalog import SPECS
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 _SIFT = PIPELINES["sift"]
 _SHOWN = (
-    *("image_seqfile", _SIFT.asset("features"), _SIFT.asset("dictionary"), _SIFT.asset("encodings")),
+    *(
+        "image_seqfile",
+        "image_labels",
+        _SIFT.asset("features"),
+        _SIFT.asset("dictionary"),
+        _SIFT.asset("encodings"),
+    ),
     _SIFT.asset("classifier"),
     *(pipeline.asset("features") for pipeline in PIPELINES.values() if pipeline is not _SIFT),
 )

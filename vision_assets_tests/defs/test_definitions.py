@@ -56,11 +56,11 @@ def test_everything_can_be_loaded() -> None:
 def test_a_job_has_the_assets_of_its_extractor(pipeline_spec: Pipeline) -> None:
     job = defs.resolve_job_def(pipeline_spec.job)
     keys = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
-    assert keys == {"image_seqfile", *pipeline_spec.assets}
+    assert keys == {"image_seqfile", "image_labels", *pipeline_spec.assets}
 
 
 def test_every_asset_is_of_a_job() -> None:
-    assert set(graph()) == {"image_seqfile", *PIPELINE_OF_ASSET}
+    assert set(graph()) == {"image_seqfile", "image_labels", *PIPELINE_OF_ASSET}
 
 
 @pytest.mark.parametrize("config", sorted((ROOT / "run_configs").glob("*.yaml")), ids=lambda path: path.stem)
@@ -97,7 +97,7 @@ def test_what_another_extractor_does_not_have_is_named(
 @pytest.mark.parametrize("pipeline_spec", PIPELINES.values(), ids=lambda pipeline_spec: pipeline_spec.name)
 def test_every_setting_has_a_description_and_a_default(pipeline_spec: Pipeline) -> None:
     job = defs.resolve_job_def(pipeline_spec.job)
-    for name in ("image_seqfile", *pipeline_spec.assets):
+    for name in ("image_seqfile", "image_labels", *pipeline_spec.assets):
         schema: Any = job.get_node_named(name).definition.config_schema
         fields = getattr(schema.config_type, "fields", {})  # of the report, which has no settings
         for field_name, field in fields.items():
