@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -26,8 +27,8 @@ _COLUMNS = (*_REQUIRED, "split")
 _SPLITS = ("train", "test")
 _PARQUET = b"PAR1"
 _CSV_FAULTS = {
-    r"^\s+\"": "there is a space before the quote of {!r}. Remove it.",
-    r"[\r\n]": "{!r:.80} has a line break. Is a quote missing?",
+    r"^\s+\"": "there is a space before the quote of {value!r}. Remove it.",
+    r"[\r\n]": "{value!r:.80} has a line break. Is a quote missing?",
 }
 """What a value of a CSV file must not contain, as a regular expression, and what is wrong with it."""
 
@@ -201,26 +202,26 @@ def _checked(
     given = {name: _filled(table, name) for name in _COLUMNS}
     texts = {name: pc.utf8_trim_whitespace(given[name]) for name in _COLUMNS}
 
-    def refuse(wrong: pa.Array, message: str) -> None:
+    def refuse(wrong: pa.Array, message: str, column: str = "split") -> None:
         if (row := pc.index(wrong, True).as_py()) >= 0:
-            values = {name: column[row].as_py() for name, column in texts.items()}
-            raise UserError(f"{shown}, {place(row)}: {message.format(**values)}")
+            name, value = (texts[each][row].as_py() for each in ("fileName", column))
+            raise UserError(f"{shown}, {place(row)}: {message.format(name=name, value=value)}")
 
     for name in _COLUMNS:
         for pattern, message in faults.items():
-            refuse(pc.match_substring_regex(given[name], pattern), message.replace("{", f"{{{name}"))
+            refuse(pc.match_substring_regex(given[name], pattern), message, name)
     unnamed = pc.equal(texts["fileName"], "")
     says_something = pc.or_(pc.not_equal(texts["label"], ""), pc.not_equal(texts["split"], ""))
     refuse(pc.and_(unnamed, says_something), "there is no fileName.")
     refuse(
         pc.invert(pc.is_in(texts["split"], pa.array(["", *_SPLITS]))),
-        "the split of {fileName!r} is {split!r}. Write train or test, or leave it empty.",
+        "the split of {name!r} is {value!r}. Write train or test, or leave it empty.",
     )
     path = pc.replace_substring(texts["fileName"], "\\", "/")
     path = pc.replace_substring_regex(pc.replace_substring_regex(path, "/{2,}", "/"), r"^(\./)+", "")
     rows = pa.table(
         {
-            "row": pa.array(range(table.num_rows), pa.int64()),
+            "row": pa.array(np.arange(table.num_rows)),
             "label": texts["label"],
             "split": texts["split"],
             "name": given["fileName"],
@@ -235,5 +236,5 @@ def _checked(
 def _filled(table: pa.Table, name: str) -> pa.Array:
     """Return a column with empty texts in place of nulls; empty texts for a column that is not there."""
     if name not in table.column_names:
-        return pa.array([""] * table.num_rows, pa.string())
+        return pa.repeat("", table.num_rows)
     return pc.fill_null(table[name], "").combine_chunks()

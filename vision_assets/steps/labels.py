@@ -46,7 +46,10 @@ class LabelOptions(Options):
         "names of folders.",
     )
     label_level: int = option(
-        1, "Which folder is the label: 1 is the one that the file is in, 2 the one above it, and so on.", ge=1
+        1,
+        "Which folder is the label: 1 is the one that the file is in, 2 the one above it, and so on.",
+        ge=1,
+        le=100,
     )
 
 
@@ -156,7 +159,7 @@ def label_images(index: DataFrame, options: LabelOptions) -> ImageLabels:
     given = [each.name for each in fields(options) if getattr(options, each.name) != each.default]
     if len(given) > 1:
         raise UserError(
-            f"{' and '.join(given)} are both set, but labels come from one of them. Remove the others."
+            f"{' and '.join(given)} are set together, but labels come from one of them. Remove the others."
         )
     names = index.select("fileName")
     if options.labels:

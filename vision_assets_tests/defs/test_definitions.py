@@ -1,4 +1,5 @@
 import json
+import re
 import tomllib
 from dataclasses import fields
 from pathlib import Path
@@ -66,6 +67,13 @@ def test_every_asset_is_of_a_job() -> None:
 @pytest.mark.parametrize("config", sorted((ROOT / "run_configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_run_configs_fit_the_job(config: Path) -> None:
     assert dg.validate_run_config(defs.resolve_job_def(jobs["sift"].name), yaml.safe_load(config.read_text()))
+
+
+def test_the_settings_of_labels_and_splits_in_the_readme_fit_the_job() -> None:
+    shown = re.findall(r"`(image_\w+: {config: .*?}})`", (ROOT / "README.md").read_text())
+    assert len(shown) == 6
+    for ops in shown:
+        assert dg.validate_run_config(defs.resolve_job_def(jobs["sift"].name), {"ops": yaml.safe_load(ops)})
 
 
 @pytest.mark.parametrize("pipeline_spec", PIPELINES.values(), ids=lambda pipeline_spec: pipeline_spec.name)

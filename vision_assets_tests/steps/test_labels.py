@@ -120,4 +120,4 @@ def test_a_file_of_other_images_is_an_error(spark: SparkSession, tmp_path: Path)
 
 def test_labels_come_from_one_place(spark: SparkSession) -> None:
     message = error_of(spark, LabelOptions(labels="labels.csv", label_level=2))
-    assert "labels and label_level are both set" in message
+    assert "labels and label_level are set together" in message
