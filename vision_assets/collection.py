@@ -26,6 +26,9 @@ from vision_assets.uris import is_uri, local_path
 SOURCE = "source"
 """Key of the source in a project file; the other keys are names of assets."""
 
+_PATHS = (SOURCE, "labels")
+"""Options that are paths, relative to the project file."""
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 _SUFFIX = ".yaml"
 
@@ -183,8 +186,9 @@ def read_project_file(file: Path, name: str = "", data: str = "") -> Collection:
         raise UserError(f"{file}: source must be a text, but is {source!r}.")
     of_assets = {str(asset): dict(options or {}) for asset, options in content.items()}
     for options in of_assets.values():
-        if isinstance(options.get(SOURCE), str):
-            options[SOURCE] = _beside(file, options[SOURCE])
+        options |= {
+            name: _beside(file, options[name]) for name in _PATHS if isinstance(options.get(name), str)
+        }
     return Collection(name, data, file.absolute(), _beside(file, source), of_assets)
 
 

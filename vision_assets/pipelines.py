@@ -15,6 +15,7 @@ from vision_assets.vision.features import EXTRACTORS
 from vision_assets.vision.features.base import ExtractorOptions
 
 IMAGE_ASSET = "image_seqfile"
+LABEL_ASSET = "image_labels"
 DEFAULT_EXTRACTOR = "sift"
 """The extractor whose assets have no prefix."""
 ALL_EXTRACTORS = "all"
@@ -38,7 +39,7 @@ class Step:
     ancestors : mapping
         The same for tables that are read as they were when an input was made from them.
     extractor : type of ExtractorOptions, optional
-        The one whose features the asset consists of or is made from; None for the images.
+        The one whose features the asset consists of or is made from; None for the images and their labels.
     encoding : type of Encoding, optional
         The one that the asset consists of or is made from.
     """
@@ -52,6 +53,9 @@ class Step:
 
 
 IMAGES = Step(IMAGE_ASSET, "images")
+LABELS = Step(LABEL_ASSET, "labels", {"images": IMAGE_ASSET})
+SHARED_STEPS = (IMAGES, LABELS)
+"""The steps that all pipelines share."""
 
 
 def features(extractor: type[ExtractorOptions]) -> Step:
@@ -71,11 +75,11 @@ def encodings(asset: str, encoding: type[Encoding], features: Step, vocabulary: 
 
 
 def classifier(asset: str, encodings: Step) -> Step:
-    """Return the step that trains a classifier on encodings."""
+    """Return the step that trains a classifier of the labels on encodings."""
     return Step(
         asset,
         "classifier",
-        {"encodings": encodings.asset},
+        {"encodings": encodings.asset, "labels": LABEL_ASSET},
         ancestors={"features": encodings.inputs["features"]},
         extractor=encodings.extractor,
         encoding=encodings.encoding,
@@ -110,7 +114,7 @@ class Pipeline:
     group : str
         Name of the group of assets in Dagster's UI.
     steps : tuple of Step
-        Each step comes after those that it reads. The images are not among them: all pipelines share them.
+        Each step comes after those that it reads. Those of `SHARED_STEPS` are not among them.
     """
 
     name: str
@@ -172,8 +176,8 @@ def _by_asset(steps: Iterable[Step]) -> dict[str, Step]:
 
 
 def steps_of(pipelines: Iterable[Pipeline]) -> list[Step]:
-    """Return the steps of some pipelines, the images first."""
-    return [IMAGES, *(step for pipeline in pipelines for step in pipeline.steps)]
+    """Return the steps of some pipelines, those that all share first."""
+    return [*SHARED_STEPS, *(step for pipeline in pipelines for step in pipeline.steps)]
 
 
 STEPS: Mapping[str, Step] = _by_asset(steps_of(PIPELINES.values()))
@@ -182,7 +186,7 @@ STEPS: Mapping[str, Step] = _by_asset(steps_of(PIPELINES.values()))
 PIPELINE_OF_ASSET: Mapping[str, Pipeline] = {
     asset: pipeline for pipeline in PIPELINES.values() for asset in pipeline.assets
 }
-"""Name of an asset to its pipeline; the images belong to all."""
+"""Name of an asset to its pipeline; assets of `SHARED_STEPS` belong to all."""
 
 
 def pipeline_of(extractor: str) -> Pipeline:

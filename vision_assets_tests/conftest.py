@@ -14,7 +14,7 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from vision_assets import settings
 from vision_assets.spark.session import start_session
-from vision_assets_tests.pipeline import Runner
+from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Runner
 from vision_assets_tests.vision import images
 
 SUBMIT_ARGS = "PYSPARK_SUBMIT_ARGS"
@@ -149,9 +149,9 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory, image_folder: Path, spark: SparkSession) -> Runner:
-    """A pipeline that has run once. Only for tests that add nothing to it."""
+    """A pipeline that has run once, but for its classifier. Only for tests that add nothing to it."""
     pipeline = Runner(tmp_path_factory.mktemp("filled") / "data")
-    pipeline.run(image_folder)
+    pipeline.run(image_folder, *UP_TO_ENCODINGS, "image_labels")
     return pipeline
 
 

@@ -23,7 +23,8 @@ WORDS = 20
 ITERATIONS = 4
 SPLITS = 2
 UP_TO_ENCODINGS = ("image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings")
-ALL_ASSETS = (*UP_TO_ENCODINGS, "image_classifier", "classification_report")
+CLASSIFICATION = ("image_labels", "image_classifier", "classification_report")
+ALL_ASSETS = (*UP_TO_ENCODINGS, *CLASSIFICATION)
 
 
 class AnyRunner:
@@ -153,7 +154,7 @@ def read_table(folder: Path) -> pd.DataFrame:
 
 
 def sorted_by_key(table: pd.DataFrame) -> pd.DataFrame:
-    key = ["split", "label"] if "split" in table else table.columns[0]
+    key = ["split", "label"] if table.columns[0] == "split" else table.columns[0]
     return table.sort_values(key).reset_index(drop=True)
 
 

@@ -57,11 +57,12 @@ def make_report(
         return make(store, asset or prefix + name, *inputs, config=settings, run_id=run_id, **described)
 
     pictures = commit("image_seqfile", asset="image_seqfile", rows=240, images=images)
+    named = commit("image_labels", pictures, asset="image_labels", rows=240)
     features = commit("features", pictures, asset=f"{extractor}_features", rows=240)
     words = commit("kmeans_dictionary", features, seconds=seconds[0])
     encodings = commit("bow_encodings", features, words)
-    model = commit("image_classifier", encodings, features, seconds=seconds[1], keys=labels)
-    made_from = (model, pictures, encodings, features)
+    model = commit("image_classifier", encodings, named, features, seconds=seconds[1], keys=labels)
+    made_from = (model, pictures, encodings, named, features)
     return commit(REPORT, *made_from, keys=labels, counts=COUNTS | dict(counts or {}))
 
 

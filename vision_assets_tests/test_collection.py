@@ -46,10 +46,10 @@ def test_the_project_file_is_beside_the_data(project: Path) -> None:
     ],
 )
 def test_a_source_in_a_file_is_absolute(project: Path, source: str, expected: str) -> None:
-    write(project / "vision_assets.yaml", f"source: {source}\nimage_seqfile: {{source: {source}}}\n")
+    write(project / "vision_assets.yaml", f"source: {source}\nimage_labels: {{labels: {source}}}\n")
     found = open_collection()
     assert found.source == expected.format(project=project)
-    assert found.settings["image_seqfile"]["source"] == found.source
+    assert found.settings["image_labels"]["labels"] == found.source
 
 
 def test_the_environment_names_another_file_and_another_source(

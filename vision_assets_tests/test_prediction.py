@@ -30,7 +30,7 @@ from vision_assets.vision.vocabulary.assignment import Vocabulary
 from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Runner
 from vision_assets_tests.vision import images
 
-TO_THE_CLASSIFIER = (*UP_TO_ENCODINGS, "image_classifier")
+TO_THE_CLASSIFIER = (*UP_TO_ENCODINGS, "image_labels", "image_classifier")
 
 
 @pytest.fixture(scope="module")

@@ -32,13 +32,13 @@ def _list_snapshots(options: argparse.Namespace) -> None:
 
 
 def _summarize(options: argparse.Namespace) -> None:
-    from vision_assets.pipelines import IMAGES, pipeline_of  # noqa: PLC0415 - OpenCV only when needed
+    from vision_assets.pipelines import IMAGES, LABELS, pipeline_of  # noqa: PLC0415 - OpenCV only when needed
     from vision_assets.steps.catalog import SPECS  # noqa: PLC0415 - PySpark only when needed
 
     store, pipeline = _store(options.collection), pipeline_of(options.extractor)
     snapshots = {IMAGES.asset: store.require_current((IMAGES.asset,))}
     missing = []
-    for spec in (SPECS[step.asset] for step in pipeline.steps):
+    for spec in (SPECS[step.asset] for step in (LABELS, *pipeline.steps)):
         snapshot = store.current((spec.asset,))
         if snapshot is None:
             missing += [] if spec.needs_labels else [spec.asset]
@@ -57,9 +57,25 @@ def _summarize(options: argparse.Namespace) -> None:
             print(summarize(snapshot.counts))
     if missing:
         print(f"Not materialized yet: {', '.join(missing)}.")
+    if LABELS.asset in snapshots and (classifier := pipeline.asset("classifier")) not in snapshots:
+        print(_why_not_classified(classifier, snapshots[LABELS.asset]))
     print("\nThe tables are in:")
     for snapshot in snapshots.values():
         print(f"  {snapshot.uri}")
+
+
+def _why_not_classified(classifier: str, labels: Snapshot) -> str:
+    """Return why there is no classifier, and what to do."""
+    from vision_assets.steps.labels import HOW_TO_LABEL  # noqa: PLC0415 - PySpark only when needed
+
+    found = labels.counts["labels"]
+    if found > 1:
+        return (
+            f"There is no {classifier} of these tables: materialize it. It is skipped where fewer than two "
+            f"of the {found:,} labels have two readable images."
+        )
+    said = "no image has a label" if not found else "all images with a label have the same one"
+    return f"There is no {classifier}, because {said}. {HOW_TO_LABEL} Then run again."
 
 
 def _is_of(store: SnapshotStore, snapshot: Snapshot, shown: Mapping[str, Snapshot], step: "Step") -> bool:

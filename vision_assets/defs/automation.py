@@ -101,7 +101,7 @@ with warnings.catch_warnings():
         "follow_upstream",
         target=dg.AssetSelection.all(),
         description="Updates each table when the content of a table that it is made from has changed, step "
-        "by step from the features to the report, with the settings of the project file. A table whose run "
-        "has failed is requested again when something upstream changes, or by hand.",
+        "by step from labels and features to the report, with the settings of the project file. A table "
+        "whose run has failed is requested again when something upstream changes, or by hand.",
         use_user_code_server=True,
     )

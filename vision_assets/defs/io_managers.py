@@ -24,8 +24,8 @@ from vision_assets.steps.incremental import (
     ProgressReporter,
     ReusableTable,
     WriteResult,
+    write_all,
     write_images,
-    write_observed,
     write_rows,
 )
 from vision_assets.steps.sources.image_files import ImageFiles
@@ -103,7 +103,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
                 store,
                 Run(
                     context.run_id,
-                    _config(context) | self.resolved_settings(new.content),
+                    {**_config(context), **self.resolved_settings(new.content)},
                     _started(context),
                     context.log.info,
                 ),
@@ -153,7 +153,7 @@ class ParquetIOManager(SnapshotIOManager):
         if isinstance(content, PerImageTable):
             return write_rows(content, self.data_folder.store, pending, spec.table, made, progress)
         with progress(None):
-            return WriteResult({}, write_observed(content, pending, spec.table))
+            return write_all(content, pending, spec.table)
 
     def row_settings(self, content: DataFrame | PerImageTable) -> Mapping[str, Any] | None:
         """Return what a row depends on besides its image and the inputs; None without a row per image."""

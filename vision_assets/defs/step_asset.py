@@ -29,7 +29,7 @@ def step_asset(spec: StepSpec, collection: Collection, *, is_required: bool = Tr
     is_required : bool
         Whether each run of the function makes the table.
     """
-    pipeline = PIPELINE_OF_ASSET.get(spec.asset)
+    pipeline, default = PIPELINE_OF_ASSET.get(spec.asset), PIPELINES[DEFAULT_EXTRACTOR]
 
     def decorate(function: FunctionType) -> dg.AssetsDefinition:
         # `dagster.asset` would name the op after the collection, too, and run configurations name ops.
@@ -40,12 +40,12 @@ def step_asset(spec: StepSpec, collection: Collection, *, is_required: bool = Tr
                     key=asset_key(collection, spec.asset),
                     description=spec.description,
                     io_manager_key=spec.storage,
-                    group_name=(pipeline or PIPELINES[DEFAULT_EXTRACTOR]).group,
+                    group_name=(pipeline or default).group,
                     kinds=set(spec.badges),
                     owners=[OWNER],
                     tags={"step": spec.step.kind} | ({"extractor": pipeline.name} if pipeline else {}),
                     code_version=spec.code_version,
-                    automation_condition=follow_upstream(pipeline) if pipeline else None,
+                    automation_condition=follow_upstream(pipeline or default) if spec.step.inputs else None,
                     metadata={
                         "dagster/column_schema": _columns(spec.schema),
                         "dagster/uri": redact(f"{collection.data}/{spec.asset}"),

@@ -21,9 +21,18 @@ from vision_assets.steps.encodings import BOW_ENCODINGS, encode_features, vector
 from vision_assets.steps.features import extract, features_table
 from vision_assets.steps.image_table import IMAGE_SEQFILE
 from vision_assets.steps.images import ImageStore
+from vision_assets.steps.labels import LabelOptions, label_images
 from vision_assets.steps.report import confusion_matrices
 from vision_assets.steps.sources import open_source
-from vision_assets.steps.splits import TEST, TRAIN, SplitOptions, count_subsets, split_images, usable_images
+from vision_assets.steps.splits import (
+    TEST,
+    TRAIN,
+    SplitOptions,
+    count_subsets,
+    labelled_images,
+    split_images,
+    usable_images,
+)
 from vision_assets.steps.vocabulary import load_vocabulary
 from vision_assets.tables.parquet import read_parquet
 from vision_assets.tables.table import Table
@@ -88,7 +97,8 @@ def _use(spark: SparkSession, folder: Path) -> None:
 
 def _classify(features: DataFrame, vectors: DataFrame) -> None:
     options = SplitOptions(train_per_class=1, splits=1)
-    subsets = split_images(usable_images(features, options), options)
+    images = labelled_images(features, label_images(features, LabelOptions()).rows)
+    subsets = split_images(usable_images(images, options), options)
     labels = tuple(sorted({label for _, label, subset in count_subsets(subsets) if subset == TRAIN}))
     classifier = train_classifier(vectors, subsets, labels, options.splits, TrainingOptions(max_iter=1))
     tested = subsets.where(F.col("subset") == TEST)

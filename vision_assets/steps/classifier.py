@@ -67,8 +67,7 @@ def declare(step: Step) -> StepSpec:
     return StepSpec(
         step,
         IMAGE_CLASSIFIER,
-        description="Linear models of the labels on the encodings, one for each split. Labels are "
-        "folders.\n\n"
+        description="Linear models of the labels on the encodings, one for each split.\n\n"
         "Skipped if there is nothing to classify: fewer than two labels.",
         options=(SplitOptions, TrainingOptions),
         storage="classifier",

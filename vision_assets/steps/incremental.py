@@ -117,6 +117,14 @@ def _counted(
             yield count(table, read_parquet(spark, *[f"{parts.uri}/{name}" for name in names]), sound=sound)
 
 
+def write_all(rows: DataFrame, pending: PendingSnapshot, table: Table) -> WriteResult:
+    """Write a Parquet table of rows that are all new."""
+    if table.is_counted_while_written:
+        return WriteResult({}, write_observed(rows, pending, table))
+    rows.write.parquet(hadoop_uri(pending.uri))
+    return WriteResult({})
+
+
 def write_observed(rows: DataFrame, pending: PendingSnapshot, table: Table) -> dict[str, Any]:
     """Write rows to Parquet, beside the reused files, and return their counts and invariants."""
     observed_rows, observation = observe(table, rows)

@@ -17,10 +17,11 @@ _NO_LIMIT = 2**31 - 1
 class SplitOptions(Options):
     """How images are split into those to train on and those to test on."""
 
-    split: Literal["random", "folder"] = option(
+    split: Literal["random", "folder", "labels"] = option(
         "random",
-        "`random` splits by the seed; `folder` uses the folders `train` and `test` at the top of the source "
-        "and ignores train_per_class, test_per_class, seed and splits.",
+        "`random` splits by the seed; `folder` uses the folders `train` and `test` at the top of the source; "
+        "`labels` uses the column `split` of image_labels. The last two ignore train_per_class, "
+        "test_per_class, seed and splits.",
     )
     train_per_class: int = option(
         30,
@@ -44,7 +45,7 @@ class SplitOptions(Options):
     @property
     def n_splits(self) -> int:
         """Number of splits."""
-        return 1 if self.split == "folder" else self.splits
+        return self.splits if self.split == "random" else 1
 
 
 def split_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,21 +67,47 @@ def split_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: settings[name] for name in used}
 
 
-def usable_images(features: DataFrame, options: SplitOptions) -> DataFrame:
-    """Choose the images that can take part: readable ones with a label that is not excluded.
+def labelled_images(features: DataFrame, labels: DataFrame | None) -> DataFrame:
+    """Join images with their labels.
 
     Parameters
     ----------
     features : DataFrame
         Columns ``fileName``, ``label``, ``digest``, ``error``.
+    labels : DataFrame, optional
+        Columns ``fileName``, ``label``, ``split``. None takes the labels of the features, names of folders:
+        classifiers of earlier releases learnt them.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``fileName``, ``label``, ``digest``, ``error``, ``given`` (``train``, ``test`` or null: the
+        subset that the labels give the image), one row per row of the features.
+    """
+    if labels is None:
+        return features.select(
+            "fileName", "label", "digest", "error", F.lit(None).cast("string").alias("given")
+        )
+    said = labels.select("fileName", "label", F.col("split").alias("given"))
+    images = features.select("fileName", "digest", "error")
+    return images.join(said, "fileName", "left").select("fileName", "label", "digest", "error", "given")
+
+
+def usable_images(images: DataFrame, options: SplitOptions) -> DataFrame:
+    """Choose the images that can take part: readable ones with a label that is not excluded.
+
+    Parameters
+    ----------
+    images : DataFrame
+        From `labelled_images`.
     options : SplitOptions
 
     Returns
     -------
     DataFrame
-        Columns ``fileName``, ``label``, ``digest``.
+        Columns ``fileName``, ``label``, ``digest``, ``given``.
     """
-    return features.where(_usable(options)).select("fileName", "label", "digest")
+    return images.where(_usable(options)).select("fileName", "label", "digest", "given")
 
 
 def _usable(options: SplitOptions) -> Column:
@@ -106,13 +133,13 @@ def split_images(images: DataFrame, options: SplitOptions) -> DataFrame:
     DataFrame
         Columns ``split``, ``fileName``, ``label``, ``subset``: ``train``, ``test``, ``duplicate`` (an image
         of which a copy is trained on) or ``unused`` (beyond what is asked for; the only image of a class; in
-        neither of the two folders).
+        neither of the two folders; without a split in the labels).
     """
-    chosen = _by_folder(images) if options.split == "folder" else _by_chance(images, options)
+    chosen = _by_chance(images, options) if options.split == "random" else _as_given(images, options)
     trained_on = F.max(F.col("train")).over(Window.partitionBy("split", "digest"))
     candidate = ~F.col("train") & F.col("test") & ~F.col("trained_on")
     place = F.count_if("candidate").over(Window.partitionBy("split", "label").orderBy("order", "fileName"))
-    limit = _NO_LIMIT if options.split == "folder" else options.test_per_class or _NO_LIMIT
+    limit = options.test_per_class or _NO_LIMIT if options.split == "random" else _NO_LIMIT
     return (
         chosen.withColumn("trained_on", trained_on)
         .withColumn("candidate", candidate)
@@ -152,25 +179,30 @@ def _by_chance(images: DataFrame, options: SplitOptions) -> DataFrame:
     )
 
 
-def _by_folder(images: DataFrame) -> DataFrame:
-    parts = F.split("fileName", "/")
-    # A file directly in one of the two folders has no folder of its own to be labelled by.
-    top = F.when(F.size(parts) > 2, parts[0])
+def _as_given(images: DataFrame, options: SplitOptions) -> DataFrame:
+    subset = F.col("given") if options.split == "labels" else _top_folder()
     return (
         images.withColumn("split", F.lit(0))
         .withColumn("order", F.lit(0))
-        .withColumn("train", F.coalesce(top == TRAIN, F.lit(False)))
-        .withColumn("test", F.coalesce(top == TEST, F.lit(False)))
+        .withColumn("train", F.coalesce(subset == TRAIN, F.lit(False)))
+        .withColumn("test", F.coalesce(subset == TEST, F.lit(False)))
     )
 
 
-def count_parts(features: DataFrame, options: SplitOptions) -> dict[str, int]:
+def _top_folder() -> Column:
+    parts = F.split("fileName", "/")
+    # A file directly in one of the two folders has no folder of its own to be labelled by.
+    is_labelled_by_it = (F.size(parts) == 2) & (F.col("label") == parts[0])
+    return F.when((F.size(parts) > 1) & ~is_labelled_by_it, parts[0])
+
+
+def count_parts(images: DataFrame, options: SplitOptions) -> dict[str, int]:
     """Count the images that cannot take part, by the reason, and those that can.
 
     Parameters
     ----------
-    features : DataFrame
-        Columns ``label``, ``error``.
+    images : DataFrame
+        From `labelled_images`.
     options : SplitOptions
 
     Returns
@@ -179,7 +211,7 @@ def count_parts(features: DataFrame, options: SplitOptions) -> dict[str, int]:
         ``usable_images``, ``images_with_an_error``, ``images_without_label``, ``excluded_images``.
     """
     excluded = F.col("label").isin(*options.exclude_labels)
-    found: Any = features.agg(
+    found: Any = images.agg(
         F.count_if(_usable(options)),
         F.count_if(F.col("error").isNotNull()),
         F.count_if(F.col("error").isNull() & F.col("label").isNull()),
@@ -189,9 +221,9 @@ def count_parts(features: DataFrame, options: SplitOptions) -> dict[str, int]:
     return dict(zip(names, found, strict=True))
 
 
-def unknown_labels(features: DataFrame, labels: Sequence[str]) -> list[str]:
+def unknown_labels(images: DataFrame, labels: Sequence[str]) -> list[str]:
     """Return those of some labels that no image has."""
-    known = features.where(F.col("label").isin(*labels)).select("label").distinct().collect()
+    known = images.where(F.col("label").isin(*labels)).select("label").distinct().collect()
     return sorted(set(labels) - {row["label"] for row in known})
 
 

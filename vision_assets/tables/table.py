@@ -21,10 +21,14 @@ class Count(NamedTuple):
         SQL aggregate over the rows.
     merge : callable
         Combines the numbers of several parts of the table into one: `sum`, `max` or `min`.
+    distinct : bool
+        Whether distinct values are counted. Spark does so only once the rows are stored, and the numbers of
+        parts cannot be combined.
     """
 
     sql: str
     merge: Callable[[Iterable[Any]], Any] = sum
+    distinct: bool = False
 
 
 class Invariant(NamedTuple):
@@ -82,6 +86,11 @@ class Table:
     def holds_images(self) -> bool:
         """Whether the table lists the images themselves, so that its content follows from no other table."""
         return self.is_per_image and not self.same_keys_as
+
+    @property
+    def is_counted_while_written(self) -> bool:
+        """Whether counts and invariants can be evaluated while the rows are written."""
+        return not any(count.distinct for count in self.counts.values())
 
     @property
     def checks(self) -> Mapping[str, str]:

@@ -123,7 +123,7 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None
 
 @contextmanager
 def serving(
-    folder: Path, source: Path | str, workspace: Path = ROOT / "workspace.yaml", **environment: str
+    folder: Path, source: Path | str, workspace: Path = ROOT / "workspace.yaml", /, **environment: str
 ) -> Iterator["Server"]:
     """Run `dagster dev` with its history in `folder`/home and the tables in `folder`/data."""
     home = folder / "home"

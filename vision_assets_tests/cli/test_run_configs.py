@@ -88,7 +88,7 @@ def commit(asset: str, run_id: str, **config: object) -> None:
     pending = store.begin((asset,), run_id, {})
     Path(pending.uri).mkdir()
     unknown = {"counts": {}, "check_results": {}, "keys": "", "rows": 0, "seconds": 0.0}
-    store.commit(pending, run_id=run_id, code_version="", config=config, **unknown)  # type: ignore[arg-type]
+    store.commit(pending, run_id=run_id, code_version="", config=config, **unknown)
 
 
 def test_the_settings_of_a_run_are_saved(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,13 +22,13 @@ from vision_assets import prediction, settings
 from vision_assets.cli import main
 from vision_assets.errors import UserError
 from vision_assets.steps.comparison import find_results
-from vision_assets.steps.splits import SplitOptions, split_images, usable_images
+from vision_assets.steps.splits import SplitOptions, labelled_images, split_images, usable_images
 from vision_assets.vision.data.samples import write_sample_images
 from vision_assets.vision.encoding.kernel_maps import apply_feature_map
-from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, Runner
+from vision_assets_tests.pipeline import ALL_ASSETS, CLASSIFICATION, UP_TO_ENCODINGS, Runner
 from vision_assets_tests.vision import images
 
-CLASSIFICATION = ("image_classifier", "classification_report")
+LEARNT = CLASSIFICATION[1:]
 RUN_CONFIG = yaml.safe_load((Path(__file__).parents[2] / "run_configs" / "sample.yaml").read_text())
 SAMPLE_CONFIG: dict[str, Any] = {asset: ops["config"] for asset, ops in RUN_CONFIG["ops"].items()}
 # Three splits are the default of a user's run; other tests have fewer.
@@ -71,7 +71,7 @@ def stored_arrays(pipeline: Runner) -> dict[str, NDArray[Any]]:
 
 def subsets_of(pipeline: Runner, spark: SparkSession, options: SplitOptions) -> pd.DataFrame:
     features = spark.read.parquet(pipeline.current("sift_features").uri)
-    return split_images(usable_images(features, options), options).toPandas()
+    return split_images(usable_images(labelled_images(features, None), options), options).toPandas()
 
 
 class Side(NamedTuple):
@@ -140,7 +140,7 @@ def test_metadata_of_the_classifier(sample: Sample) -> None:
     assert {name: metadata[name] for name in expected} == expected
     assert metadata["config"]["train_per_class"] == 8
     assert metadata["code_version"] == "1"
-    for asset in ("bow_encodings", "sift_features"):
+    for asset in ("bow_encodings", "sift_features", "image_labels"):
         assert metadata[f"made_from_{asset}"] == sample.pipeline.current(asset).name
 
 
@@ -169,6 +169,10 @@ def test_the_file_names_its_dictionary_and_its_settings(sample: Sample) -> None:
 def test_the_checks_ran_and_passed(sample: Sample) -> None:
     assert all(sample.checks.values())
     assert {
+        ("image_labels", "unique_keys"),
+        ("image_labels", "same_keys_as_upstream"),
+        ("image_labels", "known_splits"),
+        ("image_labels", "labels_have_text"),
         ("image_classifier", "unique_keys"),
         ("image_classifier", "one_length"),
         ("image_classifier", "finite_weights"),
@@ -234,7 +238,7 @@ def test_metadata_of_the_report(sample: Sample, predicted: list[tuple[NDArray, N
     pairs = metadata.get("most_confused_pairs", [])
     assert sum(each["images"] for each in pairs) == wrong or len(pairs) == 20
     assert all(each["class"] != each["classified as"] for each in pairs)
-    for asset in ("image_classifier", "bow_encodings", "sift_features"):
+    for asset in ("image_classifier", "image_labels", "bow_encodings", "sift_features"):
         assert metadata[f"made_from_{asset}"] == sample.pipeline.current(asset).name
 
 
@@ -286,7 +290,7 @@ def test_a_rerun_gives_the_same_models_and_the_same_report(sample: Sample, tmp_p
     shutil.copytree(sample.pipeline.data, tmp_path / "data")
     again = Runner(tmp_path / "data")
     config = SAMPLE_CONFIG["image_classifier"] | {"splits": 1}
-    again.run(None, *CLASSIFICATION, image_classifier=config)
+    again.run(None, *LEARNT, image_classifier=config)
     first, second = stored_arrays(sample.pipeline), stored_arrays(again)
     np.testing.assert_array_equal(second["weights"][0], first["weights"][0])
     np.testing.assert_array_equal(second["intercepts"][0], first["intercepts"][0])
@@ -314,14 +318,18 @@ def logged(output: str, level: str) -> list[str]:
     ids=["no label", "one label"],
 )
 def test_nothing_to_classify_is_no_failure(
-    pipeline: Runner, tmp_path: Path, folder: str, capfd: pytest.CaptureFixture[str]
+    pipeline: Runner,
+    tmp_path: Path,
+    folder: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = tmp_path / "source"
     write_images(source / folder, 2, 0) if folder != "." else write_images(source, 2, 0)
     result = pipeline.run(source, *ALL_ASSETS, kmeans_dictionary={"k": 5})
-    for asset in UP_TO_ENCODINGS:
+    for asset in (*UP_TO_ENCODINGS, "image_labels"):
         assert pipeline.current(asset).rows
-    for asset in CLASSIFICATION:
+    for asset in LEARNT:
         assert pipeline.store.current((asset,)) is None
         assert not result.asset_materializations_for_node(asset)
     skipped = {event.step_key for event in result.all_events if event.is_step_skipped}
@@ -330,6 +338,12 @@ def test_nothing_to_classify_is_no_failure(
     assert "Nothing to classify" in warning
     assert "label" in warning
     assert not list(pipeline.data.rglob("*.pending")), "the run ends its leases"
+    monkeypatch.setenv(settings.DATA, str(pipeline.data))
+    assert main(["summary"]) == 0
+    why = "no image has a label" if folder == "." else "all images with a label have the same one"
+    said = capfd.readouterr().out
+    assert f"There is no image_classifier, because {why}. Put the images of each class into a folder" in said
+    assert "Not materialized yet" not in said
 
 
 def test_excluding_all_labels_but_one_is_a_failure(filled_copy: Runner) -> None:
@@ -476,7 +490,10 @@ def test_a_classifier_made_later_is_of_the_features_that_the_encodings_were_made
     assert filled_copy.current("sift_features").name != before["sift_features"]
     filled_copy.run(None, "image_classifier", image_classifier={"splits": 1, "max_iter": 1})
     inputs = filled_copy.current("image_classifier").inputs
-    assert inputs == {asset: before[asset] for asset in ("bow_encodings", "sift_features")}
+    labels = filled_copy.current("image_labels").name
+    assert inputs == {asset: before[asset] for asset in ("bow_encodings", "sift_features")} | {
+        "image_labels": labels
+    }
     assert str(stored_arrays(filled_copy)["dictionary"]) == before["kmeans_dictionary"]
 
 
@@ -511,7 +528,72 @@ def test_labels_to_exclude_that_no_image_has_are_named(
     filled_copy: Runner, capfd: pytest.CaptureFixture[str]
 ) -> None:
     config = {"exclude_labels": ["Cats", "clutter"], "splits": 1, "max_iter": 1}
-    result = filled_copy.run(None, *CLASSIFICATION, image_classifier=config)
+    result = filled_copy.run(None, *LEARNT, image_classifier=config)
     assert "exclude_labels names classes that no image has: Cats, clutter" in capfd.readouterr().err
     report = filled_copy.metadata(result, "classification_report")
     assert "std_of_mean_per_class_accuracy" not in report, "a single split has no standard deviation"
+
+
+def test_labels_and_splits_from_a_file(
+    filled_copy: Runner,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    *named, unnamed = filled_copy.table("sift_features")["fileName"]
+    before = filled_copy.current("image_labels")
+    # Classes that are not those of the folders.
+    rows = [
+        (name, ("left", "right")[i % 2], ("train", "train", "test")[i % 3]) for i, name in enumerate(named)
+    ]
+    file = tmp_path / "labels.csv"
+
+    def write(rows: list[tuple[str, str, str]]) -> None:
+        file.write_text("".join(f"{','.join(row)}\n" for row in [("fileName", "label", "split"), *rows]))
+
+    write([*rows, ("nowhere.jpg", "left", "")])
+    config: dict[str, Any] = {
+        "image_labels": {"labels": str(file)},
+        "image_classifier": {"split": "labels", "max_iter": 3},
+    }
+    result = filled_copy.run(None, *CLASSIFICATION, **config)
+
+    errors = capfd.readouterr().err
+    assert f"no image has these names in {file} (1): 'nowhere.jpg'" in errors
+    assert f"{file} has no row for these images (1): {unnamed!r}" in errors
+    found = filled_copy.metadata(result, "image_labels")
+    assert found["unknown_names"] == [{"fileName": "nowhere.jpg"}]
+    assert found["images_without_row"] == [{"fileName": unnamed}]
+    assert (found["unknown_names_total"], found["images_without_row_total"]) == (1, 1)
+    assert found["images_per_label"] == [{"label": "left", "images": 6}, {"label": "right", "images": 5}]
+    assert (found["labels"], found["images_without_label"]) == (2, 1)
+    assert stored_arrays(filled_copy)["labels"].tolist() == ["left", "right"]
+    report = filled_copy.table("classification_report").set_index("label")
+    for label in ("left", "right"):
+        for column, split in (("trainCount", "train"), ("support", "test")):
+            assert report[column][label] == sum(row[1:] == (label, split) for row in rows)
+    monkeypatch.setenv(settings.DATA, str(filled_copy.data))
+    assert main(["summary"]) == 0
+    assert "2 labels; 1 images without a label." in capfd.readouterr().out
+
+    first = filled_copy.current("image_labels")
+    assert first.version != before.version
+    write(rows[::-1])
+    filled_copy.run(None, "image_labels", **config)
+    assert filled_copy.current("image_labels").version == first.version
+    write([(name, label, "") for name, label, _ in rows])
+    filled_copy.run(None, "image_labels", **config)
+    assert filled_copy.current("image_labels").version != first.version
+    assert main(["summary"]) == 0
+    assert "There is no image_classifier of these tables: materialize it." in capfd.readouterr().out
+    message = filled_copy.error(filled_copy.run(None, "image_classifier", fail=True, **config))
+    assert_clear(message, "`split: labels`", "has 0 and 0", "split: random")
+
+
+def test_labels_of_other_images_are_refused(filled_copy: Runner, image_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(image_folder / "cats", tmp_path / "source" / "cats")
+    filled_copy.run(tmp_path / "source", "image_seqfile", "image_labels")
+    message = filled_copy.error(filled_copy.run(None, "image_classifier", fail=True))
+    assert_clear(
+        message, "not of the same images", "Materialize image_labels, sift_features and bow_encodings"
+    )

@@ -15,8 +15,8 @@ from vision_assets_tests.pipeline import defs
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 _SIFT = PIPELINES["sift"]
 _SHOWN = (
-    *("image_seqfile", _SIFT.asset("features"), _SIFT.asset("dictionary"), _SIFT.asset("encodings")),
-    *(_SIFT.asset("classifier"), _SIFT.asset("report")),
+    *("image_seqfile", "image_labels", _SIFT.asset("features"), _SIFT.asset("dictionary")),
+    *(_SIFT.asset("encodings"), _SIFT.asset("classifier"), _SIFT.asset("report")),
     *(pipeline.asset("features") for pipeline in PIPELINES.values() if pipeline is not _SIFT),
 )
 CONFIGS: dict[str, type[dg.Config]] = {asset: config_of(SPECS[asset]) for asset in _SHOWN}

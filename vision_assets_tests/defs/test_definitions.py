@@ -1,4 +1,5 @@
 import json
+import re
 import tomllib
 from dataclasses import fields
 from pathlib import Path
@@ -76,7 +77,7 @@ def test_extractors_that_nobody_named_do_not_exist_for_dagster() -> None:
     chosen = make_definitions(select_pipelines(["sift", "kaze"]), open_collection())
     dg.Definitions.validate_loadable(chosen)
     assets = graph_of(chosen)
-    expected = {"image_seqfile", *PIPELINES["sift"].assets, *PIPELINES["kaze"].assets}
+    expected = {"image_seqfile", "image_labels", *PIPELINES["sift"].assets, *PIPELINES["kaze"].assets}
     assert set(assets) == expected
     assert all(assets[asset] == graph_of(defs)[asset] for asset in expected)
     assert [job.name for job in chosen.jobs or []] == ["bovw_pipeline", "kaze_pipeline"]
@@ -124,11 +125,11 @@ def test_every_job_has_a_schedule_as_an_example_which_is_off() -> None:
 def test_a_job_has_the_assets_of_its_extractor(pipeline_spec: Pipeline) -> None:
     job = defs.resolve_job_def(pipeline_spec.job)
     keys = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
-    assert keys == {"image_seqfile", *pipeline_spec.assets}
+    assert keys == {"image_seqfile", "image_labels", *pipeline_spec.assets}
 
 
 def test_every_asset_is_of_a_job() -> None:
-    assert set(graph_of(defs)) == {"image_seqfile", *PIPELINE_OF_ASSET}
+    assert set(graph_of(defs)) == {"image_seqfile", "image_labels", *PIPELINE_OF_ASSET}
 
 
 @pytest.mark.parametrize("config", sorted((ROOT / "run_configs").glob("*.yaml")), ids=lambda path: path.stem)
@@ -136,6 +137,15 @@ def test_the_run_configs_fit_the_job(config: Path) -> None:
     assert dg.validate_run_config(
         defs.resolve_job_def(PIPELINES["sift"].job), yaml.safe_load(config.read_text())
     )
+
+
+def test_the_settings_of_labels_and_splits_in_the_readme_fit_the_job() -> None:
+    shown = re.findall(r"`(image_\w+: {config: .*?}})`", (ROOT / "README.md").read_text())
+    assert len(shown) == 6
+    for ops in shown:
+        assert dg.validate_run_config(
+            defs.resolve_job_def(PIPELINES["sift"].job), {"ops": yaml.safe_load(ops)}
+        )
 
 
 @pytest.mark.parametrize("pipeline_spec", PIPELINES.values(), ids=lambda pipeline_spec: pipeline_spec.name)
@@ -167,7 +177,7 @@ def test_what_another_extractor_does_not_have_is_named(
 @pytest.mark.parametrize("pipeline_spec", PIPELINES.values(), ids=lambda pipeline_spec: pipeline_spec.name)
 def test_every_setting_has_a_description_and_a_default(pipeline_spec: Pipeline) -> None:
     job = defs.resolve_job_def(pipeline_spec.job)
-    for name in ("image_seqfile", *pipeline_spec.assets):
+    for name in ("image_seqfile", "image_labels", *pipeline_spec.assets):
         schema: Any = job.get_node_named(name).definition.config_schema
         fields = getattr(schema.config_type, "fields", {})  # of the report, which has no settings
         for field_name, field in fields.items():

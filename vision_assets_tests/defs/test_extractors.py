@@ -29,6 +29,7 @@ OTHERS = [
     if name != "sift"
 ]
 K = 12
+SHARED = ("image_seqfile", "image_labels")
 
 
 def settings_of(pipeline_spec: Pipeline, **features: Any) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def settings_of(pipeline_spec: Pipeline, **features: Any) -> dict[str, Any]:
 
 
 def run(pipeline: Runner, source: Path | None, pipeline_spec: Pipeline, *assets: str, **features: Any) -> Any:
-    wanted = assets or ("image_seqfile", *pipeline_spec.assets)
+    wanted = assets or (*SHARED, *pipeline_spec.assets)
     return pipeline.run(source, *wanted, **settings_of(pipeline_spec, **features))
 
 
@@ -77,9 +78,7 @@ def again(
     """A second run, in other partitions and with pictures."""
     pipeline = Runner(tmp_path_factory.mktemp(f"{pipeline_spec.name} again") / "data")
     config = settings_of(pipeline_spec, partitions=5)
-    return pipeline, pipeline.run(
-        some_images, "image_seqfile", *pipeline_spec.assets, pictures=True, **config
-    )
+    return pipeline, pipeline.run(some_images, *SHARED, *pipeline_spec.assets, pictures=True, **config)
 
 
 def test_every_image_has_one_row(made: Runner, pipeline_spec: Pipeline) -> None:
@@ -100,9 +99,9 @@ def test_every_image_has_one_row(made: Runner, pipeline_spec: Pipeline) -> None:
 
 
 def test_nothing_of_it_is_sifts(made: Runner, pipeline_spec: Pipeline) -> None:
-    assert {"/".join(asset) for asset in made.store.assets()} == {"image_seqfile", *pipeline_spec.assets}
+    assert {"/".join(asset) for asset in made.store.assets()} == {*SHARED, *pipeline_spec.assets}
     for name in pipeline_spec.assets:
-        assert all(read in {"image_seqfile", *pipeline_spec.assets} for read in made.current(name).inputs)
+        assert all(read in {*SHARED, *pipeline_spec.assets} for read in made.current(name).inputs)
 
 
 def test_partitions_change_no_bit(
@@ -218,7 +217,7 @@ def test_without_mahotas_all_but_surf_works() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     count, *missing = said.splitlines()
-    assert int(count) == 1 + 5 * len(PIPELINES)
+    assert int(count) == len(SHARED) + 5 * len(PIPELINES)
     assert missing[0].startswith("surf ")
     assert ".[surf]" in said
     assert len([line for line in missing if line.split()[0] in PIPELINES]) == 1

@@ -20,6 +20,7 @@ PICTURES = {
     "sift_features": {"keypoints", "keypoints_per_image"},
     "kmeans_dictionary": {"training", "visual_words"},
     "bow_encodings": {"strongest_words", "words_per_image"},
+    "image_labels": set(),
     "image_classifier": set(),
     "classification_report": {"confusion_matrix", "surest_images"},
 }

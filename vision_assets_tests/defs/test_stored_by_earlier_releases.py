@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import pandas as pd
 import pytest
 
-from vision_assets import prediction
+from vision_assets import prediction, settings
+from vision_assets.cli import main
 from vision_assets_tests.pipeline import ALL_ASSETS, Runner
 from vision_assets_tests.vision import images
 
+STORED = tuple(asset for asset in ALL_ASSETS if asset != "image_labels")
+"""What that commit made: its classifier learnt the names of folders."""
 ARCHIVE = Path(__file__).parents[1] / "data_of_8c15de9" / "data_folder.tar.gz"
 CONFIG: dict[str, Any] = {
     "kmeans_dictionary": {"k": 5, "max_iter": 4},
@@ -44,8 +48,8 @@ def records(pipeline: Runner, pattern: str) -> list[Path]:
 
 
 def test_it_is_read(stored: Runner) -> None:
-    assert {asset for (asset,) in stored.store.assets()} == set(ALL_ASSETS)
-    rows = {asset: len(stored.table(asset)) for asset in ALL_ASSETS if asset != "image_classifier"}
+    assert {asset for (asset,) in stored.store.assets()} == set(STORED)
+    rows = {asset: len(stored.table(asset)) for asset in STORED if asset != "image_classifier"}
     assert rows == {
         "image_seqfile": 6,
         "sift_features": 6,
@@ -53,12 +57,12 @@ def test_it_is_read(stored: Runner) -> None:
         "bow_encodings": 6,
         "classification_report": 4,
     }
-    for asset in ALL_ASSETS:
+    for asset in STORED:
         snapshot = stored.current(asset)
         assert stored.store.damage(snapshot) is None
         assert snapshot.check_results
         assert all(snapshot.check_results.values())
-    assert set(stored.store.lineage(stored.current("classification_report"))) == set(ALL_ASSETS[:-1])
+    assert set(stored.store.lineage(stored.current("classification_report"))) == set(STORED[:-1])
 
 
 def test_its_classifier_predicts_the_same(stored: Runner) -> None:
@@ -70,9 +74,28 @@ def test_its_classifier_predicts_the_same(stored: Runner) -> None:
     )
 
 
+def test_its_classifier_is_reported_on_and_shown(
+    stored: Runner, spark: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = stored.table("classification_report")
+    stored.run(None, "classification_report")
+    pd.testing.assert_frame_equal(stored.table("classification_report"), before)
+    monkeypatch.setenv(settings.DATA, str(stored.data))
+    assert main(["summary"]) == 0
+    printed = capsys.readouterr().out
+    assert "Accuracy" in printed
+    assert "Not materialized yet: image_labels." in printed
+
+
+def test_a_new_classifier_asks_for_labels(stored: Runner, spark: object) -> None:
+    message = stored.error(stored.run(None, "image_classifier", fail=True))
+    assert "Materialize image_labels first" in message
+    assert len(message.splitlines()) == 1
+
+
 @pytest.mark.whole
 def test_it_is_extended_and_pruned(stored: Runner) -> None:
-    before = {asset: stored.current(asset) for asset in ALL_ASSETS}
+    before = {asset: stored.current(asset) for asset in STORED}
     (lease,) = records(stored, "*-reader-*.beat")
     assert records(stored, "*-killed-*.pending")
     lease.write_text(datetime.now(UTC).isoformat(timespec="seconds"))  # its process is alive after all
@@ -85,14 +108,14 @@ def test_it_is_extended_and_pruned(stored: Runner) -> None:
     assert (features["reused"], features["extracted"], features["dropped"]) == (reused, 7 - reused, 0)
     for asset in ("image_seqfile", "sift_features", "bow_encodings"):
         assert len(stored.table(asset)) == 7
-    assert {asset: stored.current(asset).sequence for asset in ALL_ASSETS} == dict.fromkeys(ALL_ASSETS, 2)
+    assert {asset: stored.current(asset).sequence for asset in STORED} == dict.fromkeys(STORED, 2)
     assert records(stored, "*-killed-*") == []
 
-    for asset in ALL_ASSETS:
+    for asset in STORED:
         stored.store.prune((asset,), 1)
     assert stored.store.has(before["image_seqfile"]), "a process of the earlier commit reads it"
     lease.write_text("2020-01-01T00:00:00+00:00")
-    for asset in ALL_ASSETS:
+    for asset in STORED:
         stored.store.prune((asset,), 1)
         assert stored.store.snapshots((asset,)) == [stored.current(asset)]
         assert not Path(before[asset].uri).exists()

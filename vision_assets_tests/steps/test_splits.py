@@ -9,6 +9,7 @@ from vision_assets.steps.splits import (
     SplitOptions,
     count_parts,
     count_subsets,
+    labelled_images,
     split_images,
     unknown_labels,
     usable_images,
@@ -30,7 +31,8 @@ def of_class(label: str, count: int, folder: str = "") -> list[Row]:
 
 
 def features(spark: SparkSession, rows: list[Row], partitions: int = 1) -> DataFrame:
-    return spark.createDataFrame(rows, SCHEMA).repartition(partitions)
+    """Images labelled by their folders."""
+    return labelled_images(spark.createDataFrame(rows, SCHEMA).repartition(partitions), None)
 
 
 def sides_of(
@@ -152,7 +154,7 @@ def test_images_without_label_or_with_an_error_take_no_part(spark: SparkSession)
     ]
     options = SplitOptions(exclude_labels=("clutter", "no such label"), splits=1)
     usable = usable_images(features(spark, rows), options)
-    assert usable.columns == ["fileName", "label", "digest"]
+    assert usable.columns == ["fileName", "label", "digest", "given"]
     expected = {name for name, *_ in of_class("cats", 6) + of_class("dogs", 6)}
     assert {found.fileName for found in usable.collect()} == expected
     assert set(sides_of(spark, rows, options)["fileName"]) == expected
@@ -300,3 +302,57 @@ def test_two_folders_are_split_the_same_for_any_partitions(spark: SparkSession) 
     pd.testing.assert_frame_equal(
         sides_of(spark, FOLDERS[::-1], options, partitions=5), sides_of(spark, FOLDERS, options)
     )
+
+
+def test_labels_from_elsewhere(spark: SparkSession) -> None:
+    """With their own splits, which only `split: labels` uses; the folders `train` and `test` may be flat."""
+    rows = [
+        row("train/0.jpg"),
+        row("train/1.jpg", "twin"),
+        row("train/2.jpg"),
+        row("test/0.jpg", "twin"),
+        row("test/1.jpg"),
+        row("test/2.jpg", error="no image"),
+        row("other/0.jpg"),
+    ]
+    said = {
+        "train/0.jpg": ("cats", "test"),
+        "train/1.jpg": ("dogs", "train"),
+        "train/2.jpg": (None, "train"),
+        "test/0.jpg": ("cats", "test"),
+        "test/1.jpg": ("dogs", "train"),
+        "test/2.jpg": ("dogs", "train"),
+        "other/0.jpg": ("cats", None),
+        "not there.jpg": ("cats", "train"),
+    }
+    labels = spark.createDataFrame(
+        [(name, *both) for name, both in said.items()], "fileName string, label string, split string"
+    )
+    images = labelled_images(spark.createDataFrame(rows, SCHEMA), labels)
+    assert count_parts(images, SplitOptions()) == {
+        "usable_images": 5,
+        "images_with_an_error": 1,
+        "images_without_label": 1,
+        "excluded_images": 0,
+    }
+
+    def subsets(split: str) -> dict[str, tuple[str, str]]:
+        options = SplitOptions.from_config({"split": split, "splits": 3})
+        found = split_images(usable_images(images, options), options).collect()
+        assert {each.split for each in found} == {0}
+        return {each.fileName: (each.label, each.subset) for each in found}
+
+    assert subsets("labels") == {
+        "train/0.jpg": ("cats", "test"),
+        "train/1.jpg": ("dogs", "train"),
+        "test/0.jpg": ("cats", "duplicate"),
+        "test/1.jpg": ("dogs", "train"),
+        "other/0.jpg": ("cats", "unused"),
+    }
+    assert subsets("folder") == {
+        "train/0.jpg": ("cats", "train"),
+        "train/1.jpg": ("dogs", "train"),
+        "test/0.jpg": ("cats", "duplicate"),
+        "test/1.jpg": ("dogs", "test"),
+        "other/0.jpg": ("cats", "unused"),
+    }

@@ -39,6 +39,7 @@ ASSETS = (
     "sift_features",
     "kmeans_dictionary",
     "bow_encodings",
+    "image_labels",
     "image_classifier",
     "classification_report",
 )
@@ -167,7 +168,7 @@ def table(snapshot: Snapshot) -> Any:
         rows = pq.read_table(folder / "_index", columns=["fileName", "digest"]).to_pandas()
     else:
         rows = pq.read_table(parts).to_pandas()
-    key = ["split", "label"] if "split" in rows else [rows.columns[0]]
+    key = ["split", "label"] if rows.columns[0] == "split" else [rows.columns[0]]
     return rows.sort_values(key).reset_index(drop=True)
 
 

@@ -10,10 +10,11 @@ from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import failures
 from vision_assets.defs.step_asset import read_ancestor, step_asset
 from vision_assets.errors import UserError
-from vision_assets.pipelines import STEPS
+from vision_assets.pipelines import IMAGE_ASSET, STEPS
 from vision_assets.spark.progress import Progress, show
 from vision_assets.steps.classifier import train_classifier
 from vision_assets.steps.encodings import vectors_of
+from vision_assets.steps.labels import HOW_TO_LABEL
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.splits import (
     DUPLICATE,
@@ -23,6 +24,7 @@ from vision_assets.steps.splits import (
     SplitOptions,
     count_parts,
     count_subsets,
+    labelled_images,
     split_images,
     unknown_labels,
     usable_images,
@@ -44,30 +46,34 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
         context: dg.AssetExecutionContext,
         config: config_type,  # type: ignore[valid-type]
         encodings: StoredTable,
+        labels: StoredTable,
     ) -> Iterator[dg.Output]:
         options = config.options(SplitOptions)  # type: ignore[attr-defined]
         with failures():
             features = read_ancestor(context, encodings, step.ancestors["features"])
-            parts = count_parts(features.rows, options)
-            if unknown := unknown_labels(features.rows, options.exclude_labels):
+            _require_same_images(labels, features, encodings)
+            _require_given_split(labels, options)
+            images = labelled_images(features.rows, labels.rows)
+            parts = count_parts(images, options)
+            if unknown := unknown_labels(images, options.exclude_labels):
                 context.log.warning(f"exclude_labels names classes that no image has: {', '.join(unknown)}")
-            subsets = split_images(usable_images(features.rows, options), options)
+            subsets = split_images(usable_images(images, options), options)
             counts = count_subsets(subsets)
-            labels = tuple(sorted({label for _, label, subset in counts if subset == TRAIN}))
-            if len(labels) < 2:
-                _require_no_setting_at_fault(len(labels), options, parts)
+            classes = tuple(sorted({label for _, label, subset in counts if subset == TRAIN}))
+            if len(classes) < 2:
+                _require_no_setting_at_fault(len(classes), options, parts)
                 context.log.warning(
                     f"Nothing to classify: the {parts['usable_images']:,} readable images with a label have "
-                    f"{len(labels)} classes of two images or more. Labels are names of folders."
+                    f"{len(classes)} classes of two images or more. {HOW_TO_LABEL}"
                 )
                 return
             context.log.info(
-                f"{len(labels):,} classes, {_per_split(counts, TRAIN):,.0f} images to train on in each split"
+                f"{len(classes):,} classes, {_per_split(counts, TRAIN):,.0f} images to train on in each split"
             )
             trained = train_classifier(
                 vectors_of(encodings.rows, encoding),
                 subsets,
-                labels,
+                classes,
                 options.n_splits,
                 config.options(TrainingOptions),  # type: ignore[attr-defined]
                 context.log.info,
@@ -85,7 +91,7 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
         }
         settings = config.model_dump()  # type: ignore[attr-defined]
         content = replace(trained, settings=settings, dictionary=dictionary)
-        yield dg.Output(NewTable(content, inputs=(encodings, features), metadata=metadata))
+        yield dg.Output(NewTable(content, inputs=(encodings, labels, features), metadata=metadata))
 
     return dg.Definitions(assets=[classifier])
 
@@ -96,7 +102,31 @@ def _per_split(counts: Mapping[tuple[int, str, str], int], wanted: str) -> float
     return sum(count for (_, _, subset), count in counts.items() if subset == wanted) / len(splits)
 
 
+def _require_same_images(labels: StoredTable, features: StoredTable, encodings: StoredTable) -> None:
+    if labels.snapshot.keys != features.snapshot.keys:
+        raise UserError(
+            f"The labels {labels.snapshot.uri} and the features {features.snapshot.uri} are not of the same "
+            f"images. Materialize {labels.asset}, {features.asset} and {encodings.asset} from the current "
+            f"{IMAGE_ASSET} first."
+        )
+
+
+def _require_given_split(labels: StoredTable, options: SplitOptions) -> None:
+    counts = labels.snapshot.counts
+    if options.split == "labels" and not (counts["train_images"] and counts["test_images"]):
+        raise UserError(
+            f"`split: labels` needs labelled images of the splits train and test, but {labels.asset} has "
+            f"{counts['train_images']:,} and {counts['test_images']:,}. Fill the column `split` of its file, "
+            "or set `split: random`."
+        )
+
+
 def _require_no_setting_at_fault(classes: int, options: SplitOptions, parts: Mapping[str, int]) -> None:
+    if options.split == "labels":
+        raise UserError(
+            f"The readable images of the split train have {classes} classes, and two are needed. Correct the "
+            "column `split` of the file of labels, or set `split: random`."
+        )
     if options.split == "folder":
         raise UserError(
             f"The folder `train` has {classes} classes, and two are needed. `split: folder` requires the "

@@ -22,7 +22,14 @@ from vision_assets.steps.images import sample_of
 from vision_assets.steps.pictures.report import draw_examples
 from vision_assets.steps.report import ReportOptions, confusion_matrices, report_rows
 from vision_assets.steps.spec import NewTable, StepSpec
-from vision_assets.steps.splits import TEST, SplitOptions, count_subsets, split_images, usable_images
+from vision_assets.steps.splits import (
+    TEST,
+    SplitOptions,
+    count_subsets,
+    labelled_images,
+    split_images,
+    usable_images,
+)
 from vision_assets.steps.stored_tables import StoredTable
 from vision_assets.vision.classification.metrics import accuracy, class_figures, most_confused
 from vision_assets.vision.draw import confusion_matrix
@@ -47,13 +54,17 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     ) -> NewTable:
         with failures():
             ancestors = {
-                name: read_ancestor(context, classifier, asset) for name, asset in step.ancestors.items()
+                name: read_ancestor(context, classifier, asset)
+                for name, asset in step.ancestors.items()
+                if name != "labels" or asset in classifier.snapshot.inputs  # not of earlier releases
             }
             model = classifier.classifier()
         labels = model.labels
         images, encodings, features = (ancestors[name] for name in ("images", "encodings", "features"))
         options = SplitOptions.from_config(model.settings)
-        subsets = split_images(usable_images(features.rows, options), options)
+        labelled = ancestors["labels"].rows if "labels" in ancestors else None
+        usable = usable_images(labelled_images(features.rows, labelled), options)
+        subsets = split_images(usable, options)
         with failures():
             counts = count_subsets(subsets)
             tested = subsets.where(f"subset = '{TEST}'")
@@ -96,8 +107,9 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
 def _require_test_images(confusions: NDArray[np.int64], classifier: str) -> None:
     if not confusions.any(axis=(1, 2)).all():
         raise UserError(
-            f"There is no test image. Lower `train_per_class` of {classifier}, or with `split: folder` put "
-            "images of the same classes into the folder `test`."
+            f"There is no test image. Lower `train_per_class` of {classifier}, with `split: folder` put "
+            "images of the same classes into the folder `test`, or with `split: labels` give them the "
+            "split test."
         )
 
 

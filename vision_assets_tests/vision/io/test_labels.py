@@ -14,3 +14,8 @@ from vision_assets.vision.io.labels import label_of
 )
 def test_the_label_is_the_folder_that_the_file_is_in(file_name: str, label: str | None) -> None:
     assert label_of(file_name) == label
+
+
+def test_another_level_is_a_folder_above() -> None:
+    labels = [label_of("train/cats/grey/a.jpg", level) for level in range(1, 6)]
+    assert labels == ["grey", "cats", "train", None, None]
