@@ -19,7 +19,8 @@ WORDS = 20
 ITERATIONS = 4
 SPLITS = 2
 UP_TO_ENCODINGS = ("image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings")
-ALL_ASSETS = (*UP_TO_ENCODINGS, "image_classifier", "classification_report")
+CLASSIFICATION = ("image_classifier", "image_predictions", "classification_report")
+ALL_ASSETS = (*UP_TO_ENCODINGS, *CLASSIFICATION)
 
 
 class AnyRunner:
@@ -147,7 +148,7 @@ def read_table(folder: Path) -> pd.DataFrame:
 
 
 def sorted_by_key(table: pd.DataFrame) -> pd.DataFrame:
-    key = ["split", "label"] if "split" in table else table.columns[0]
+    key = [name for name in ("split", "fileName", "label") if name in table][:2] or table.columns[0]
     return table.sort_values(key).reset_index(drop=True)
 
 

@@ -62,7 +62,9 @@ def _summarize(options: argparse.Namespace) -> None:
 
 def _is_of(store: SnapshotStore, snapshot: Snapshot, shown: Mapping[str, Snapshot], step: "Step") -> bool:
     """Tell whether a snapshot was made from the tables that are shown."""
-    return all(store.input_of(snapshot, (asset,)) == shown.get(asset) for asset in step.inputs.values())
+    # A report of an earlier release was made from the classifier, not from predictions.
+    assets = {*step.inputs.values(), *filter(None, [step.ancestors.get("classifier")])}
+    return all(store.input_of(snapshot, (asset,)) == shown.get(asset) for asset in assets)
 
 
 def _convert_config(options: argparse.Namespace) -> None:

@@ -52,7 +52,7 @@ and completes the same fields.
 
 The assets of [extractors](extractors.md) other than SIFT have the settings of SIFT's assets, under their own
 names: `surf_kmeans_dictionary`. Only their features, such as `surf_features`, have settings of their own.
-`classification_report` has no settings: it uses the classifier's.
+`image_predictions` and `classification_report` have no settings: they use the classifier's.
 
 ```yaml
 {EXAMPLE}```

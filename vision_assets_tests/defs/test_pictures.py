@@ -21,6 +21,7 @@ PICTURES = {
     "kmeans_dictionary": {"training", "visual_words"},
     "bow_encodings": {"strongest_words", "words_per_image"},
     "image_classifier": set(),
+    "image_predictions": set(),
     "classification_report": {"confusion_matrix", "surest_images"},
 }
 

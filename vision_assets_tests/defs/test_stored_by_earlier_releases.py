@@ -1,5 +1,6 @@
 """Data folders that earlier commits have written can be read, extended and pruned."""
 
+import shutil
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +10,12 @@ import cv2
 import pytest
 
 from vision_assets import prediction
-from vision_assets_tests.pipeline import ALL_ASSETS, Runner
+from vision_assets_tests.pipeline import ALL_ASSETS, CLASSIFICATION, Runner, require_same_tables
 from vision_assets_tests.vision import images
 
 ARCHIVE = Path(__file__).parents[1] / "data_of_8c15de9" / "data_folder.tar.gz"
+STORED = tuple(asset for asset in ALL_ASSETS if asset != "image_predictions")
+"""The assets that there were."""
 CONFIG: dict[str, Any] = {
     "kmeans_dictionary": {"k": 5, "max_iter": 4},
     "image_classifier": {"train_per_class": 2, "splits": 2, "max_iter": 5},
@@ -44,8 +47,8 @@ def records(pipeline: Runner, pattern: str) -> list[Path]:
 
 
 def test_it_is_read(stored: Runner) -> None:
-    assert {asset for (asset,) in stored.store.assets()} == set(ALL_ASSETS)
-    rows = {asset: len(stored.table(asset)) for asset in ALL_ASSETS if asset != "image_classifier"}
+    assert {asset for (asset,) in stored.store.assets()} == set(STORED)
+    rows = {asset: len(stored.table(asset)) for asset in STORED if asset != "image_classifier"}
     assert rows == {
         "image_seqfile": 6,
         "sift_features": 6,
@@ -53,12 +56,12 @@ def test_it_is_read(stored: Runner) -> None:
         "bow_encodings": 6,
         "classification_report": 4,
     }
-    for asset in ALL_ASSETS:
+    for asset in STORED:
         snapshot = stored.current(asset)
         assert stored.store.damage(snapshot) is None
         assert snapshot.check_results
         assert all(snapshot.check_results.values())
-    assert set(stored.store.lineage(stored.current("classification_report"))) == set(ALL_ASSETS[:-1])
+    assert set(stored.store.lineage(stored.current("classification_report"))) == set(STORED[:-1])
 
 
 def test_its_classifier_predicts_the_same(stored: Runner) -> None:
@@ -70,9 +73,19 @@ def test_its_classifier_predicts_the_same(stored: Runner) -> None:
     )
 
 
+def test_predictions_of_its_classifier_give_its_report(stored: Runner, tmp_path: Path) -> None:
+    shutil.copytree(stored.data, tmp_path / "copy")
+    made = Runner(tmp_path / "copy")
+    made.run(None, *CLASSIFICATION[1:])
+    assert made.current("classification_report") != stored.current("classification_report")
+    require_same_tables(made, stored, "classification_report")
+    predictions = made.table("image_predictions")
+    assert len(predictions) == stored.table("classification_report")["support"].sum()
+
+
 @pytest.mark.whole
 def test_it_is_extended_and_pruned(stored: Runner) -> None:
-    before = {asset: stored.current(asset) for asset in ALL_ASSETS}
+    before = {asset: stored.current(asset) for asset in STORED}
     (lease,) = records(stored, "*-reader-*.beat")
     assert records(stored, "*-killed-*.pending")
     lease.write_text(datetime.now(UTC).isoformat(timespec="seconds"))  # its process is alive after all
@@ -85,7 +98,8 @@ def test_it_is_extended_and_pruned(stored: Runner) -> None:
     assert (features["reused"], features["extracted"], features["dropped"]) == (reused, 7 - reused, 0)
     for asset in ("image_seqfile", "sift_features", "bow_encodings"):
         assert len(stored.table(asset)) == 7
-    assert {asset: stored.current(asset).sequence for asset in ALL_ASSETS} == dict.fromkeys(ALL_ASSETS, 2)
+    sequences = {asset: stored.current(asset).sequence for asset in ALL_ASSETS}
+    assert sequences == dict.fromkeys(STORED, 2) | {"image_predictions": 1}
     assert records(stored, "*-killed-*") == []
 
     for asset in ALL_ASSETS:
@@ -95,7 +109,8 @@ def test_it_is_extended_and_pruned(stored: Runner) -> None:
     for asset in ALL_ASSETS:
         stored.store.prune((asset,), 1)
         assert stored.store.snapshots((asset,)) == [stored.current(asset)]
-        assert not Path(before[asset].uri).exists()
+    for snapshot in before.values():
+        assert not Path(snapshot.uri).exists()
     assert [file.suffix for file in records(stored, "*")] == [".json"] * len(ALL_ASSETS)
     (prediction_of_new,) = prediction.predict("images/cats/new.jpg", data_folder=stored.data)
     assert prediction_of_new.error is None

@@ -40,6 +40,7 @@ ASSETS = (
     "kmeans_dictionary",
     "bow_encodings",
     "image_classifier",
+    "image_predictions",
     "classification_report",
 )
 CONFIG: dict[str, dict[str, Any]] = {
@@ -166,7 +167,7 @@ def table(snapshot: Snapshot) -> Any:
         rows = pq.read_table(folder / "_index", columns=["fileName", "digest"]).to_pandas()
     else:
         rows = pq.read_table(parts).to_pandas()
-    key = ["split", "label"] if "split" in rows else [rows.columns[0]]
+    key = [name for name in ("split", "fileName", "label") if name in rows][:2] or [rows.columns[0]]
     return rows.sort_values(key).reset_index(drop=True)
 
 

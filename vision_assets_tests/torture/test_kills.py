@@ -82,5 +82,5 @@ def await_end(session: int) -> None:
 def test_kills_are_spread_over_assets_and_victims() -> None:
     chosen = trials(120, 1)
     pairs = [(trial.asset, trial.victim) for trial in chosen]
-    assert {pairs.count((asset, victim)) for asset in ASSETS for victim in VICTIMS} == {5}
+    assert {pairs.count((asset, victim)) for asset in ASSETS for victim in VICTIMS} == {4, 5}
     assert trials(120, 1) == chosen

@@ -1,20 +1,20 @@
 """The assets of reports on classifiers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 import numpy as np
 from numpy.typing import NDArray
+from pyspark.sql import Row
 
 from vision_assets.defs.failures import RETRY_POLICY, failures
 from vision_assets.defs.step_asset import read_ancestor, step_asset
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.errors import UserError
-from vision_assets.steps.classifier import predict
-from vision_assets.steps.encodings import vectors_of
 from vision_assets.steps.images import sample_of
 from vision_assets.steps.pictures.report import draw_examples
-from vision_assets.steps.report import confusion_matrices, report_rows
+from vision_assets.steps.report import confusion_matrices, report_rows, surest_wrong
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.splits import TEST, SplitOptions, count_subsets, split_images, usable_images
 from vision_assets.steps.stored_tables import StoredTable
@@ -23,41 +23,42 @@ from vision_assets.vision.draw import confusion_matrix
 
 _NAMED_CLASSES = 10
 _NAMED_PAIRS = 20
+_NAMED_IMAGES = 10
 
 
 def make_definitions(spec: StepSpec) -> dg.Definitions:
     """Make the asset of the report on an extractor's classifier, and its check."""
     step = spec.step
-    encoding = step.encoding
-    assert encoding  # noqa: S101 - a classifier is trained on encodings
 
     @step_asset(spec)
     def report(
-        context: dg.AssetExecutionContext, data_folder: TableStoreResource, classifier: StoredTable
+        context: dg.AssetExecutionContext, data_folder: TableStoreResource, predictions: StoredTable
     ) -> NewTable:
         with failures():
             ancestors = {
-                name: read_ancestor(context, classifier, asset) for name, asset in step.ancestors.items()
+                name: read_ancestor(context, predictions, asset) for name, asset in step.ancestors.items()
             }
+            classifier = ancestors["classifier"]
             model = classifier.classifier()
-        labels = model.labels
-        images, encodings, features = (ancestors[name] for name in ("images", "encodings", "features"))
+            if data_folder.store.current((classifier.asset,)) != classifier.snapshot:
+                context.log.warning(
+                    f"There is a newer {classifier.asset} than the one that {predictions.asset} was made "
+                    f"from. Materialize {predictions.asset} again for a report on it."
+                )
+        labels, rows = model.labels, predictions.rows
+        images, features = ancestors["images"], ancestors["features"]
         options = SplitOptions.from_config(model.settings)
         subsets = split_images(usable_images(features.rows, options), options)
         with failures():
             counts = count_subsets(subsets)
-            tested = subsets.where(f"subset = '{TEST}'")
-            predictions = predict(vectors_of(encodings.rows, encoding), tested, model).persist()
-            try:
-                confusions = confusion_matrices(predictions, model.splits, len(labels))
-                _require_test_images(confusions, classifier.asset)
-                pictures = data_folder.render_pictures(
-                    lambda: {"confusion_matrix": confusion_matrix(confusions.sum(axis=0), labels)}
-                ) | data_folder.render_pictures(
-                    lambda: {"surest_images": draw_examples(sample_of(images), predictions, labels)}
-                )
-            finally:
-                predictions.unpersist()
+            confusions = confusion_matrices(rows, model.splits, labels)
+            _require_test_images(confusions, classifier.asset)
+            wrong = surest_wrong(rows, labels, _NAMED_IMAGES)
+            pictures = data_folder.render_pictures(
+                lambda: {"confusion_matrix": confusion_matrix(confusions.sum(axis=0), labels)}
+            ) | data_folder.render_pictures(
+                lambda: {"surest_images": draw_examples(sample_of(images), rows, labels)}
+            )
         unknown = sum(n for (_, label, subset), n in counts.items() if subset == TEST and label not in labels)
         if unknown:
             context.log.warning(
@@ -69,10 +70,13 @@ def make_definitions(spec: StepSpec) -> dg.Definitions:
                 f"no test image belongs to the classes {', '.join(untested[:_NAMED_CLASSES])}"
             )
         context.add_output_metadata(
-            _metadata(labels, confusions) | {"test_images_of_unknown_classes": unknown} | pictures
+            _metadata(labels, confusions)
+            | {"test_images_of_unknown_classes": unknown}
+            | ({"surest_wrong": dg.MetadataValue.table(_named(wrong))} if wrong else {})
+            | pictures
         )
-        rows = report_rows(encodings.spark, labels, confusions, counts)
-        return NewTable(rows, inputs=(classifier, *ancestors.values()))
+        table = report_rows(predictions.spark, labels, confusions, counts)
+        return NewTable(table, inputs=(predictions, *ancestors.values()))
 
     return dg.Definitions(assets=[report], asset_checks=[_better_than_chance(spec)])
 
@@ -102,6 +106,20 @@ def _metadata(labels: tuple[str, ...], confusions: NDArray[np.int64]) -> dict[st
         "worst_and_best_classes": dg.MetadataValue.table(_worst_and_best(labels, total)),
         **({"most_confused_pairs": dg.MetadataValue.table(pairs)} if pairs else {}),
     }
+
+
+def _named(images: Sequence[Row]) -> list[dg.TableRecord]:
+    return [
+        dg.TableRecord(
+            {
+                "file": image.fileName,
+                "label": image.label,
+                "predicted": image.predicted,
+                "score": round(image.score, 3),
+            }
+        )
+        for image in images
+    ]
 
 
 def _worst_and_best(labels: tuple[str, ...], confusion: NDArray[np.int64]) -> list[dg.TableRecord]:
