@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -15,6 +16,7 @@ from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 if TYPE_CHECKING:
     from vision_assets.pipelines import Pipeline, Step
     from vision_assets.prediction import Prediction
+    from vision_assets.steps.label_errors import Copy, Suspect
 
 
 def _print_path(options: argparse.Namespace) -> None:
@@ -178,6 +180,80 @@ def _as_json(image: Path, top: Sequence[tuple[str, float]], prediction: "Predict
     return json.dumps(answer | {"keypoints": prediction.keypoints, "error": prediction.error})
 
 
+def _list_suspects(options: argparse.Namespace) -> None:
+    from vision_assets.suspects import inspect_labels  # noqa: PLC0415 - PySpark only when needed
+
+    if options.top < 1:
+        raise UserError(f"top={options.top}: ask for 1 suspect or more")
+    report = inspect_labels(extractor=options.extractor, trained=_say_trained)
+    if not report.is_current:
+        print("The encodings are newer than the classifier. Materialize it again.", file=sys.stderr)
+    shown = report.suspects[: options.top]
+    if options.json:
+        for suspect in shown:
+            print(_suspect_as_json(suspect))
+        for group in report.copies:
+            print(_copies_as_json(group))
+        return
+    if shown:
+        rows = [(s.label, s.suggested, f"{s.margin:.3f}", s.file_name) for s in shown]
+        _print_table(("label", "suggested", "margin", "file"), rows, right=("margin",))
+        print()
+    print(
+        f"{len(report.suspects):,} of {report.judged:,} images are likely to have a wrong label"
+        f"{f'; the first {len(shown):,} are shown' if len(shown) < len(report.suspects) else ''}."
+    )
+    if report.judged < report.usable:
+        print(
+            f"{report.usable - report.judged:,} images were not judged: copies with different labels, or the "
+            "only image of a class."
+        )
+    differing = [group for group in report.copies if _labels_differ(group)]
+    _print_copies("Copies with different labels, at most one of which is right:", differing)
+    others = [group for group in report.copies if not _labels_differ(group)]
+    _print_copies("Copies that were left out of a test, because a copy was trained on:", others)
+
+
+def _say_trained(models: int) -> None:
+    if models:
+        print(f"cross-validation: {models} models are trained", file=sys.stderr)
+
+
+def _labels_differ(group: "Sequence[Copy]") -> bool:
+    return len({copy.label for copy in group}) > 1
+
+
+def _print_copies(title: str, groups: "Sequence[Sequence[Copy]]") -> None:
+    if not groups:
+        return
+    print(f"\n{title}\n")
+    rows = [
+        (f"{number:,}", copy.label, "yes" if copy.left_out else "", copy.file_name)
+        for number, group in enumerate(groups, 1)
+        for copy in group
+    ]
+    _print_table(("image", "label", "left out", "file"), rows, right=("image",))
+
+
+def _suspect_as_json(suspect: "Suspect") -> str:
+    return json.dumps(
+        {
+            "kind": "suspect",
+            "file": suspect.file_name,
+            "label": suspect.label,
+            "suggested": suspect.suggested,
+            "margin": suspect.margin,
+            "label_probability": suspect.label_probability,
+            "suggested_probability": suspect.suggested_probability,
+        }
+    )
+
+
+def _copies_as_json(group: "Sequence[Copy]") -> str:
+    files = [{"file": copy.file_name, "label": copy.label, "left_out": copy.left_out} for copy in group]
+    return json.dumps({"kind": "copies", "labels_differ": _labels_differ(group), "files": files})
+
+
 def _image_files(path: Path) -> list[Path]:
     """Return the image files at any depth of a folder; a path that is not a folder stands for itself."""
     if not path.is_dir():
@@ -226,6 +302,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "path": _print_path,
     "snapshots": _list_snapshots,
     "predict": _predict,
+    "suspects": _list_suspects,
     "sample": _make_sample,
     "config": _convert_config,
     "completion": _print_completion,

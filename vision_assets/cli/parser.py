@@ -22,6 +22,9 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "Classify images": {
         "predict": "classify images with the current classifier",
     },
+    "Look at the labels": {
+        "suspects": "list likely label errors, and copies of images",
+    },
     "Prepare a run": {
         "sample": "make a folder of sample images",
         "config": "print a run configuration for another extractor",
@@ -46,6 +49,10 @@ EXAMPLES: Mapping[str, str] = {
   vision-assets predict photo.jpg
   vision-assets predict photo.jpg holiday/ --top 3
   vision-assets predict photo.jpg --json | jq .label""",
+    "suspects": """\
+  vision-assets suspects
+  vision-assets suspects --top 50 --extractor kaze
+  vision-assets suspects --json | jq -r 'select(.kind == "suspect").file'""",
     "sample": """\
   vision-assets sample sample_images
   vision-assets sample small --images-per-class 4 --seed 1""",
@@ -65,6 +72,13 @@ _NOTES: Mapping[str, str] = {
     "predict": """\
 Prints a line per image: the image, then the most probable classes, each with its
 probability. The exit status is 1 if an image cannot be read.""",
+    "suspects": """\
+Judges each image of the current classifier by a model that was trained on other
+images (cross-validation in 5 folds, with the classifier's options), and lists
+those whose label is likely wrong by confident learning (Northcutt, Jiang, Chuang
+2021). The margin says how much more probable the suggested label is. Below are
+the copies with different labels, and those that were left out of a test because
+the classifier was trained on a copy. Spark is started, as in a run.""",
     "sample": "The images show ten classes, one folder each. Images that exist are kept.",
     "config": """\
 Reads a run configuration of bovw_pipeline, the job of SIFT, and prints it for the
@@ -132,6 +146,12 @@ def build_parser(
         help="name the N most probable classes (default: 1)",
     )
     argument("predict", "--json", action="store_true", help="print a JSON object per line, for each image")
+    argument(
+        "suspects", "--top", type=int, default=20, metavar="N", help="list N suspects at most (default: 20)"
+    )
+    argument(
+        "suspects", "--json", action="store_true", help="print a JSON object per line: suspects, then copies"
+    )
     argument("sample", "folder", type=Path, metavar="FOLDER", help="folder to write to, empty or missing")
     argument(
         "sample", "--seed", type=int, default=0, metavar="N", help="random seed of the images (default: 0)"
@@ -147,7 +167,7 @@ def build_parser(
     argument(
         "config", "file", type=Path, metavar="FILE", help="run configuration (YAML) of the job bovw_pipeline"
     )
-    for command in ("summary", "predict", "config"):
+    for command in ("summary", "predict", "suspects", "config"):
         argument(
             command, "--extractor", default="sift", metavar="NAME", help="sift (default), surf, kaze or daisy"
         )
