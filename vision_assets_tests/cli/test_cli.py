@@ -148,7 +148,7 @@ def test_completion_prints_the_script(scripts: dict[str, str], capsys: pytest.Ca
     ("typed", "completed"),
     [
         ("su", {"summary", "suspects"}),
-        ("path kaze_i", {"kaze_image_classifier"}),
+        ("path kaze_image_c", {"kaze_image_classifier"}),
         ("snapshots image_s", {"image_seqfile"}),
         ("predict --extractor k", {"kaze"}),
         ("summary --", {"--help", "--extractor"}),
