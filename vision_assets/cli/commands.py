@@ -181,13 +181,23 @@ def _as_json(image: Path, top: Sequence[tuple[str, float]], prediction: "Predict
 
 
 def _list_suspects(options: argparse.Namespace) -> None:
-    from vision_assets.suspects import inspect_labels  # noqa: PLC0415 - PySpark only when needed
+    # These import PySpark.
+    from vision_assets.steps.label_errors import N_FOLDS  # noqa: PLC0415
+    from vision_assets.suspects import inspect_labels  # noqa: PLC0415
+
+    def say_trained(models: int) -> None:
+        if models:
+            print(f"cross-validation: {models} of {N_FOLDS} models trained", file=sys.stderr)
 
     if options.top < 1:
         raise UserError(f"top={options.top}: ask for 1 suspect or more")
-    report = inspect_labels(extractor=options.extractor, trained=_say_trained)
+    report = inspect_labels(extractor=options.extractor, trained=say_trained)
     if not report.is_current:
-        print("The encodings are newer than the classifier. Materialize it again.", file=sys.stderr)
+        print(
+            "These are the images of the current classifier. The encodings are newer: materialize the "
+            "classifier again to judge them.",
+            file=sys.stderr,
+        )
     shown = report.suspects[: options.top]
     if options.json:
         for suspect in shown:
@@ -212,11 +222,6 @@ def _list_suspects(options: argparse.Namespace) -> None:
     _print_copies("Copies with different labels, at most one of which is right:", differing)
     others = [group for group in report.copies if not _labels_differ(group)]
     _print_copies("Copies that were left out of a test, because a copy was trained on:", others)
-
-
-def _say_trained(models: int) -> None:
-    if models:
-        print(f"cross-validation: {models} models are trained", file=sys.stderr)
 
 
 def _labels_differ(group: "Sequence[Copy]") -> bool:

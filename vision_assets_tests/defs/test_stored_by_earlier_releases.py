@@ -9,7 +9,8 @@ from typing import Any
 import cv2
 import pytest
 
-from vision_assets import prediction
+from vision_assets import prediction, settings
+from vision_assets.cli import main
 from vision_assets_tests.pipeline import ALL_ASSETS, CLASSIFICATION, Runner, require_same_tables
 from vision_assets_tests.vision import images
 
@@ -62,6 +63,16 @@ def test_it_is_read(stored: Runner) -> None:
         assert snapshot.check_results
         assert all(snapshot.check_results.values())
     assert set(stored.store.lineage(stored.current("classification_report"))) == set(STORED[:-1])
+
+
+def test_the_summary_shows_its_report(
+    stored: Runner, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(settings.DATA, str(stored.data))
+    assert main(["summary"]) == 0
+    printed = capsys.readouterr().out
+    assert "Accuracy" in printed
+    assert "older" not in printed
 
 
 def test_its_classifier_predicts_the_same(stored: Runner) -> None:
