@@ -86,16 +86,27 @@ def classifier(asset: str, encodings: Step) -> Step:
     )
 
 
-def report(asset: str, classifier: Step) -> Step:
-    """Return the step that tests a classifier."""
-    ancestors = {"images": IMAGE_ASSET, **classifier.inputs, **classifier.ancestors}
+def predictions(asset: str, classifier: Step) -> Step:
+    """Return the step that classifies the images that a classifier is tested on."""
+    return Step(
+        asset,
+        "predictions",
+        {"classifier": classifier.asset},
+        ancestors={**classifier.inputs, **classifier.ancestors},
+        extractor=classifier.extractor,
+        encoding=classifier.encoding,
+    )
+
+
+def report(asset: str, predictions: Step) -> Step:
+    """Return the step that reports on a classifier by its predictions."""
     return Step(
         asset,
         "report",
-        {"classifier": classifier.asset},
-        ancestors=ancestors,
-        extractor=classifier.extractor,
-        encoding=classifier.encoding,
+        {"predictions": predictions.asset},
+        ancestors={"images": IMAGE_ASSET, **predictions.inputs, **predictions.ancestors},
+        extractor=predictions.extractor,
+        encoding=predictions.encoding,
     )
 
 
@@ -145,6 +156,7 @@ def bag_of_words_pipeline(extractor: type[ExtractorOptions]) -> Pipeline:
     words = dictionary(f"{prefix}kmeans_dictionary", local_features)
     bow = encodings(f"{prefix}bow_encodings", BagOfWords, local_features, words)
     model = classifier(f"{prefix}image_classifier", bow)
+    tested = predictions(f"{prefix}image_predictions", model)
     return Pipeline(
         name=extractor.name,
         title=extractor.title,
@@ -155,7 +167,8 @@ def bag_of_words_pipeline(extractor: type[ExtractorOptions]) -> Pipeline:
             words,
             bow,
             model,
-            report(f"{prefix}classification_report", model),
+            tested,
+            report(f"{prefix}classification_report", tested),
         ),
     )
 

@@ -23,7 +23,7 @@ WORDS = 20
 ITERATIONS = 4
 SPLITS = 2
 UP_TO_ENCODINGS = ("image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings")
-CLASSIFICATION = ("image_labels", "image_classifier", "classification_report")
+CLASSIFICATION = ("image_labels", "image_classifier", "image_predictions", "classification_report")
 ALL_ASSETS = (*UP_TO_ENCODINGS, *CLASSIFICATION)
 
 
@@ -154,7 +154,9 @@ def read_table(folder: Path) -> pd.DataFrame:
 
 
 def sorted_by_key(table: pd.DataFrame) -> pd.DataFrame:
-    key = ["split", "label"] if table.columns[0] == "split" else table.columns[0]
+    key: Any = table.columns[0]
+    if "split" in table and table["split"].dtype.kind == "i":
+        key = [name for name in ("split", "fileName", "label") if name in table][:2]
     return table.sort_values(key).reset_index(drop=True)
 
 

@@ -19,7 +19,7 @@ from vision_assets.cli import main
 from vision_assets.errors import UserError
 from vision_assets.prediction import Prediction
 from vision_assets.snapshots.store import Snapshot, SnapshotStore
-from vision_assets.steps import classifier as classification
+from vision_assets.steps import predictions
 from vision_assets.steps.encodings import vectors_of
 from vision_assets.steps.stored_tables import read_classifier
 from vision_assets.vision.encoding.bag_of_words import BagOfWords
@@ -54,17 +54,11 @@ def by_the_pipeline(pipeline: Runner) -> dict[str, Prediction]:
     assert spark
     classifier = read_classifier(spark, pipeline.current("image_classifier").uri)
     encodings = spark.read.parquet(pipeline.current("bow_encodings").uri)
-    # The label is only carried along; any that the classifier knows will do.
-    sides = encodings.select("fileName", F.lit(0).alias("split"), F.lit(classifier.labels[0]).alias("label"))
-    vectors = vectors_of(encodings, BagOfWords)
-    rows = classification.predict(vectors, sides, classifier).collect()
+    # The label is only carried along.
+    sides = encodings.select("fileName", F.lit(0).alias("split"), F.lit("any").alias("label"))
+    rows = predictions.predict(vectors_of(encodings, BagOfWords), sides, classifier).collect()
     keypoints = {row.fileName: row.descriptorCount for row in encodings.collect()}
-    return {
-        row.fileName: Prediction(
-            (classifier.labels[row.predicted],), (row.probability,), keypoints[row.fileName]
-        )
-        for row in rows
-    }
+    return {row.fileName: Prediction((row.predicted,), (row.score,), keypoints[row.fileName]) for row in rows}
 
 
 def predict(pipeline: Runner, chosen: Any, **options: Any) -> list[Prediction]:

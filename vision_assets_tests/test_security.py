@@ -79,7 +79,7 @@ def test_the_bomb_is_one(tmp_path: Path) -> None:
         ("sift_features", "kmeans_dictionary"),
         ("kmeans_dictionary", "bow_encodings"),
         ("bow_encodings", "image_classifier"),
-        ("image_classifier", "classification_report"),
+        ("image_classifier", "image_predictions"),
     ],
 )
 def test_no_table_is_unpickled(copy: Runner, tmp_path: Path, asset: str, reader: str) -> None:

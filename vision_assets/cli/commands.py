@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 if TYPE_CHECKING:
     from vision_assets.pipelines import Step
     from vision_assets.prediction import Prediction
+    from vision_assets.steps.label_errors import Copy, Suspect
 
 
 def _print_path(options: argparse.Namespace) -> None:
@@ -80,7 +82,9 @@ def _why_not_classified(classifier: str, labels: Snapshot) -> str:
 
 def _is_of(store: SnapshotStore, snapshot: Snapshot, shown: Mapping[str, Snapshot], step: "Step") -> bool:
     """Tell whether a snapshot was made from the tables that are shown."""
-    return all(store.input_of(snapshot, (asset,)) == shown.get(asset) for asset in step.inputs.values())
+    # A report of an earlier release was made from the classifier, not from predictions.
+    assets = {*step.inputs.values(), *filter(None, [step.ancestors.get("classifier")])}
+    return all(store.input_of(snapshot, (asset,)) == shown.get(asset) for asset in assets)
 
 
 def _compare(options: argparse.Namespace) -> None:
@@ -156,6 +160,85 @@ def _as_json(image: Path, top: Sequence[tuple[str, float]], prediction: "Predict
     return json.dumps(answer | {"keypoints": prediction.keypoints, "error": prediction.error})
 
 
+def _list_suspects(options: argparse.Namespace) -> None:
+    # These import PySpark.
+    from vision_assets.steps.label_errors import N_FOLDS  # noqa: PLC0415
+    from vision_assets.suspects import inspect_labels  # noqa: PLC0415
+
+    def say_trained(models: int) -> None:
+        if models:
+            print(f"cross-validation: {models} of {N_FOLDS} models trained", file=sys.stderr)
+
+    if options.top < 1:
+        raise UserError(f"top={options.top}: ask for 1 suspect or more")
+    report = inspect_labels(extractor=options.extractor, trained=say_trained)
+    if not report.is_current:
+        print(
+            "These are the images of the current classifier. The encodings are newer: materialize the "
+            "classifier again to judge them.",
+            file=sys.stderr,
+        )
+    shown = report.suspects[: options.top]
+    if options.json:
+        for suspect in shown:
+            print(_suspect_as_json(suspect))
+        for group in report.copies:
+            print(_copies_as_json(group))
+        return
+    if shown:
+        rows = [(s.label, s.suggested, f"{s.margin:.3f}", s.file_name) for s in shown]
+        _print_table(("label", "suggested", "margin", "file"), rows, right=("margin",))
+        print()
+    print(
+        f"{len(report.suspects):,} of {report.judged:,} images are likely to have a wrong label"
+        f"{f'; the first {len(shown):,} are shown' if len(shown) < len(report.suspects) else ''}."
+    )
+    if report.judged < report.usable:
+        print(
+            f"{report.usable - report.judged:,} images were not judged: copies with different labels, or the "
+            "only image of a class."
+        )
+    differing = [group for group in report.copies if _labels_differ(group)]
+    _print_copies("Copies with different labels, at most one of which is right:", differing)
+    others = [group for group in report.copies if not _labels_differ(group)]
+    _print_copies("Copies that were left out of a test, because a copy was trained on:", others)
+
+
+def _labels_differ(group: "Sequence[Copy]") -> bool:
+    return len({copy.label for copy in group}) > 1
+
+
+def _print_copies(title: str, groups: "Sequence[Sequence[Copy]]") -> None:
+    if not groups:
+        return
+    print(f"\n{title}\n")
+    rows = [
+        (f"{number:,}", copy.label, "yes" if copy.left_out else "", copy.file_name)
+        for number, group in enumerate(groups, 1)
+        for copy in group
+    ]
+    _print_table(("image", "label", "left out", "file"), rows, right=("image",))
+
+
+def _suspect_as_json(suspect: "Suspect") -> str:
+    return json.dumps(
+        {
+            "kind": "suspect",
+            "file": suspect.file_name,
+            "label": suspect.label,
+            "suggested": suspect.suggested,
+            "margin": suspect.margin,
+            "label_probability": suspect.label_probability,
+            "suggested_probability": suspect.suggested_probability,
+        }
+    )
+
+
+def _copies_as_json(group: "Sequence[Copy]") -> str:
+    files = [{"file": copy.file_name, "label": copy.label, "left_out": copy.left_out} for copy in group]
+    return json.dumps({"kind": "copies", "labels_differ": _labels_differ(group), "files": files})
+
+
 def _image_files(path: Path) -> list[Path]:
     """Return the image files at any depth of a folder; a path that is not a folder stands for itself."""
     if not path.is_dir():
@@ -212,6 +295,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "snapshots": _list_snapshots,
     "compare": _compare,
     "predict": _predict,
+    "suspects": _list_suspects,
     "sample": _make_sample,
     "config": prepare_config,
     "workspace": _print_workspace,

@@ -23,6 +23,9 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "Classify images": {
         "predict": "classify images with the current classifier",
     },
+    "Look at the labels": {
+        "suspects": "list likely label errors, and copies of images",
+    },
     "Prepare a run": {
         "sample": "make a folder of sample images",
         "config": "check settings, change them for a run, or keep those of a run",
@@ -53,6 +56,10 @@ EXAMPLES: Mapping[str, str] = {
   vision-assets predict photo.jpg
   vision-assets predict photo.jpg holiday/ --top 3
   vision-assets predict photo.jpg --json | jq .label""",
+    "suspects": """\
+  vision-assets suspects
+  vision-assets suspects --top 50 --extractor kaze
+  vision-assets suspects --json | jq -r 'select(.kind == "suspect").file'""",
     "sample": """\
   vision-assets sample sample_images
   vision-assets sample small --images-per-class 4 --seed 1""",
@@ -85,6 +92,13 @@ settings of the splits are the same. `?` is what is no longer known.""",
     "predict": """\
 Prints a line per image: the image, then the most probable classes, each with its
 probability. The exit status is 1 if an image cannot be read.""",
+    "suspects": """\
+Judges each image of the current classifier by a model that was trained on other
+images (cross-validation in 5 folds, with the classifier's options), and lists
+those whose label is likely wrong by confident learning (Northcutt, Jiang, Chuang
+2021). The margin says how much more probable the suggested label is. Below are
+the copies with different labels, and those that were left out of a test because
+the classifier was trained on a copy. Spark is started, as in a run.""",
     "sample": "The images show ten classes, one folder each. Images that exist are kept.",
     "config": """\
 Reads a run configuration of bovw_pipeline, the job of SIFT, checks it together with
@@ -172,6 +186,12 @@ def build_parser(
         help="name the N most probable classes (default: 1)",
     )
     argument("predict", "--json", action="store_true", help="print a JSON object per line, for each image")
+    argument(
+        "suspects", "--top", type=int, default=20, metavar="N", help="list N suspects at most (default: 20)"
+    )
+    argument(
+        "suspects", "--json", action="store_true", help="print a JSON object per line: suspects, then copies"
+    )
     argument("sample", "folder", type=Path, metavar="FOLDER", help="folder to write to, empty or missing")
     argument(
         "sample", "--seed", type=int, default=0, metavar="N", help="random seed of the images (default: 0)"
@@ -204,7 +224,7 @@ def build_parser(
         "config", "--check", type=Path, metavar="FILE", help="check a run configuration or a project file"
     )
     argument("config", "--save", metavar="RUN", help="keep the settings of a run: its id, or how it begins")
-    for command in ("summary", "predict", "config"):
+    for command in ("summary", "predict", "suspects", "config"):
         argument(
             command,
             "--collection",
@@ -212,7 +232,7 @@ def build_parser(
             metavar="NAME",
             help="a file of the folder collections (default: the collection without a name)",
         )
-    for command in ("summary", "predict", "config"):
+    for command in ("summary", "predict", "suspects", "config"):
         argument(
             command, "--extractor", default="sift", metavar="NAME", help="sift (default), surf, kaze or daisy"
         )

@@ -10,7 +10,7 @@ from vision_assets.collection import Collection
 from vision_assets.defs.automation import follow_upstream
 from vision_assets.defs.failures import RETRY_POLICY
 from vision_assets.defs.links import links
-from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINE_OF_ASSET, PIPELINES
+from vision_assets.pipelines import DEFAULT_EXTRACTOR, LABEL_ASSET, PIPELINE_OF_ASSET, PIPELINES, Step
 from vision_assets.redaction import redact
 from vision_assets.steps.spec import StepSpec
 from vision_assets.steps.stored_tables import StoredTable
@@ -79,6 +79,25 @@ def _columns(schema: StructType) -> dg.TableSchema:
             for column in schema
         ]
     )
+
+
+def read_ancestors(
+    context: dg.AssetExecutionContext, table: StoredTable, step: Step
+) -> dict[str, StoredTable]:
+    """Return the tables that a table was made from, by the names that a step has for its ancestors.
+
+    Labels are missing if a classifier of an earlier release is among them: it learnt names of folders.
+
+    Raises
+    ------
+    UserError
+        If a snapshot is gone or incomplete.
+    """
+    return {
+        name: read_ancestor(context, table, asset)
+        for name, asset in step.ancestors.items()
+        if asset != LABEL_ASSET or asset in table.snapshot.inputs
+    }
 
 
 def read_ancestor(context: dg.AssetExecutionContext, table: StoredTable, asset: str) -> StoredTable:

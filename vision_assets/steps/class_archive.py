@@ -15,13 +15,14 @@ from pyspark.sql import functions as F  # noqa: N812
 from vision_assets.spark.properties import SILENT_ARCHIVE, class_archive, spark_config
 from vision_assets.spark.session import start_session
 from vision_assets.steps import image_index, image_writer
-from vision_assets.steps.classifier import predict, train_classifier
+from vision_assets.steps.classifier import train_classifier
 from vision_assets.steps.dictionary import KMEANS_DICTIONARY, train, word_rows
 from vision_assets.steps.encodings import BOW_ENCODINGS, encode_features, vectors_of
 from vision_assets.steps.features import extract, features_table
 from vision_assets.steps.image_table import IMAGE_SEQFILE
 from vision_assets.steps.images import ImageStore
 from vision_assets.steps.labels import LabelOptions, label_images
+from vision_assets.steps.predictions import IMAGE_PREDICTIONS, predict
 from vision_assets.steps.report import confusion_matrices
 from vision_assets.steps.sources import open_source
 from vision_assets.steps.splits import (
@@ -92,17 +93,15 @@ def _use(spark: SparkSession, folder: Path) -> None:
     words = stored("dictionary", word_rows(spark, training.final), KMEANS_DICTIONARY)
     encoder = ImageEncoder(SiftOptions(), load_vocabulary(words), BagOfWords())
     encodings = stored("encodings", encode_features(features, encoder), BOW_ENCODINGS)
-    _classify(features, vectors_of(encodings, BagOfWords))
-
-
-def _classify(features: DataFrame, vectors: DataFrame) -> None:
+    vectors = vectors_of(encodings, BagOfWords)
     options = SplitOptions(train_per_class=1, splits=1)
-    images = labelled_images(features, label_images(features, LabelOptions()).rows)
-    subsets = split_images(usable_images(images, options), options)
+    labelled = labelled_images(features, label_images(features, LabelOptions()).rows)
+    subsets = split_images(usable_images(labelled, options), options)
     labels = tuple(sorted({label for _, label, subset in count_subsets(subsets) if subset == TRAIN}))
     classifier = train_classifier(vectors, subsets, labels, options.splits, TrainingOptions(max_iter=1))
     tested = subsets.where(F.col("subset") == TEST)
-    confusion_matrices(predict(vectors, tested, classifier), options.splits, len(labels))
+    predictions = stored("predictions", predict(vectors, tested, classifier), IMAGE_PREDICTIONS)
+    confusion_matrices(predictions, options.splits, labels)
 
 
 def _await_end() -> None:

@@ -1,4 +1,4 @@
-"""The classifier: linear models of the labels on the encodings, and their predictions."""
+"""The classifier: linear models of the labels on the encodings, and their probabilities."""
 
 import math
 import time
@@ -109,7 +109,7 @@ def train_classifier(
         Without a dictionary and settings. The same input gives the same bits if the training features of a
         split take up to 128 MB; beyond that, partial sums are added in the order of arrival.
     """
-    training = _with_label_index(subsets.where(F.col("subset") == TRAIN), labels)
+    training = with_label_index(subsets.where(F.col("subset") == TRAIN), labels)
     examples = training.join(encodings.select("fileName", "vector"), "fileName").persist()
     spark = encodings.sparkSession
     models: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
@@ -150,8 +150,20 @@ def train_classifier(
     )
 
 
-def _with_label_index(rows: DataFrame, labels: tuple[str, ...]) -> DataFrame:
-    """Replace the label by its index as ``target``; rows of other labels are left out."""
+def with_label_index(rows: DataFrame, labels: tuple[str, ...]) -> DataFrame:
+    """Replace the label by its index as ``target``; rows of other labels are left out.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With a column ``label``.
+    labels : tuple of str
+        The classes in order.
+
+    Returns
+    -------
+    DataFrame
+    """
     known = rows.sparkSession.createDataFrame(list(enumerate(labels)), "target int, label string")
     return rows.join(F.broadcast(known), "label").drop("label")
 
@@ -184,54 +196,53 @@ def _map_batches(
         yield pa.record_batch({"label": images["target"].cast(pa.float64()), "values": list_column(features)})
 
 
-def predict(encodings: DataFrame, subsets: DataFrame, classifier: Classifier) -> DataFrame:
-    """Classify images with the models of their splits.
+def map_probabilities(
+    encodings: DataFrame,
+    images: DataFrame,
+    classifier: Classifier,
+    make_rows: Callable[[pa.RecordBatch, NDArray[np.float64]], pa.RecordBatch],
+    schema: StructType | str,
+) -> DataFrame:
+    """Classify images with the models of their splits, and make rows of the probabilities.
 
     Parameters
     ----------
     encodings : DataFrame
         Columns ``fileName``, ``vector``.
-    subsets : DataFrame
-        Columns ``fileName``, ``split``, ``label``; images of labels that the classifier does not know are
-        left out.
+    images : DataFrame
+        Columns ``fileName``, ``split`` and any others.
     classifier : Classifier
+    make_rows : callable
+        Takes a batch of `images` and the probabilities, of shape (length of the batch, number of labels).
+        Runs in Spark's workers.
+    schema : StructType or str
+        Of what `make_rows` returns.
 
     Returns
     -------
     DataFrame
-        Columns ``fileName``, ``split``, ``target`` and ``predicted`` (indices of labels), ``probability`` (of
-        the predicted label); not yet computed.
+        Not yet computed.
     """
     shared = encodings.sparkSession.sparkContext.broadcast(classifier)
-    known = _with_label_index(subsets, classifier.labels)
-    images = known.join(encodings.select("fileName", "vector"), "fileName")
-    return images.select("fileName", "split", "target", "vector").mapInArrow(
-        partial(_predict_batches, shared),
-        "fileName string, split int, target int, predicted int, probability double",
+    joined = images.join(encodings.select("fileName", "vector"), "fileName")
+    return joined.select(*images.columns, "vector").mapInArrow(
+        partial(_map_probabilities, shared, make_rows), schema
     )
 
 
-def _predict_batches(
-    classifier: "Broadcast[Classifier]", batches: Iterator[pa.RecordBatch]
+def _map_probabilities(
+    shared: "Broadcast[Classifier]",
+    make_rows: Callable[[pa.RecordBatch, NDArray[np.float64]], pa.RecordBatch],
+    batches: Iterator[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
-    for images, vectors in _slices(batches, classifier.value.feature_map):
+    classifier = shared.value
+    for images, vectors in _slices(batches, classifier.feature_map):
         splits = images["split"].to_numpy()
-        predicted = np.empty(len(vectors), np.int32)
-        probability = np.empty(len(vectors), np.float64)
+        probabilities = np.empty((len(vectors), len(classifier.labels)), np.float64)
         for split in np.unique(splits):
             rows = np.flatnonzero(splits == split)
-            probabilities = classifier.value.probabilities(vectors[rows], split)
-            predicted[rows] = probabilities.argmax(axis=1)
-            probability[rows] = probabilities.max(axis=1)
-        yield pa.record_batch(
-            {
-                "fileName": images["fileName"],
-                "split": images["split"],
-                "target": images["target"],
-                "predicted": predicted,
-                "probability": probability,
-            }
-        )
+            probabilities[rows] = classifier.probabilities(vectors[rows], split)
+        yield make_rows(images, probabilities)
 
 
 def _slices(

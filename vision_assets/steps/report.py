@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import ArrayType, DoubleType, IntegerType, StringType, StructType
 
 from vision_assets.pipelines import Step
@@ -101,24 +102,54 @@ def _summarize(counts: Mapping[str, float]) -> str:
     )
 
 
-def confusion_matrices(predictions: DataFrame, splits: int, classes: int) -> NDArray[np.int64]:
-    """Count predictions.
+def confusion_matrices(predictions: DataFrame, n_splits: int, labels: tuple[str, ...]) -> NDArray[np.int64]:
+    """Count predictions; those of images whose class the classifier does not know are left out.
 
     Parameters
     ----------
     predictions : DataFrame
-        From `vision_assets.steps.classifier.predict`.
-    splits, classes : int
+        Columns ``split``, ``label``, ``predicted``.
+    n_splits : int
+    labels : tuple of str
+        The n classes in order.
 
     Returns
     -------
-    ndarray of shape (splits, classes, classes), dtype int64
+    ndarray of shape (n_splits, n, n), dtype int64
         Number of images by split, true class and predicted class.
     """
-    confusions = np.zeros((splits, classes, classes), np.int64)
-    counted = predictions.groupBy("split", "target", "predicted").count().toPandas()
-    confusions[counted["split"], counted["target"], counted["predicted"]] = counted["count"]
+    confusions = np.zeros((n_splits, len(labels), len(labels)), np.int64)
+    index = {label: number for number, label in enumerate(labels)}
+    counted = predictions.groupBy("split", "label", "predicted").count().toPandas()
+    counted = counted[counted["label"].isin(labels)]
+    true, predicted = (counted[name].map(index).astype(np.int64) for name in ("label", "predicted"))
+    confusions[counted["split"], true, predicted] = counted["count"]
     return confusions
+
+
+def surest_wrong(predictions: DataFrame, labels: tuple[str, ...], count: int) -> list[Row]:
+    """Find the images of which a wrong class was predicted with the highest probability, in any split.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        With the schema of `vision_assets.steps.predictions.IMAGE_PREDICTIONS`.
+    labels : tuple of str
+        Classes that the classifier knows; images of other classes are left out.
+    count : int
+        Maximum number of images.
+
+    Returns
+    -------
+    list of Row
+        Fields ``fileName``, ``label``, ``predicted``, ``score``; the highest score first, ties in the order
+        of the names.
+    """
+    wrong = predictions.where(~F.col("correct") & F.col("label").isin(*labels))
+    surest = F.max(F.struct("score", "predicted")).alias("surest")
+    images = wrong.groupBy("fileName", "label").agg(surest)
+    ordered = images.orderBy(F.desc("surest.score"), "fileName").limit(count)
+    return ordered.select("fileName", "label", "surest.predicted", "surest.score").collect()
 
 
 def report_rows(

@@ -147,8 +147,8 @@ def test_completion_prints_the_script(scripts: dict[str, str], capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("typed", "completed"),
     [
-        ("su", {"summary"}),
-        ("path kaze_i", {"kaze_image_classifier"}),
+        ("su", {"summary", "suspects"}),
+        ("path kaze_image_c", {"kaze_image_classifier"}),
         ("snapshots image_s", {"image_seqfile"}),
         ("predict --extractor k", {"kaze"}),
         ("summary --", {"--help", "--extractor", "--collection"}),

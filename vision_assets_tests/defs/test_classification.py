@@ -176,11 +176,43 @@ def test_the_checks_ran_and_passed(sample: Sample) -> None:
         ("image_classifier", "unique_keys"),
         ("image_classifier", "one_length"),
         ("image_classifier", "finite_weights"),
+        ("image_predictions", "unique_keys"),
+        ("image_predictions", "scores_in_range"),
+        ("image_predictions", "correct_means_equal"),
         ("classification_report", "unique_keys"),
         ("classification_report", "shares_in_range"),
         ("classification_report", "confusion_adds_up"),
         ("classification_report", "accuracy_kept"),
     } <= sample.checks.keys()
+
+
+def test_the_predictions_are_those_of_the_stored_arrays(
+    sample: Sample, predicted: list[tuple[NDArray, NDArray]], spark: SparkSession
+) -> None:
+    labels = stored_arrays(sample.pipeline)["labels"]
+    table = sample.pipeline.table("image_predictions").set_index(["split", "fileName"])
+    subsets = subsets_of(sample.pipeline, spark, SAMPLE_SPLITS)
+    tested = subsets[subsets["subset"] == "test"]
+    assert set(table.index) == set(zip(tested["split"], tested["fileName"], strict=True))
+    for split, part in tested.groupby("split"):
+        true, found = predicted[int(str(split))]
+        rows = table.loc[[(split, name) for name in part["fileName"]]]
+        np.testing.assert_array_equal(rows["label"], labels[true])
+        np.testing.assert_array_equal(rows["predicted"], labels[found])
+        np.testing.assert_array_equal(rows["correct"], true == found)
+    metadata = sample.metadata["image_predictions"]
+    assert metadata["wrong_predictions"] == sum(int((true != found).sum()) for true, found in predicted)
+    assert metadata["splits"] == 3
+    assert metadata["dagster/row_count"] == 120
+
+
+def test_the_surest_wrong_images_are_named(sample: Sample) -> None:
+    table = sample.pipeline.table("image_predictions")
+    wrong = table[~table["correct"]].sort_values(["score", "fileName"], ascending=[False, True])
+    expected = wrong.drop_duplicates("fileName").head(10).round({"score": 3})
+    assert len(expected), "or the test is too easy"
+    named = expected.rename(columns={"fileName": "file"})[["file", "label", "predicted", "score"]]
+    assert sample.metadata["classification_report"]["surest_wrong"] == named.to_dict("records")
 
 
 def test_the_table_of_the_report_is_what_scikit_learn_finds(
@@ -360,8 +392,8 @@ def test_a_folder_split_without_the_folders_is_a_failure(filled_copy: Runner) ->
     assert_clear(filled_copy.error(result), "train/<class>", "test/<class>", "split: random")
 
 
-def test_the_report_without_a_classifier_is_a_failure(filled_copy: Runner) -> None:
-    message = filled_copy.error(filled_copy.run(None, "classification_report", fail=True))
+def test_predictions_without_a_classifier_are_a_failure(filled_copy: Runner) -> None:
+    message = filled_copy.error(filled_copy.run(None, "image_predictions", fail=True))
     assert_clear(message, "Materialize image_classifier first", str(filled_copy.data))
 
 
@@ -413,6 +445,12 @@ def test_the_folders_train_and_test(in_folders: tuple[Runner, dg.ExecuteInProces
         assert table["support"][label] == 0
         assert math.isnan(table["recall"][label])
     assert report["mean_per_class_accuracy"] == rounded(table["recall"].mean())
+    predictions = pipeline.table("image_predictions").set_index("label")
+    assert len(predictions) == 9
+    unknown = predictions.loc["only tested"]
+    assert len(unknown) == 3, "no image disappears"
+    assert not unknown["correct"].any()
+    assert "only tested" not in {record["label"] for record in report.get("surest_wrong", [])}
 
 
 def test_labels_of_any_characters(in_folders: tuple[Runner, dg.ExecuteInProcessResult]) -> None:
@@ -437,16 +475,20 @@ def test_labels_of_any_characters_can_be_excluded(
 
 
 def test_no_image_to_test_on_is_a_failure(
-    in_folders: tuple[Runner, dg.ExecuteInProcessResult], tmp_path: Path
+    in_folders: tuple[Runner, dg.ExecuteInProcessResult], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """All that is tested is of classes that are not trained on, or the other way round."""
     shutil.copytree(in_folders[0].data, tmp_path / "data")
     pipeline = Runner(tmp_path / "data")
-    before = pipeline.current("classification_report")
     config = {"split": "folder", "exclude_labels": list(ODD_LABELS), "max_iter": 1}
     pipeline.run(None, "image_classifier", image_classifier=config)
-    message = pipeline.error(pipeline.run(None, "classification_report", fail=True))
+    capfd.readouterr()
+    pipeline.run(None, "classification_report")
+    assert "There is a newer image_classifier than the one" in capfd.readouterr().err
+    before = pipeline.current("classification_report")
+    message = pipeline.error(pipeline.run(None, *CLASSIFICATION[1:], fail=True))
     assert_clear(message, "no test image", "folder `test`")
+    assert set(pipeline.table("image_predictions")["label"]) == {"only tested"}
     assert pipeline.current("classification_report") == before
     assert next(iter(prediction.predict(images.textured(), data_folder=str(pipeline.data)))).labels
 

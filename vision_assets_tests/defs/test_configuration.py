@@ -51,6 +51,7 @@ and completes the same fields.
 
 The assets of [extractors](extractors.md) other than SIFT have the settings of SIFT's assets, under their own
 names: `surf_kmeans_dictionary`. Only their features, such as `surf_features`, have settings of their own.
+`image_predictions` has no settings: it uses the classifier's.
 
 ```yaml
 {EXAMPLE}```

@@ -22,6 +22,7 @@ PICTURES = {
     "bow_encodings": {"strongest_words", "words_per_image"},
     "image_labels": set(),
     "image_classifier": set(),
+    "image_predictions": set(),
     "classification_report": {"confusion_matrix", "surest_images"},
 }
 

@@ -20,7 +20,7 @@ from vision_assets import settings
 from vision_assets.cli import main
 from vision_assets.errors import UserError
 from vision_assets.snapshots.store import Snapshot, SnapshotStore
-from vision_assets_tests.pipeline import UP_TO_ENCODINGS, WORDS, Runner
+from vision_assets_tests.pipeline import CLASSIFICATION, UP_TO_ENCODINGS, WORDS, Runner
 from vision_assets_tests.small_disks import read_only, require_root, resize, small_disk
 from vision_assets_tests.torture.kills import table
 from vision_assets_tests.vision import images
@@ -151,13 +151,13 @@ def test_a_damaged_file_is_named_and_the_advice_repairs_it(
 
 @pytest.mark.whole
 def test_a_damaged_classifier_is_named_and_the_advice_repairs_it(world: World, copy: Runner) -> None:
-    copy.run(None, "image_classifier", "classification_report", **CONFIG)
+    copy.run(None, *CLASSIFICATION, **CONFIG)
     before = table(copy.current("classification_report"))
     damaged = one_part(copy.current("image_classifier"))
     flip_middle(damaged)
     error = copy.error(copy.run(None, "classification_report", fail=True))
     require_clear(error, damaged, "Materialize image_classifier again")
-    copy.run(None, "image_classifier", "classification_report", **CONFIG)
+    copy.run(None, *CLASSIFICATION, **CONFIG)
     assert table(copy.current("classification_report")).equals(before)
 
 

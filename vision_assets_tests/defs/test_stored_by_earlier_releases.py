@@ -1,22 +1,23 @@
 """Data folders that earlier commits have written can be read, extended and pruned."""
 
+import shutil
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import cv2
-import pandas as pd
 import pytest
 
 from vision_assets import prediction, settings
 from vision_assets.cli import main
-from vision_assets_tests.pipeline import ALL_ASSETS, Runner
+from vision_assets_tests.pipeline import ALL_ASSETS, Runner, require_same_tables
 from vision_assets_tests.vision import images
 
-STORED = tuple(asset for asset in ALL_ASSETS if asset != "image_labels")
-"""What that commit made: its classifier learnt the names of folders."""
 ARCHIVE = Path(__file__).parents[1] / "data_of_8c15de9" / "data_folder.tar.gz"
+ADDED = ("image_labels", "image_predictions")
+STORED = tuple(asset for asset in ALL_ASSETS if asset not in ADDED)
+"""The assets that there were; the classifier learnt the names of folders."""
 CONFIG: dict[str, Any] = {
     "kmeans_dictionary": {"k": 5, "max_iter": 4},
     "image_classifier": {"train_per_class": 2, "splits": 2, "max_iter": 5},
@@ -65,6 +66,16 @@ def test_it_is_read(stored: Runner) -> None:
     assert set(stored.store.lineage(stored.current("classification_report"))) == set(STORED[:-1])
 
 
+def test_the_summary_shows_its_report(
+    stored: Runner, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(settings.DATA, str(stored.data))
+    assert main(["summary"]) == 0
+    printed = capsys.readouterr().out
+    assert "Accuracy" in printed
+    assert "older" not in printed
+
+
 def test_its_classifier_predicts_the_same(stored: Runner) -> None:
     found = list(prediction.predict(list(PREDICTED), data_folder=stored.data))
     assert [one.labels[0] for one in found] == [label for label, _ in PREDICTED.values()]
@@ -74,17 +85,14 @@ def test_its_classifier_predicts_the_same(stored: Runner) -> None:
     )
 
 
-def test_its_classifier_is_reported_on_and_shown(
-    stored: Runner, spark: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = stored.table("classification_report")
-    stored.run(None, "classification_report")
-    pd.testing.assert_frame_equal(stored.table("classification_report"), before)
-    monkeypatch.setenv(settings.DATA, str(stored.data))
-    assert main(["summary"]) == 0
-    printed = capsys.readouterr().out
-    assert "Accuracy" in printed
-    assert "Not materialized yet: image_labels." in printed
+def test_predictions_of_its_classifier_give_its_report(stored: Runner, tmp_path: Path) -> None:
+    shutil.copytree(stored.data, tmp_path / "copy")
+    made = Runner(tmp_path / "copy")
+    made.run(None, "image_predictions", "classification_report")
+    assert made.current("classification_report") != stored.current("classification_report")
+    require_same_tables(made, stored, "classification_report")
+    predictions = made.table("image_predictions")
+    assert len(predictions) == stored.table("classification_report")["support"].sum()
 
 
 def test_a_new_classifier_asks_for_labels(stored: Runner, spark: object) -> None:
@@ -108,7 +116,8 @@ def test_it_is_extended_and_pruned(stored: Runner) -> None:
     assert (features["reused"], features["extracted"], features["dropped"]) == (reused, 7 - reused, 0)
     for asset in ("image_seqfile", "sift_features", "bow_encodings"):
         assert len(stored.table(asset)) == 7
-    assert {asset: stored.current(asset).sequence for asset in STORED} == dict.fromkeys(STORED, 2)
+    sequences = {asset: stored.current(asset).sequence for asset in ALL_ASSETS}
+    assert sequences == dict.fromkeys(STORED, 2) | dict.fromkeys(ADDED, 1)
     assert records(stored, "*-killed-*") == []
 
     for asset in STORED:
@@ -118,7 +127,8 @@ def test_it_is_extended_and_pruned(stored: Runner) -> None:
     for asset in STORED:
         stored.store.prune((asset,), 1)
         assert stored.store.snapshots((asset,)) == [stored.current(asset)]
-        assert not Path(before[asset].uri).exists()
+    for snapshot in before.values():
+        assert not Path(snapshot.uri).exists()
     assert [file.suffix for file in records(stored, "*")] == [".json"] * len(ALL_ASSETS)
     (prediction_of_new,) = prediction.predict("images/cats/new.jpg", data_folder=stored.data)
     assert prediction_of_new.error is None

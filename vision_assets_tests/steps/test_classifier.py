@@ -1,15 +1,9 @@
-import io
-import math
-
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
-from vision_assets.steps import classifier as classification
-from vision_assets.steps.classifier import TrainingOptions, predict, train_classifier
-from vision_assets.steps.report import confusion_matrices
+from vision_assets.steps.classifier import TrainingOptions, train_classifier
 from vision_assets.vision.classification.linear import Classifier, classifier_to_npz
 from vision_assets.vision.encoding.kernel_maps import FeatureMap
 
@@ -140,69 +134,3 @@ def test_a_line_is_logged_after_each_split(spark: SparkSession) -> None:
     options = TrainingOptions(max_iter=1)
     train_classifier(images.encodings(spark), images.subsets(spark), LABELS, 2, options, lines.append)
     assert [line.split(":")[0] for line in lines] == ["split 1 of 2", "split 2 of 2"]
-
-
-def by_hand(data: bytes, bow: NDArray[np.float32], split: int) -> NDArray[np.float64]:
-    """Probabilities from the arrays of the file alone, in plain float64."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-        assert str(stored["featureMap"]) == "hellinger"
-        features = np.sqrt(bow.astype(float) / np.maximum(bow.sum(axis=1, keepdims=True), 1e-30))
-        scores = features @ stored["weights"][split].T.astype(float) + stored["intercepts"][split]
-    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
-
-
-def predictions(table: DataFrame) -> pd.DataFrame:
-    return table.toPandas().sort_values(["split", "fileName"]).reset_index(drop=True)
-
-
-@pytest.mark.parametrize("values", [WORDS, 2**22], ids=["image by image", "entire batches"])
-def test_predictions_are_those_of_numpy_alone(
-    spark: SparkSession, trained: Classifier, values: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(classification, "_FEATURE_VALUES", values)
-    images = Images()
-    images.bow[4] = 0
-    index = {name: i for i, name in enumerate(images.names)}
-    found = predictions(predict(images.encodings(spark), images.subsets(spark), trained))
-    assert list(found.columns) == ["fileName", "split", "target", "predicted", "probability"]
-    assert len(found) == 2 * len(images.names)
-    data = classifier_to_npz(trained)
-    for split, part in found.groupby("split"):
-        rows = [index[name] for name in part["fileName"]]
-        assert sorted(rows) == list(range(len(images.names)))
-        np.testing.assert_array_equal(part["target"], images.targets[rows])
-        plain = by_hand(data, images.bow[rows], int(str(split)))
-        np.testing.assert_array_equal(part["predicted"], plain.argmax(axis=1))
-        np.testing.assert_allclose(part["probability"], plain.max(axis=1), rtol=1e-4)
-        exact = trained.probabilities(images.bow[rows], int(str(split)))
-        np.testing.assert_array_equal(part["probability"], exact.max(axis=1))
-    assert math.isfinite(found["probability"].sum())
-
-
-def test_partitions_do_not_change_a_prediction(spark: SparkSession, trained: Classifier) -> None:
-    images = Images()
-    first, second = (
-        predictions(
-            predict(images.encodings(spark, partitions, shuffled=True), images.subsets(spark), trained)
-        )
-        for partitions in (1, 5)
-    )
-    pd.testing.assert_frame_equal(first, second, check_exact=True)
-
-
-def test_images_of_unknown_labels_are_not_predicted(spark: SparkSession, trained: Classifier) -> None:
-    images = Images()
-    fewer = Classifier(LABELS[1:], trained.weights[:, 1:], trained.intercepts[:, 1:], trained.feature_map)
-    found = predictions(predict(images.encodings(spark), images.subsets(spark, 1), fewer))
-    assert set(found["fileName"]) == {name for name in images.names if not name.startswith("cats")}
-    assert set(found["target"]) == {0, 1}
-    assert {name.split("/")[0] for name in found["fileName"][found["target"] == 0]} == {"dogs"}
-
-
-def test_confusions_count_the_predictions(spark: SparkSession) -> None:
-    rows = [(0, 0, 0), (0, 0, 0), (0, 0, 2), (1, 2, 1), (1, 2, 1)]
-    table = spark.createDataFrame(rows, "split int, target int, predicted int")
-    expected = np.zeros((3, 3, 3), int)
-    expected[0, 0, 0], expected[0, 0, 2], expected[1, 2, 1] = 2, 1, 2
-    np.testing.assert_array_equal(confusion_matrices(table, 3, 3), expected)

@@ -96,7 +96,10 @@ def test_settings_are_those_of_all_that_the_report_was_made_from(store: Snapshot
     }
     assert {name: found[name] for name in expected} == expected
     assets = list(dict.fromkeys(name.partition(".")[0] for name in found))
-    assert assets == ["image_seqfile", "features", "kmeans_dictionary", "bow_encodings", "image_classifier"]
+    assert assets == [
+        *("image_seqfile", "image_labels", "features", "kmeans_dictionary", "bow_encodings"),
+        "image_classifier",
+    ]
 
 
 def test_options_that_concern_a_run_alone_are_no_settings(store: SnapshotStore) -> None:
@@ -108,7 +111,7 @@ def test_options_that_concern_a_run_alone_are_no_settings(store: SnapshotStore) 
     assert not found & of_run
     assert found | of_run == {
         each.name
-        for asset in (*bag_of_words_pipeline(EXTRACTORS["sift"]).assets, "image_seqfile")
+        for asset in (*bag_of_words_pipeline(EXTRACTORS["sift"]).assets, "image_seqfile", "image_labels")
         for options in SPECS[asset].options
         for each in fields(options)
     }

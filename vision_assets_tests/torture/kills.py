@@ -41,6 +41,7 @@ ASSETS = (
     "bow_encodings",
     "image_labels",
     "image_classifier",
+    "image_predictions",
     "classification_report",
 )
 CONFIG: dict[str, dict[str, Any]] = {
@@ -168,7 +169,9 @@ def table(snapshot: Snapshot) -> Any:
         rows = pq.read_table(folder / "_index", columns=["fileName", "digest"]).to_pandas()
     else:
         rows = pq.read_table(parts).to_pandas()
-    key = ["split", "label"] if rows.columns[0] == "split" else [rows.columns[0]]
+    key = [rows.columns[0]]
+    if "split" in rows and rows["split"].dtype.kind == "i":
+        key = [name for name in ("split", "fileName", "label") if name in rows][:2]
     return rows.sort_values(key).reset_index(drop=True)
 
 

@@ -1,26 +1,26 @@
 """The assets of reports on classifiers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 import numpy as np
 from numpy.typing import NDArray
+from pyspark.sql import Row
 
 from vision_assets.collection import Collection
 from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import RETRY_POLICY, failures
 from vision_assets.defs.metadata import rounded
-from vision_assets.defs.step_asset import asset_key, read_ancestor, step_asset
+from vision_assets.defs.step_asset import asset_key, read_ancestors, step_asset
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.errors import UserError
 from vision_assets.snapshots.history import History
 from vision_assets.snapshots.manifests import Snapshot
-from vision_assets.steps.classifier import predict
 from vision_assets.steps.comparison import earlier_report
-from vision_assets.steps.encodings import vectors_of
 from vision_assets.steps.images import sample_of
 from vision_assets.steps.pictures.report import draw_examples
-from vision_assets.steps.report import ReportOptions, confusion_matrices, report_rows
+from vision_assets.steps.report import ReportOptions, confusion_matrices, report_rows, surest_wrong
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.splits import (
     TEST,
@@ -36,49 +36,46 @@ from vision_assets.vision.draw import confusion_matrix
 
 _NAMED_CLASSES = 10
 _NAMED_PAIRS = 20
+_NAMED_IMAGES = 10
 
 
 def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     """Make the asset of the report on an extractor's classifier, and its checks."""
     config_type = config_of(spec, collection.settings.get(spec.asset))
     step = spec.step
-    encoding = step.encoding
-    assert encoding  # noqa: S101 - a classifier is trained on encodings
 
     @step_asset(spec, collection)
     def report(
         context: dg.AssetExecutionContext,
         config: config_type,  # type: ignore[valid-type] # for the checks, which read it from the manifest
         data_folder: TableStoreResource,
-        classifier: StoredTable,
+        predictions: StoredTable,
     ) -> NewTable:
         with failures():
-            ancestors = {
-                name: read_ancestor(context, classifier, asset)
-                for name, asset in step.ancestors.items()
-                if name != "labels" or asset in classifier.snapshot.inputs  # not of earlier releases
-            }
+            ancestors = read_ancestors(context, predictions, step)
+            classifier = ancestors["classifier"]
             model = classifier.classifier()
-        labels = model.labels
-        images, encodings, features = (ancestors[name] for name in ("images", "encodings", "features"))
+            if data_folder.store.current((classifier.asset,)) != classifier.snapshot:
+                context.log.warning(
+                    f"There is a newer {classifier.asset} than the one that {predictions.asset} was made "
+                    f"from. Materialize {predictions.asset} again for a report on it."
+                )
+        labels, rows = model.labels, predictions.rows
+        images, features = ancestors["images"], ancestors["features"]
         options = SplitOptions.from_config(model.settings)
         labelled = ancestors["labels"].rows if "labels" in ancestors else None
         usable = usable_images(labelled_images(features.rows, labelled), options)
         subsets = split_images(usable, options)
         with failures():
             counts = count_subsets(subsets)
-            tested = subsets.where(f"subset = '{TEST}'")
-            predictions = predict(vectors_of(encodings.rows, encoding), tested, model).persist()
-            try:
-                confusions = confusion_matrices(predictions, model.splits, len(labels))
-                _require_test_images(confusions, classifier.asset)
-                pictures = data_folder.render_pictures(
-                    lambda: {"confusion_matrix": confusion_matrix(confusions.sum(axis=0), labels)}
-                ) | data_folder.render_pictures(
-                    lambda: {"surest_images": draw_examples(sample_of(images), predictions, labels)}
-                )
-            finally:
-                predictions.unpersist()
+            confusions = confusion_matrices(rows, model.splits, labels)
+            _require_test_images(confusions, classifier.asset)
+            wrong = surest_wrong(rows, labels, _NAMED_IMAGES)
+            pictures = data_folder.render_pictures(
+                lambda: {"confusion_matrix": confusion_matrix(confusions.sum(axis=0), labels)}
+            ) | data_folder.render_pictures(
+                lambda: {"surest_images": draw_examples(sample_of(images), rows, labels)}
+            )
         unknown = sum(n for (_, label, subset), n in counts.items() if subset == TEST and label not in labels)
         if unknown:
             context.log.warning(
@@ -89,13 +86,14 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
             context.log.warning(
                 f"no test image belongs to the classes {', '.join(untested[:_NAMED_CLASSES])}"
             )
-        rows = report_rows(encodings.spark, labels, confusions, counts)
+        table = report_rows(predictions.spark, labels, confusions, counts)
+        named = {"surest_wrong": dg.MetadataValue.table(_named(wrong))} if wrong else {}
         metadata = {**pictures, **_metadata(labels, confusions), "test_images_of_unknown_classes": unknown}
         return NewTable(
-            rows,
-            inputs=(classifier, *ancestors.values()),
+            table,
+            inputs=(predictions, *ancestors.values()),
             counts=_counts(confusions),
-            metadata=metadata,
+            metadata=metadata | named,
         )
 
     return dg.Definitions(
@@ -134,6 +132,20 @@ def _metadata(labels: tuple[str, ...], confusions: NDArray[np.int64]) -> dict[st
         "worst_and_best_classes": dg.MetadataValue.table(_worst_and_best(labels, total)),
         **({"most_confused_pairs": dg.MetadataValue.table(pairs)} if pairs else {}),
     }
+
+
+def _named(images: Sequence[Row]) -> list[dg.TableRecord]:
+    return [
+        dg.TableRecord(
+            {
+                "file": image.fileName,
+                "label": image.label,
+                "predicted": image.predicted,
+                "score": round(image.score, 3),
+            }
+        )
+        for image in images
+    ]
 
 
 def _worst_and_best(labels: tuple[str, ...], confusion: NDArray[np.int64]) -> list[dg.TableRecord]:

@@ -19,36 +19,33 @@ def draw_examples(sample: ImageSample, predictions: DataFrame, labels: Sequence[
     ----------
     sample : ImageSample
     predictions : DataFrame
-        From `vision_assets.steps.classifier.predict`.
+        With the schema of `vision_assets.steps.predictions.IMAGE_PREDICTIONS`.
     labels : sequence of str
-        The classes in order.
+        Classes that the classifier knows; images of other classes are left out.
 
     Returns
     -------
     Picture
     """
-    by_class: dict[int, dict[bool, Row]] = {}
-    for row in surest_predictions(predictions, sample.names):
-        by_class.setdefault(row.target, {})[row.right] = row
+    by_class: dict[str, dict[bool, Row]] = {}
+    for row in surest_predictions(predictions.where(F.col("label").isin(*labels)), sample.names):
+        by_class.setdefault(row.label, {})[row.correct] = row
     # Classes that have both say more.
-    both = [target for target, rows in by_class.items() if len(rows) == 2]
-    others = [target for target, rows in by_class.items() if len(rows) < 2]
+    both = [label for label, rows in by_class.items() if len(rows) == 2]
+    others = [label for label, rows in by_class.items() if len(rows) < 2]
     shown = evenly_spaced(sorted(both), _EXAMPLE_CLASSES)
     shown += evenly_spaced(sorted(others), _EXAMPLE_CLASSES - len(shown))
-    previews = load_previews(sample, [row.fileName for target in shown for row in by_class[target].values()])
+    previews = load_previews(sample, [row.fileName for label in shown for row in by_class[label].values()])
 
-    def example(target: int, *, right: bool) -> Example | None:
-        row = by_class[target].get(right)
+    def example(label: str, *, correct: bool) -> Example | None:
+        row = by_class[label].get(correct)
         if row is None or row.fileName not in previews:
             return None
-        said = "" if right else f"said {labels[row.predicted]}, "
-        return Example(previews[row.fileName], f"{said}{row.probability:.2f}")
+        said = "" if correct else f"said {row.predicted}, "
+        return Example(previews[row.fileName], f"{said}{row.score:.2f}", row.fileName)
 
     return surest_sheet(
-        [
-            (labels[target], example(target, right=True), example(target, right=False))
-            for target in sorted(shown)
-        ]
+        [(label, example(label, correct=True), example(label, correct=False)) for label in sorted(shown)]
     )
 
 
@@ -58,19 +55,18 @@ def surest_predictions(predictions: DataFrame, names: Sequence[str]) -> list[Row
     Parameters
     ----------
     predictions : DataFrame
-        From `vision_assets.steps.classifier.predict`.
+        With the schema of `vision_assets.steps.predictions.IMAGE_PREDICTIONS`.
     names : sequence of str
         File names of the images to choose from.
 
     Returns
     -------
     list of Row
-        Fields ``target``, ``right`` (whether it is), ``probability``, ``fileName``, ``predicted``.
+        Fields ``label``, ``correct``, ``score``, ``fileName``, ``predicted``.
     """
     images = predictions.sparkSession.createDataFrame([(name,) for name in names], "fileName string")
     chosen = predictions.join(F.broadcast(images), "fileName")
-    right = (F.col("target") == F.col("predicted")).alias("right")
     # The name decides between equal ones.
-    surest = F.max(F.struct("probability", "fileName", "predicted")).alias("surest")
-    rows = chosen.groupBy("target", right).agg(surest).select("target", "right", "surest.*")
-    return rows.orderBy("target", "right").collect()
+    surest = F.max(F.struct("score", "fileName", "predicted")).alias("surest")
+    rows = chosen.groupBy("label", "correct").agg(surest).select("label", "correct", "surest.*")
+    return rows.orderBy("label", "correct").collect()

@@ -72,10 +72,13 @@ class Example(NamedTuple):
         BGR or grey.
     caption : str
         Text below the image.
+    name : str
+        Name of the file, in a second line below it.
     """
 
     image: Image
     caption: str
+    name: str
 
 
 def contact_sheet(images: Sequence[tuple[str, Image]]) -> Picture:
@@ -311,6 +314,7 @@ def _example(example: Example | None, width: int) -> Block:
     if example is None:
         none = text_line("none", width, colour=FAINT, background=PALE)
         box = padded(none, width, height, across=0.5, down=0.5, colour=PALE)
-        return vstack([box, _caption("", width)], gap=2)
+        return vstack([box, _caption("", width), _caption("", width)], gap=2)
     image = padded(photo(example.image, width, height), width, height, across=0.5, down=1)
-    return vstack([image, _caption(example.caption, width)], gap=2, align=0.5)
+    name = text_line(example.name, width, colour=FAINT)
+    return vstack([image, _caption(example.caption, width), name], gap=2, align=0.5)

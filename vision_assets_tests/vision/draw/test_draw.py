@@ -104,7 +104,7 @@ EVERY: dict[str, Callable[[str], Picture]] = {
         confusions(26, np.random.default_rng(0)), [text] * 26
     ),
     "surest_sheet": lambda text: surest_sheet(
-        [(text, Example(colour_image(), text), None), (text, None, Example(images.flat(), text))]
+        [(text, Example(colour_image(), text, text), None), (text, None, Example(images.flat(), text, text))]
     ),
 }
 
@@ -235,7 +235,7 @@ class TestSheets:
         pixels(contact_sheet([("large", large)] * 30))
         pixels(contact_sheet([("small", small)] * 30))
         pixels(keypoint_sheet([("small", small, some_keypoints(rng, 2000))] * 6))
-        pixels(surest_sheet([("small", Example(small, "0.9"), Example(small, "0.8"))] * 8))
+        pixels(surest_sheet([("small", Example(small, "0.9", "a.png"), Example(small, "0.8", "b.png"))] * 8))
         noise = WordPatches(1, "note", [rng.integers(0, 256, (62, 62), np.uint8)] * 10)
         pixels(word_sheet([("noise", [noise] * 6)] * 2))
         pixels(strongest_words_sheet([("small", small, [noise] * 6)] * 5))
