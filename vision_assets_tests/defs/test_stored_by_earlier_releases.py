@@ -87,10 +87,13 @@ def test_its_classifier_is_reported_on_and_shown(
     assert "Not materialized yet: image_labels." in printed
 
 
-def test_a_new_classifier_asks_for_labels(stored: Runner, spark: object) -> None:
+def test_a_new_classifier_asks_for_labels_and_takes_them(stored: Runner, spark: object) -> None:
     message = stored.error(stored.run(None, "image_classifier", fail=True))
     assert "Materialize image_labels first" in message
     assert len(message.splitlines()) == 1
+    classifier = CONFIG["image_classifier"]
+    stored.run(None, "image_labels", "image_classifier", image_classifier=classifier)
+    assert stored.current("image_classifier").counts["classes"] == 2
 
 
 @pytest.mark.whole
