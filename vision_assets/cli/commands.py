@@ -59,22 +59,24 @@ def _summarize(options: argparse.Namespace) -> None:
             print(summarize(snapshot.counts))
     if missing:
         print(f"Not materialized yet: {', '.join(missing)}.")
-    if LABELS.asset in snapshots and (classifier := pipeline.asset("classifier")) not in snapshots:
-        print(_why_not_classified(classifier, snapshots[LABELS.asset]))
+    if LABELS.asset in snapshots and (why := _why_no_classifier(store, pipeline, snapshots[LABELS.asset])):
+        print(why)
     print("\nThe tables are in:")
     for snapshot in snapshots.values():
         print(f"  {snapshot.uri}")
 
 
-def _why_not_classified(classifier: str, labels: Snapshot) -> str:
-    """Return why there is no classifier, and what to do."""
+def _why_no_classifier(store: SnapshotStore, pipeline: "Pipeline", labels: Snapshot) -> str:
+    """Return why images with these labels have no classifier, and what to do; empty if they have one."""
     from vision_assets.steps.labels import HOW_TO_LABEL  # noqa: PLC0415 - PySpark only when needed
 
-    found = labels.counts["labels"]
+    classifier, found = pipeline.asset("classifier"), labels.counts["labels"]
     if found > 1:
+        if store.current((classifier,)):
+            return ""
         return (
-            f"There is no {classifier} of these tables: materialize it. It is skipped where fewer than two "
-            f"of the {found:,} labels have two readable images."
+            f"There is no {classifier} yet: materialize it. It is skipped where fewer than two of the "
+            f"{found:,} labels have two readable images."
         )
     said = "no image has a label" if not found else "all images with a label have the same one"
     return f"There is no {classifier}, because {said}. {HOW_TO_LABEL} Then run again."

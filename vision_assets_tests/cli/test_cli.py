@@ -43,7 +43,9 @@ def test_summary_says_what_was_made(on_filled: Runner, capsys: pytest.CaptureFix
     descriptors = on_filled.current("sift_features").counts["descriptors"]
     for part in ("12 images", f"{descriptors:,} descriptors", "0 images could not be read", "20 words"):
         assert part in printed
-    for asset in ("image_seqfile", "sift_features", "kmeans_dictionary", "bow_encodings"):
+    assert "2 labels; 0 images without a label." in printed
+    assert "There is no image_classifier yet: materialize it." in printed
+    for asset in ("image_seqfile", "image_labels", "sift_features", "kmeans_dictionary", "bow_encodings"):
         assert on_filled.current(asset).uri in printed
 
 

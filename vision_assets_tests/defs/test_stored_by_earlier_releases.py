@@ -95,10 +95,13 @@ def test_predictions_of_its_classifier_give_its_report(stored: Runner, tmp_path:
     assert len(predictions) == stored.table("classification_report")["support"].sum()
 
 
-def test_a_new_classifier_asks_for_labels(stored: Runner, spark: object) -> None:
+def test_a_new_classifier_asks_for_labels_and_takes_them(stored: Runner, spark: object) -> None:
     message = stored.error(stored.run(None, "image_classifier", fail=True))
     assert "Materialize image_labels first" in message
     assert len(message.splitlines()) == 1
+    classifier = CONFIG["image_classifier"]
+    stored.run(None, "image_labels", "image_classifier", image_classifier=classifier)
+    assert stored.current("image_classifier").counts["classes"] == 2
 
 
 @pytest.mark.whole
