@@ -3,7 +3,7 @@
 # The value as typed, even with a $ in it.
 export SOURCE_AS_GIVEN := $(value SOURCE)
 
-.PHONY: help run test test-whole test-storage jars cluster cluster-stop torture bench lint ui sample screenshots lock clean
+.PHONY: help run env test test-whole test-storage jars cluster cluster-stop torture bench lint ui sample screenshots lock clean
 .NOTPARALLEL:
 
 help: ## List the targets and their variables.
@@ -12,6 +12,7 @@ help: ## List the targets and their variables.
 	@echo "  SOURCE=path      your own images: a folder, an archive or a URI"
 	@echo "  CONFIG=file      run configuration (default: run_configs/default.yaml; for the sample: run_configs/sample.yaml)"
 	@echo "  EXTRACTOR=kaze   for make run: sift (default), surf, kaze or daisy"
+	@echo "  LOG=warning      for make run: lines from this level on: debug, info (default) or warning"
 	@echo "  PORT=3000        for make ui: port to listen on"
 	@echo "  PYTEST_ARGS=...  for make test, such as PYTEST_ARGS='-k sift -x'"
 	@echo "  N=500            for make bench: number of images, evenly spaced (default: all)"
@@ -28,6 +29,9 @@ help: ## List the targets and their variables.
 
 run: ## Set up, run the job on SOURCE or on sample images, and print a summary.
 	@sh scripts/run.sh
+
+env: ## Set up, and print the environment for commands without make: eval "$$(make env)"
+	@sh scripts/env.sh
 
 test: ## Set up and run the tests; names those that it skips.
 	@sh scripts/test.sh

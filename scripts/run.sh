@@ -22,6 +22,7 @@ if [ "$extractor" = surf ] && ! python -c 'import mahotas' 2>/dev/null; then
 fi
 use_dagster_home
 use_source
+[ -z "${LOG:-}" ] || export VISION_ASSETS_LOG="$LOG"
 
 log=$(mktemp) || exit 1
 named=$(mktemp) || exit 1

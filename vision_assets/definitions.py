@@ -6,6 +6,7 @@ import dagster as dg
 
 from vision_assets.defs.automation import follow_upstream_sensor
 from vision_assets.defs.checks import invariant_checks
+from vision_assets.defs.console import console_logger, use_short_lines
 from vision_assets.defs.executor import interruptible_executor
 from vision_assets.defs.jobs import jobs
 from vision_assets.defs.resources import make_resources
@@ -20,6 +21,8 @@ def _of_step(spec: StepSpec) -> dg.Definitions:
     return made
 
 
+use_short_lines()
+
 defs = dg.Definitions.merge(
     *map(_of_step, SPECS.values()),
     dg.Definitions(
@@ -28,5 +31,6 @@ defs = dg.Definitions.merge(
         sensors=[source_sensor, follow_upstream_sensor],
         resources=make_resources(),
         executor=interruptible_executor,
+        loggers={"console": console_logger},
     ),
 )

@@ -1,5 +1,6 @@
 """Settings of an installation, as opposed to those of a run: environment variables."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ DATA = "VISION_ASSETS_DATA"
 SOURCE = "VISION_ASSETS_SOURCE"
 KEEP_SNAPSHOTS = "VISION_ASSETS_KEEP_SNAPSHOTS"
 PICTURES = "VISION_ASSETS_PICTURES"
+LOG = "VISION_ASSETS_LOG"
 SPARK_MASTER = "VISION_ASSETS_SPARK_MASTER"
 CONNECTORS = "VISION_ASSETS_CONNECTORS"
 JARS = "VISION_ASSETS_JARS"
@@ -51,6 +53,15 @@ def pictures() -> bool:
     if value not in {"yes", "no"}:
         raise UserError(f"{PICTURES}={value!r} is neither yes nor no. Set it to one of them.")
     return value == "yes"
+
+
+def log_level() -> int | None:
+    """Return from which level on a run logs lines on the terminal; None where nothing is chosen.
+
+    A word that is no level counts as nothing chosen: a run does not fail for it.
+    """
+    levels = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
+    return levels.get(os.environ.get(LOG, "").lower())
 
 
 def connectors() -> list[str]:

@@ -1,4 +1,4 @@
-"""The executor of all jobs: one process per run, which an interrupt ends."""
+"""The executor of all jobs: one process per run, which an interrupt ends. Its last line is the cause."""
 
 import atexit
 import os
@@ -9,7 +9,9 @@ from typing import Any
 import dagster as dg
 from dagster._core.executor.in_process import InProcessExecutor
 
+from vision_assets.defs.console import cause_of
 from vision_assets.defs.failures import INTERRUPTED
+from vision_assets.defs.history import show_under_its_job
 
 _EXIT_STATUS = 130  # of a program that Ctrl-C ended: 128 and the number of the signal
 _INTERRUPTS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
@@ -19,7 +21,8 @@ class InterruptibleExecutor(InProcessExecutor):
     """Runs the steps in this process, with one JVM and one Spark session; Spark runs tasks in parallel.
 
     An interrupt cancels the run. Dagster's own executor retries the step, because an interrupt counts as a
-    failure that its retry policy covers.
+    failure that its retry policy covers. After a failure, the last line of the process says what failed, and
+    why: `dagster job execute` ends with the id of the run alone.
     """
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
@@ -39,10 +42,11 @@ class InterruptibleExecutor(InProcessExecutor):
         DagsterExecutionInterruptedError
             After a step that was interrupted.
         """
+        run, instance = plan_context.dagster_run, plan_context.instance
+        show_under_its_job(instance, run)
         try:
             yield from _up_to_an_interrupt(super().execute(plan_context, execution_plan))
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-            run, instance = plan_context.dagster_run, plan_context.instance
             if instance.get_run_by_id(run.run_id).status is not dg.DagsterRunStatus.CANCELING:
                 instance.report_run_canceling(run, INTERRUPTED)
             atexit.register(_exit)
@@ -61,6 +65,8 @@ def _up_to_an_interrupt(events: Iterator[dg.DagsterEvent]) -> Iterator[dg.Dagste
         yield event
         if _tells_of_an_interrupt(event):
             raise dg.DagsterExecutionInterruptedError
+        if event.is_step_failure and event.step_failure_data.error:
+            atexit.register(_say_why, f"{event.step_key} failed: {cause_of(event.step_failure_data.error)}")
 
 
 def _tells_of_an_interrupt(event: dg.DagsterEvent) -> bool:
@@ -74,6 +80,10 @@ def _tells_of_an_interrupt(event: dg.DagsterEvent) -> bool:
                 return True
             error = error.cause
     return False
+
+
+def _say_why(text: str) -> None:
+    print(f"Error: {text}", file=sys.stderr)
 
 
 def _exit() -> None:

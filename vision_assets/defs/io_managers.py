@@ -15,6 +15,7 @@ from vision_assets.defs.failures import failures
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.redaction import redact
 from vision_assets.snapshots.files import open_files
+from vision_assets.snapshots.manifests import changes_of
 from vision_assets.snapshots.store import PendingSnapshot, ReadLease, Snapshot, SnapshotStore
 from vision_assets.spark.diagnosis import diagnose
 from vision_assets.spark.jvm import hadoop_of
@@ -68,7 +69,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         with failures():
             table = StoredTable(self.pyspark.spark_session, store, self._lease(store, context))
             table.require_complete()
-            context.log.info(f"reading {table.snapshot.uri}")
+            context.log.info(f"reading {table.snapshot.folder}")
             return table.as_type(context.dagster_type.typing_type)
 
     def _lease(self, store: SnapshotStore, context: dg.InputContext) -> Snapshot:
@@ -100,9 +101,10 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             )
         snapshot = table.snapshot
         _set_data_version(context, snapshot)
+        changes = f" ({changes})" if (changes := changes_of(snapshot)) else ""
         context.log.info(
-            f"{snapshot.rows:,} {spec.table.row_noun}, {snapshot.bytes / 1e6:,.1f} MB, "
-            f"{snapshot.seconds:.1f} s: {snapshot.uri}"
+            f"{snapshot.rows:,} {spec.table.row_noun}{changes}, {snapshot.bytes / 1e6:,.1f} MB, "
+            f"{snapshot.seconds:.1f} s"
         )
         context.add_output_metadata(metadata)
         context.add_output_metadata(_metadata(snapshot))
