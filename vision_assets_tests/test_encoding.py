@@ -148,7 +148,7 @@ def test_the_command_needs_neither_spark_nor_dagster(on_filled: Runner, files: l
 import sys
 from vision_assets.cli import main
 status = main(["encode", "--json", *sys.argv[1:]])
-print(sorted({"dagster", "pyspark", "py4j", "matplotlib", "pandas"} & set(sys.modules)))
+print(sorted({"dagster", "pyspark", "py4j", "matplotlib"} & set(sys.modules)))
 raise SystemExit(status)
 """
     ended = subprocess.run(

@@ -96,7 +96,7 @@ def _summarize(options: argparse.Namespace) -> None:
         )
         for s in snapshots.values()
     ]
-    _print_table(("asset", "rows", "took", "size", "of the rows"), rows, right=("rows", "took", "size"))
+    _print_table(("asset", "rows", "took", "size", "changes"), rows, right=("rows", "took", "size"))
     print()
     for sentence in sentences:
         print(sentence)

@@ -104,11 +104,17 @@ job of another extractor: asset names change, options stay.""",
 """Command to what its help says besides its line of help."""
 
 
-_OPTIONS = """\
-Options of all commands:
-  -q, --quiet    print results and errors alone
-  -v, --verbose  also print where the tables are, and the stack of an error
-  --version      print the version"""
+_AMOUNT = (
+    ("-q", "--quiet", "print results and errors alone"),
+    ("-v", "--verbose", "also print where the tables are, and the stack of an error"),
+)
+_OPTIONS = "\n".join(
+    [
+        "Options of all commands:",
+        *(f"  {short}, {long:9}  {text}" for short, long, text in _AMOUNT),
+        "  --version      print the version",
+    ]
+)
 
 
 class _Version(argparse.Action):
@@ -153,10 +159,10 @@ def build_parser(
     parser = _MainParser(prog=PROGRAM)
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     everywhere = argparse.ArgumentParser(add_help=False)
-    amount = everywhere.add_mutually_exclusive_group()
-    amount.add_argument("-q", "--quiet", action="store_true", help="print results and errors alone")
-    more = "also print where the tables are, and the stack of an error"
-    amount.add_argument("-v", "--verbose", action="store_true", help=more)
+    for place, default in ((parser, False), (everywhere, argparse.SUPPRESS)):  # before and after the command
+        amount = place.add_mutually_exclusive_group()
+        for *names, text in _AMOUNT:
+            amount.add_argument(*names, action="store_true", default=default, help=text)
     subparsers = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=argparse.ArgumentParser
     )
