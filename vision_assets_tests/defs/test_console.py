@@ -45,69 +45,88 @@ def unlucky() -> None:
         raise TimeoutError("timed out")
 
 
-def lines_of(capsys: pytest.CaptureFixture[str], *assets: Any, **config: Any) -> Iterator[str]:
-    """Materialize assets; yield the lines without their times."""
-    capsys.readouterr()
-    dg.materialize(assets, instance=dg.DagsterInstance.ephemeral(), raise_on_error=False, run_config=config)
-    for line in capsys.readouterr().err.splitlines():
-        time, text = line[:9], line[9:]
-        assert re.fullmatch(r"\d\d:\d\d:\d\d ", time), line
-        yield text
+@pytest.fixture(scope="module")
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
 
 
-def test_a_line_has_time_asset_and_message(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(lines_of(capsys, sound)) == [
+class Terminal:
+    """What a run prints."""
+
+    def __init__(self, instance: dg.DagsterInstance, capsys: pytest.CaptureFixture[str]) -> None:
+        self._instance = instance
+        self._capsys = capsys
+
+    def lines(self, *assets: Any) -> list[str]:
+        """Materialize assets; return the lines."""
+        self._capsys.readouterr()
+        dg.materialize(assets, instance=self._instance, raise_on_error=False)
+        return self._capsys.readouterr().err.splitlines()
+
+    def messages(self, *assets: Any) -> list[str]:
+        """Materialize assets; return the lines without their times."""
+        lines = self.lines(*assets)
+        assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in lines)
+        return [line[9:] for line in lines]
+
+
+@pytest.fixture
+def terminal(instance: dg.DagsterInstance, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(instance, capsys)
+
+
+def test_a_line_has_time_asset_and_message(terminal: Terminal) -> None:
+    assert terminal.messages(sound) == [
         "sound                  240 images, 11.5 MB",
         "sound                  warning: half of them are grey",
     ]
 
 
-def test_a_failure_is_one_line_without_its_stack_and_without_what_follows_from_it(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert list(lines_of(capsys, broken, after_broken)) == [f"broken                 error: {CAUSE}"]
+def test_a_failure_is_one_line_without_its_stack_and_without_what_follows_from_it(terminal: Terminal) -> None:
+    assert terminal.messages(broken, after_broken) == [f"broken                 error: {CAUSE}"]
 
 
-def test_each_attempt_says_why_and_when_the_next_begins(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_attempt_says_why_and_when_the_next_begins(terminal: Terminal) -> None:
     cause = "No answer came in time (TimeoutError: timed out)."
-    first, last = lines_of(capsys, unlucky)
+    first, last = terminal.messages(unlucky)
     assert first == f"unlucky                warning: {cause} Another attempt begins in 0 s."
     assert last.endswith(cause)
 
 
-def test_the_variable_chooses_the_level(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_variable_chooses_the_level(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.LOG, "warning")
-    assert list(lines_of(capsys, sound)) == ["sound                  warning: half of them are grey"]
+    assert terminal.messages(sound) == ["sound                  warning: half of them are grey"]
     monkeypatch.setenv(settings.LOG, "debug")
-    dg.materialize([broken], instance=dg.DagsterInstance.ephemeral(), raise_on_error=False)
-    printed = capsys.readouterr().err
-    assert "Stack Trace:" in printed
-    assert 'Started execution of run for "__ephemeral_asset_job__".' in printed
+    lines = terminal.lines(broken)
+    assert "Stack Trace:" in lines
+    assert [line for line in lines if "Started execution of run for" in line]
 
 
-def test_the_configuration_of_a_run_chooses_the_level(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_configuration_of_a_run_chooses_the_level(
+    instance: dg.DagsterInstance, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert dict(defs.loggers or {}) == {"console": console_logger}
     job = dg.Definitions([sound], jobs=[dg.define_asset_job("job")], loggers=defs.loggers).resolve_job_def(
         "job"
     )
     config = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
-    job.execute_in_process(run_config=config)
+    job.execute_in_process(run_config=config, instance=instance)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("sound                  warning: half of them are grey")
 
 
-def test_a_run_of_a_command_is_shown_under_its_job_and_in_the_timeline() -> None:
+def test_a_run_of_a_command_is_shown_under_its_job_and_in_the_timeline(
+    instance: dg.DagsterInstance,
+) -> None:
     """As Dagster's UI asks for them: by the tag of the repository, and by the origin."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        run = instance.create_run_for_job(defs.resolve_job_def("bovw_pipeline"))
-        assert run.remote_job_origin is None
-        show_under_its_job(instance, run)
-        filters = dg.RunsFilter(
-            job_name="bovw_pipeline", tags={".dagster/repository": "__repository__@vision_assets"}
-        )
-        (stored,) = instance.get_runs(filters)
+    run = instance.create_run_for_job(defs.resolve_job_def("bovw_pipeline"))
+    assert run.remote_job_origin is None
+    show_under_its_job(instance, run)
+    filters = dg.RunsFilter(
+        job_name="bovw_pipeline", tags={".dagster/repository": "__repository__@vision_assets"}
+    )
+    (stored,) = instance.get_runs(filters)
     assert stored.run_id == run.run_id
     assert stored.remote_job_origin
     assert stored.remote_job_origin.location_name == "vision_assets"
