@@ -30,7 +30,7 @@ help: ## List the targets and their variables.
 run: ## Set up, run the job on SOURCE or on sample images, and print a summary.
 	@sh scripts/run.sh
 
-env: ## Set up, and print the environment for commands without make: eval "$$(make env)"
+env: ## Set up, and print the environment for commands without make, for the shell to eval.
 	@sh scripts/env.sh
 
 test: ## Set up and run the tests; names those that it skips.

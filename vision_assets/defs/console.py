@@ -4,12 +4,14 @@ import logging
 import os
 import re
 import sys
+from types import TracebackType
 from typing import Any
 
 import dagster as dg
 
 from vision_assets import settings
 from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINES
+from vision_assets.redaction import redact
 
 _FOLLOWS = re.compile(r"Dependencies for step \S+ .*Not executing\.")
 _FAILURE = "dagster._core.definitions.events.Failure: "
@@ -132,9 +134,23 @@ def _default_logger(context: dg.InitLoggerContext) -> logging.Logger:
 
 
 def use_short_lines() -> None:
-    """Have all runs of this process log short lines.
+    """Have all runs of this process log short lines, and an error of the configuration be one.
 
     Dagster uses the loggers of `dagster.Definitions` only in runs whose configuration names them, and has no
     setting for the others.
     """
     dg.colored_console_logger._logger_fn = _default_logger
+    sys.excepthook = _say_what_is_misconfigured
+
+
+def _say_what_is_misconfigured(
+    kind: type[BaseException], error: BaseException, stack: TracebackType | None
+) -> None:
+    """Print an error that ends a process: without its stack if the configuration of a run is wrong."""
+    if not isinstance(error, dg.DagsterInvalidConfigError):
+        sys.__excepthook__(kind, error, stack)
+        return
+    for each in error.errors:
+        # What Dagster expects instead is a list of all settings with their types, in one line.
+        text = each.message.partition(" Expected: ")[0]
+        print(f"Error: {redact(text)} docs/configuration.md lists all settings.", file=sys.stderr)

@@ -147,6 +147,13 @@ def test_a_run_that_fails_names_the_cause_and_exits_with_one(tmp_path: Path) -> 
     assert not [line for line in before if "Traceback" in line or "Stack Trace" in line]
 
 
+def test_an_error_of_the_configuration_is_one_line(tmp_path: Path) -> None:
+    started = start(tmp_path, {"ops": {"kmeans_dictionary": {"config": {"kk": 20}}}})
+    assert started.process.wait() == 1
+    (line,) = started.output.read_text().splitlines()
+    assert line.startswith('Error: Received unexpected config entry "kk" at path root:ops:kmeans_dictionary')
+
+
 def test_a_local_run_listens_on_loopback_alone(looked: Looked) -> None:
     ports = {found.port for found in looked.sockets if found.program == "java"}
     assert looked.ui_port in ports
