@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from vision_assets import settings
+from vision_assets.defs.failures import INTERRUPTED, tells_of_an_interrupt
 from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINES
 from vision_assets.redaction import redact
 
@@ -45,12 +46,16 @@ def level_of(record: logging.LogRecord) -> int:
         # The steps after one that has failed. Its own line is the only one that tells something.
         follows = _FOLLOWS.fullmatch(_message_of(record))
         return logging.DEBUG if follows else record.levelno
+    if event.event_type is dg.DagsterEventType.RUN_CANCELED:
+        return logging.WARNING
+    # The run is canceled, and says so.
+    if tells_of_an_interrupt(event):
+        return logging.DEBUG
     # Dagster logs it as DEBUG, and then nothing for as long as the step waits.
     if event.is_step_up_for_retry:
         return logging.WARNING
-    # They repeat the line of the step that failed, or that was interrupted.
-    repeats: Any = event.is_run_failure and event.job_failure_data.first_step_failure_event
-    if repeats or event.event_type is dg.DagsterEventType.RUN_CANCELED:
+    # It repeats the line of the step.
+    if event.is_run_failure and event.job_failure_data.first_step_failure_event:
         return logging.DEBUG
     return record.levelno
 
@@ -86,6 +91,8 @@ class LineFormatter(logging.Formatter):
         text, stack = _message_of(record), ""
         event = _event_of(record)
         data: Any = event and event.event_specific_data
+        if event and event.event_type is dg.DagsterEventType.RUN_CANCELED:
+            return INTERRUPTED
         if error := getattr(data, "error", None):
             text, stack = cause_of(error), str(getattr(data, "error_display_string", error.to_string()))
             if event and event.is_step_up_for_retry:
@@ -141,6 +148,12 @@ def use_short_lines() -> None:
     """
     dg.colored_console_logger._logger_fn = _default_logger
     sys.excepthook = _say_what_is_misconfigured
+    logging.getLogger().addFilter(_tells_something)
+
+
+def _tells_something(record: logging.LogRecord) -> bool:
+    # Py4J logs it with a stack at Ctrl-C; the run is canceled, and says so.
+    return record.msg != "KeyboardInterrupt while sending command."
 
 
 def _say_what_is_misconfigured(

@@ -10,11 +10,10 @@ import dagster as dg
 from dagster._core.executor.in_process import InProcessExecutor
 
 from vision_assets.defs.console import cause_of
-from vision_assets.defs.failures import INTERRUPTED
+from vision_assets.defs.failures import INTERRUPTED, tells_of_an_interrupt
 from vision_assets.defs.history import show_under_its_job
 
 _EXIT_STATUS = 130  # of a program that Ctrl-C ended: 128 and the number of the signal
-_INTERRUPTS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
 
 
 class InterruptibleExecutor(InProcessExecutor):
@@ -63,23 +62,10 @@ def interruptible_executor(init_context: dg.InitExecutorContext) -> Interruptibl
 def _up_to_an_interrupt(events: Iterator[dg.DagsterEvent]) -> Iterator[dg.DagsterEvent]:
     for event in events:
         yield event
-        if _tells_of_an_interrupt(event):
+        if tells_of_an_interrupt(event):
             raise dg.DagsterExecutionInterruptedError
         if event.is_step_failure and event.step_failure_data.error:
             atexit.register(_say_why, f"{event.step_key} failed: {cause_of(event.step_failure_data.error)}")
-
-
-def _tells_of_an_interrupt(event: dg.DagsterEvent) -> bool:
-    if event.is_step_failure:
-        failure = event.step_failure_data.user_failure_data
-        return failure is not None and failure.description == INTERRUPTED
-    if event.is_step_up_for_retry:  # it came while Dagster's own code ran, which asks for a retry
-        error: Any = event.step_retry_data.error
-        while error is not None:
-            if error.cls_name in _INTERRUPTS:
-                return True
-            error = error.cause
-    return False
 
 
 def _say_why(text: str) -> None:

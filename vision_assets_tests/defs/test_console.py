@@ -1,5 +1,6 @@
 """What a run prints on the terminal, and where the UI shows it."""
 
+import logging
 import re
 import tomllib
 from collections.abc import Iterator
@@ -114,6 +115,12 @@ def test_the_configuration_of_a_run_chooses_the_level(
     job.execute_in_process(run_config=config, instance=instance)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("sound                  warning: half of them are grey")
+
+
+def test_what_py4j_logs_at_an_interrupt_is_not_shown(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger().error("KeyboardInterrupt while sending command.")
+    logging.getLogger().error("another error")
+    assert caplog.messages == ["another error"]
 
 
 def test_a_run_of_a_command_is_shown_under_its_job_and_in_the_timeline(
