@@ -12,6 +12,7 @@ from dagster._core.executor.in_process import InProcessExecutor
 from vision_assets.defs.console import cause_of
 from vision_assets.defs.failures import INTERRUPTED, tells_of_an_interrupt
 from vision_assets.defs.history import show_under_its_job
+from vision_assets.redaction import redact
 
 _EXIT_STATUS = 130  # of a program that Ctrl-C ended: 128 and the number of the signal
 
@@ -42,7 +43,10 @@ class InterruptibleExecutor(InProcessExecutor):
             After a step that was interrupted.
         """
         run, instance = plan_context.dagster_run, plan_context.instance
-        show_under_its_job(instance, run)
+        try:
+            show_under_its_job(instance, run)
+        except Exception as error:  # noqa: BLE001 - where the UI shows a run is no reason to fail
+            plan_context.log.warning(f"the run is not shown under its job: {redact(str(error))}")
         try:
             yield from _up_to_an_interrupt(super().execute(plan_context, execution_plan))
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
