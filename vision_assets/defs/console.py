@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from vision_assets import settings
-from vision_assets.defs.failures import INTERRUPTED, tells_of_an_interrupt
+from vision_assets.defs.failures import tells_of_an_interrupt
 from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINES
 from vision_assets.redaction import redact
 
@@ -46,10 +46,8 @@ def level_of(record: logging.LogRecord) -> int:
         # The steps after one that has failed. Its own line is the only one that tells something.
         follows = _FOLLOWS.fullmatch(_message_of(record))
         return logging.DEBUG if follows else record.levelno
-    if event.event_type is dg.DagsterEventType.RUN_CANCELED:
-        return logging.WARNING
-    # The run is canceled, and says so.
-    if tells_of_an_interrupt(event):
+    # The process ends with a line on it.
+    if tells_of_an_interrupt(event) or event.event_type is dg.DagsterEventType.RUN_CANCELED:
         return logging.DEBUG
     # Dagster logs it as DEBUG, and then nothing for as long as the step waits.
     if event.is_step_up_for_retry:
@@ -91,8 +89,6 @@ class LineFormatter(logging.Formatter):
         text, stack = _message_of(record), ""
         event = _event_of(record)
         data: Any = event and event.event_specific_data
-        if event and event.event_type is dg.DagsterEventType.RUN_CANCELED:
-            return INTERRUPTED
         if error := getattr(data, "error", None):
             text, stack = cause_of(error), str(getattr(data, "error_display_string", error.to_string()))
             if event and event.is_step_up_for_retry:
@@ -152,7 +148,7 @@ def use_short_lines() -> None:
 
 
 def _tells_something(record: logging.LogRecord) -> bool:
-    # Py4J logs it with a stack at Ctrl-C; the run is canceled, and says so.
+    # Py4J logs it with a stack at Ctrl-C, which the run's last line tells of.
     return record.msg != "KeyboardInterrupt while sending command."
 
 

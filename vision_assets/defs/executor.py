@@ -1,4 +1,4 @@
-"""The executor of all jobs: one process per run, which an interrupt ends. Its last line is the cause."""
+"""The executor of all jobs: one process per run, which an interrupt ends. Its last line says why it ended."""
 
 import atexit
 import os
@@ -78,6 +78,7 @@ def _say_why(text: str) -> None:
 
 def _exit() -> None:
     """End the process with the status of an interrupt; `dagster job execute` would end it with 1."""
+    print(INTERRUPTED, file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(_EXIT_STATUS)
