@@ -4,7 +4,7 @@
 export SOURCE_AS_GIVEN := $(value SOURCE)
 export SET_AS_GIVEN := $(value SET)
 
-.PHONY: help run test test-whole test-storage jars cluster cluster-stop torture bench lint ui sample screenshots lock clean
+.PHONY: help run env test test-whole test-storage jars cluster cluster-stop torture bench lint ui sample screenshots lock clean
 .NOTPARALLEL:
 
 help: ## List the targets and their variables.
@@ -19,6 +19,7 @@ help: ## List the targets and their variables.
 	@echo "  SPLIT=folder     for make run: random (default) or folder"
 	@echo "  SET='...'        for make run: any settings, such as SET='kmeans_dictionary.seed=1 image_classifier.splits=5'"
 	@echo "  COLLECTION=name  for make run: a project file in the folder collections"
+	@echo "  LOG=warning      for make run: lines from this level on: debug, info (default) or warning"
 	@echo "  PORT=3000        for make ui: port to listen on"
 	@echo "  PYTEST_ARGS=...  for make test, such as PYTEST_ARGS='-k sift -x'"
 	@echo "  N=500            for make bench: number of images, evenly spaced (default: all)"
@@ -35,6 +36,9 @@ help: ## List the targets and their variables.
 
 run: ## Set up, run the job on SOURCE or on sample images, and print a summary.
 	@sh scripts/run.sh
+
+env: ## Set up, and print the environment for commands without make, for the shell to eval.
+	@sh scripts/env.sh
 
 test: ## Set up and run the tests; names those that it skips.
 	@sh scripts/test.sh

@@ -137,6 +137,7 @@ use_dagster_home() {
     if [ -n "${DAGSTER_HOME:-}" ]; then
         DAGSTER_HOME=$(absolute "$DAGSTER_HOME")
         mkdir -p "$DAGSTER_HOME" || die "DAGSTER_HOME: the folder $DAGSTER_HOME cannot be created."
+        [ -e "$DAGSTER_HOME/dagster.yaml" ] || cp dagster.yaml "$DAGSTER_HOME/dagster.yaml" || exit 1
     else
         DAGSTER_HOME=$root/.dagster_home
         mkdir -p "$DAGSTER_HOME" || die "The folder $DAGSTER_HOME cannot be created."
@@ -145,6 +146,8 @@ use_dagster_home() {
                 cp dagster.yaml "$DAGSTER_HOME/dagster.yaml" || exit 1
         fi
     fi
+    # Without this file, Dagster's page begins with an invitation that covers it. dagster.yaml may be the user's own.
+    { mkdir -p "$DAGSTER_HOME/.nux" && : >>"$DAGSTER_HOME/.nux/nux.yaml"; } 2>/dev/null || :
     # Silences the deprecation notice that Dagster's commands print at every start.
     PYTHONWARNINGS=${PYTHONWARNINGS:+$PYTHONWARNINGS,}ignore::FutureWarning
     export DAGSTER_HOME PYTHONWARNINGS

@@ -10,7 +10,6 @@ The collection without a name has `vision_assets.yaml`, if that file exists. Eac
 `collections` beside it is one more collection, which has the file's name.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from typing import Any
 import yaml
 
 from vision_assets import settings
-from vision_assets.errors import UserError
+from vision_assets.errors import UnknownNameError, UserError, nearest
 from vision_assets.uris import is_uri, local_path
 
 SOURCE = "source"
@@ -28,6 +27,9 @@ SOURCE = "source"
 
 _PATHS = (SOURCE, "labels")
 """Options that are paths, relative to the project file."""
+
+DEFAULT_LOCATION = "vision_assets"
+"""Code location of the collection without a name, also in workspace.yaml and pyproject.toml."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 _SUFFIX = ".yaml"
@@ -67,6 +69,11 @@ class Collection:
         For the collection without a name, VISION_ASSETS_SOURCE comes before the project file.
         """
         return (settings.source() if not self.name else "") or self.source_in_file
+
+    @property
+    def location(self) -> str:
+        """Name of the code location in Dagster."""
+        return self.name or DEFAULT_LOCATION
 
     def key(self, asset: str) -> tuple[str, ...]:
         """Return the parts of an asset's key in Dagster."""
@@ -112,15 +119,16 @@ def open_collection(name: str = "") -> Collection:
         return Collection(name, data)
     folder = settings.collections_folder()
     if name not in (names := collection_names()):
-        known = f"choose one of {', '.join(names)}" if names else f"{folder} has no project file"
-        raise UserError(f"There is no collection {name!r}{did_you_mean(name, names)}: {known}.")
+        if names:
+            raise UnknownNameError("collection", name, names)
+        raise UserError(f"There is no collection {name!r}: {folder} has no project file.")
     return read_project_file(folder / f"{name}{_SUFFIX}", name, f"{data.rstrip('/')}/{name}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return what a message about an unknown word suggests; empty if no known one is near."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(word, known)
+    return f" (did you mean {near}?)" if near else ""
 
 
 def settings_of(run_config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ import dagster as dg
 from vision_assets.collection import Collection, collection_names, open_collection
 from vision_assets.defs.automation import follow_upstream_sensor
 from vision_assets.defs.checks import invariant_checks
+from vision_assets.defs.console import console_logger, use_short_lines
 from vision_assets.defs.executor import make_executor
 from vision_assets.defs.jobs import make_job
 from vision_assets.defs.resources import make_resources
@@ -59,6 +60,7 @@ def make_definitions(pipelines: Sequence[Pipeline], collection: Collection) -> d
             sensors=[make_source_sensor(collection), follow_upstream_sensor],
             resources=make_resources(collection.data),
             executor=make_executor(collection),
+            loggers={"console": console_logger},
         ),
     )
 
@@ -69,6 +71,8 @@ def _of_step(spec: StepSpec, collection: Collection) -> dg.Definitions:
     made: dg.Definitions = module.make_definitions(spec, collection)
     return made
 
+
+use_short_lines()
 
 defs = make_definitions(configured_pipelines(), open_collection())
 

@@ -1,5 +1,8 @@
 """Errors that the user can cause and correct."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """Something in the input, the configuration or the storage is wrong.
@@ -11,3 +14,31 @@ class UserError(Exception):
 
 class UnusableError(UserError):
     """The rows that a run has written are wrong: no later run may reuse them."""
+
+
+class UnknownNameError(UserError):
+    """The user named something that does not exist. The console ends with exit status 2.
+
+    Parameters
+    ----------
+    what : str
+        What was named: ``asset``.
+    name : str
+        The name as given.
+    names : iterable of str
+        The names that exist.
+    hint : str
+        Another sentence.
+    """
+
+    def __init__(self, what: str, name: str, names: Iterable[str], hint: str = "") -> None:
+        known = list(names)
+        near = nearest(name, known)
+        advice = f"Did you mean {near}?" if near else f"Choose one of {', '.join(known)}."
+        super().__init__(f"There is no {what} {name!r}. {advice} {hint}".rstrip())
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the one of some known names that an unknown one is most like; None if none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return near[0] if near else None

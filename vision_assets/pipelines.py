@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vision_assets import settings
-from vision_assets.errors import UserError
+from vision_assets.errors import UnknownNameError, UserError
 from vision_assets.vision.encoding.bag_of_words import BagOfWords
 from vision_assets.vision.encoding.base import Encoding
 from vision_assets.vision.features import EXTRACTORS
@@ -212,16 +212,16 @@ def pipeline_of(extractor: str) -> Pipeline:
 
     Raises
     ------
-    UserError
+    UnknownNameError
         If there is no extractor of that name.
     """
     if extractor not in PIPELINES:
         hint = (
-            " Binary descriptors cannot be clustered by k-means: see docs/extractors.md."
+            "Binary descriptors cannot be clustered by k-means: see docs/extractors.md."
             if extractor in _BINARY_DESCRIPTORS
             else ""
         )
-        raise UserError(f"There is no extractor {extractor!r}: choose one of {', '.join(PIPELINES)}.{hint}")
+        raise UnknownNameError("extractor", extractor, PIPELINES, hint)
     return PIPELINES[extractor]
 
 

@@ -1,23 +1,18 @@
 """Classify new images with what the pipeline has stored, without Spark and without Dagster."""
 
-import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from vision_assets import settings
+from vision_assets.encoding import damaged, encoder_of, features_or_error, load_current, one_or_many
 from vision_assets.errors import UserError
 from vision_assets.pipelines import DEFAULT_EXTRACTOR, STEPS, Step, pipeline_of
-from vision_assets.snapshots.manifests import damaged_file
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, open_store
-from vision_assets.steps.vocabulary import vocabulary_of
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_from_npz
 from vision_assets.vision.encoding.image_encoder import ImageEncoder
-from vision_assets.vision.io.decoding import ImageError
 from vision_assets.vision.io.loading import Image
 
 
@@ -90,9 +85,7 @@ def predict(
     model = _load(
         open_store(str(data_folder or settings.data_folder())), pipeline_of(extractor).step("classifier")
     )
-    if isinstance(images, str | os.PathLike | bytes | bytearray | np.ndarray):
-        images = [images]
-    return (model.predict(image, top) for image in images)
+    return (model.predict(image, top) for image in one_or_many(images))
 
 
 @dataclass(frozen=True)
@@ -101,14 +94,9 @@ class _Model:
     classifier: Classifier
 
     def predict(self, image: Image, top: int) -> Prediction:
-        try:
-            features = self.encoder.extract(image)
-        except ImageError as error:
-            return Prediction(error=str(error))
-        except OSError as error:
-            return Prediction(error=f"the file cannot be read: {error.strerror}")
-        except ValueError as error:  # a path with a null character
-            return Prediction(error=f"the file cannot be read: {error}")
+        features = features_or_error(self.encoder, image)
+        if isinstance(features, str):
+            return Prediction(error=features)
         probabilities = self.classifier.probabilities(self.encoder.encode_features(features)[None])[0]
         best = np.argsort(-probabilities, kind="stable")[:top]
         return Prediction(
@@ -119,62 +107,20 @@ class _Model:
 
 
 def _load(store: SnapshotStore, classifier: Step) -> _Model:
-    """Load the current classifier; the next one, if a clean-up removes what is being read."""
-    while True:
-        try:
-            snapshot = store.require_current((classifier.asset,))
-        except UserError as error:
-            raise UserError(f"{error} It is skipped where images have fewer than two labels.") from error
-        made_from = store.lineage(snapshot)
-        try:
-            model = _load_from(store, snapshot, made_from, classifier)
-        except UserError:
-            if store.current((classifier.asset,)) == snapshot:
-                raise
-        else:
-            if all(store.has(read) for read in (snapshot, *made_from.values())):
-                return model
-
-
-def _load_from(
-    store: SnapshotStore, snapshot: Snapshot, made_from: Mapping[str, Snapshot], classifier: Step
-) -> _Model:
-    encodings = STEPS[classifier.inputs["encodings"]]
-    features, dictionary = encodings.inputs["features"], encodings.inputs["dictionary"]
-    missing = {encodings.asset, dictionary, features} - made_from.keys()
-    if missing:
-        raise UserError(
-            f"What the classifier {snapshot.uri} was made from is gone: {', '.join(sorted(missing))}. "
-            f"Materialize {classifier.asset} again."
-        )
-    assert classifier.extractor and classifier.encoding  # noqa: PT018, S101 - a classifier has both
-    extractor = classifier.extractor.from_config(made_from[features].config)
-    extractor.build()  # a missing library is an error before the first image
-    vocabulary = vocabulary_of(_read_table(store, made_from[dictionary]), extractor.dtype)
-    encoding = classifier.encoding.from_config(made_from[encodings.asset].config)
-    return _Model(ImageEncoder(extractor, vocabulary, encoding), _read_classifier(store, snapshot))
-
-
-def _read_table(store: SnapshotStore, snapshot: Snapshot) -> pa.Table:
-    files = store.files(snapshot)
-    if not files:
-        raise _damaged(snapshot, "*", "is missing")
-    return pa.concat_tables([_read_part(store, snapshot, file) for file in files])
-
-
-def _read_part(store: SnapshotStore, snapshot: Snapshot, file: str) -> pa.Table:
     try:
-        return pq.read_table(io.BytesIO(store.read(snapshot, file)))
-    except (OSError, pa.ArrowException) as error:
-        raise _damaged(snapshot, file, f"cannot be read ({error})") from error
+        store.require_current((classifier.asset,))
+    except UserError as error:
+        raise UserError(f"{error} It is skipped where images have fewer than two labels.") from error
+
+    def load(snapshot: Snapshot, made_from: Mapping[str, Snapshot]) -> _Model:
+        encoder = encoder_of(store, STEPS[classifier.inputs["encodings"]], made_from, snapshot)
+        return _Model(encoder, _read_classifier(store, snapshot))
+
+    return load_current(store, classifier.asset, load)
 
 
 def _read_classifier(store: SnapshotStore, snapshot: Snapshot) -> Classifier:
     try:
         return classifier_from_npz(store.read(snapshot, CLASSIFIER_FILE))
     except (OSError, ValueError) as error:
-        raise _damaged(snapshot, CLASSIFIER_FILE, f"cannot be read ({error})") from error
-
-
-def _damaged(snapshot: Snapshot, file: str, fault: str) -> UserError:
-    return damaged_file(f"{snapshot.uri}/{file}", fault, bool(snapshot.row_version))
+        raise damaged(snapshot, CLASSIFIER_FILE, f"cannot be read ({error})") from error

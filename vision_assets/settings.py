@@ -1,5 +1,6 @@
 """Settings of an installation, as opposed to those of a run: environment variables."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ CONFIG = "VISION_ASSETS_CONFIG"
 KEEP_SNAPSHOTS = "VISION_ASSETS_KEEP_SNAPSHOTS"
 PICTURES = "VISION_ASSETS_PICTURES"
 EXTRACTORS = "VISION_ASSETS_EXTRACTORS"
+LOG = "VISION_ASSETS_LOG"
 SPARK_MASTER = "VISION_ASSETS_SPARK_MASTER"
 CONNECTORS = "VISION_ASSETS_CONNECTORS"
 JARS = "VISION_ASSETS_JARS"
@@ -80,6 +82,15 @@ def extractors() -> list[str]:
     """
     names = [name.strip().lower() for name in os.environ.get(EXTRACTORS, "").split(",")]
     return [name for name in names if name] or ["sift"]
+
+
+def log_level() -> int | None:
+    """Return from which level on a run logs lines on the terminal; None where nothing is chosen.
+
+    A word that is no level counts as nothing chosen: a run does not fail for it.
+    """
+    levels = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
+    return levels.get(os.environ.get(LOG, "").lower())
 
 
 def connectors() -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
@@ -25,6 +26,7 @@ OF_THE_USER = (
     settings.KEEP_SNAPSHOTS,
     settings.PICTURES,
     settings.CONNECTORS,
+    settings.LOG,
 )
 for name in (*OF_THE_USER, "SPARK_CONF_DIR", SUBMIT_ARGS, "DAGSTER_HOME"):
     os.environ.pop(name, None)
@@ -34,6 +36,10 @@ os.environ[settings.EXTRACTORS] = "all"
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")))
 )
+
+# On a busy machine an example may take long; how long is not what these tests are about.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 APART = {
     "whole": "browser, benchmark and failure-injection tests, complete runs: make test-whole",

@@ -83,7 +83,7 @@ def test_an_unknown_collection_is_named_with_a_near_one(project: Path) -> None:
     with pytest.raises(UserError, match="has no project file"):
         open_collection("flowers")
     write(project / "collections" / "flowers.yaml", "")
-    with pytest.raises(UserError, match=r"no collection 'flower' \(did you mean flowers\?\)"):
+    with pytest.raises(UserError, match=r"no collection 'flower'\. Did you mean flowers\?"):
         open_collection("flower")
 
 

@@ -106,11 +106,29 @@ def test_a_folder_is_classified(
         run(monkeypatch, capsys, "classify_folder.py", tmp_path / "empty")
 
 
+def test_similar_images_are_found(
+    filled: Runner, image_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vectors = np.stack(filled.table("bow_encodings")["bow"].to_list()).astype(float)
+    names = filled.table("bow_encodings")["fileName"]
+    cosines = vectors @ vectors[3] / np.linalg.norm(vectors, axis=1) / np.linalg.norm(vectors[3])
+    image = image_folder / names[3]
+    first, *lines = run(monkeypatch, capsys, "encode_images.py", image, image_folder, "--data", filled.data)
+    assert first == f"{image}: {np.count_nonzero(vectors[3])} of {WORDS} visual words"
+    best = np.argsort(-cosines)[:5]
+    assert lines == [f"{cosines[index]:.3f} {image_folder / names[index]}" for index in best]
+    with pytest.raises(SystemExit, match="No such file"):
+        run(monkeypatch, capsys, "encode_images.py", "missing.jpg", image_folder, "--data", filled.data)
+    with pytest.raises(SystemExit, match="has no images"):
+        run(monkeypatch, capsys, "encode_images.py", image, image_folder / "none", "--data", filled.data)
+
+
 @pytest.mark.parametrize(
     ("example", "missing"),
     [
         ("read_tables.py", "sift_features has no snapshot in"),
         ("classify_folder.py", "image_classifier has no"),
+        ("encode_images.py", "bow_encodings has no snapshot in"),
     ],
 )
 def test_a_data_folder_without_tables_is_one_line(
@@ -122,7 +140,8 @@ def test_a_data_folder_without_tables_is_one_line(
 ) -> None:
     (tmp_path / "cats").mkdir()
     (tmp_path / "cats" / "1.jpg").write_bytes(images.jpeg())
-    folder = [tmp_path] if example == "classify_folder.py" else []
+    image = tmp_path / "cats" / "1.jpg"
+    folder = {"classify_folder.py": [tmp_path], "encode_images.py": [image, tmp_path]}.get(example, [])
     for data in (tmp_path, tmp_path / "missing"):
         with pytest.raises(SystemExit, match=missing):
             run(monkeypatch, capsys, example, *folder, "--data", data)

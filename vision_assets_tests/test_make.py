@@ -1,6 +1,7 @@
 """What make says before it sets anything up."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,12 +10,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+def make(*arguments: str, folder: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(
         ["make", "--no-print-directory", *arguments],
-        cwd=ROOT,
-        env=environment,
+        cwd=folder,
+        env=inherited | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -45,3 +46,46 @@ def test_wrong_arguments_are_one_clear_sentence(arguments: tuple[str, ...], name
     assert message.startswith("Error: ")
     assert named in message
     assert refused.stdout == ""
+
+
+@pytest.fixture
+def set_up(tmp_path: Path) -> Path:
+    """A copy of what make needs, in which setting up does nothing; its path needs quotes."""
+    folder = tmp_path / "it's a copy"
+    shutil.copytree(ROOT / "scripts", folder / "scripts")
+    for name in ("Makefile", "dagster.yaml"):
+        shutil.copy(ROOT / name, folder)
+    (folder / ".venv").mkdir()
+    (folder / "scripts" / "setup.sh").write_text("echo setting up\n")
+    return folder
+
+
+def variables(folder: Path, **environment: str) -> dict[str, str]:
+    """Return what `eval "$(make env)"` sets, and what was there before."""
+    printed = make("env", folder=folder, **environment)
+    assert (printed.returncode, printed.stderr) == (0, "setting up\n")
+    shell = subprocess.run(
+        ["sh", "-c", f"{printed.stdout}\nenv -0"], capture_output=True, text=True, check=True
+    )
+    return dict(line.split("=", 1) for line in shell.stdout.split("\0") if line)
+
+
+def test_env_prints_the_environment_of_run_and_ui_for_a_shell(set_up: Path) -> None:
+    found = variables(set_up)
+    assert found["DAGSTER_HOME"] == f"{set_up}/.dagster_home"
+    assert found["VISION_ASSETS_DATA"] == f"{set_up}/data"
+    assert found["PATH"].startswith(f"{set_up}/.venv/bin:")
+    assert found["PYSPARK_PYTHON"] == f"{set_up}/.venv/bin/python"
+    assert Path(found["JAVA_HOME"], "bin", "java").exists()
+    assert found["DAGSTER_DISABLE_TELEMETRY"]
+    settings = Path(found["DAGSTER_HOME"], "dagster.yaml")
+    assert settings.read_text() == (ROOT / "dagster.yaml").read_text()
+
+
+def test_a_home_of_ones_own_is_used_and_its_settings_stay(set_up: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text("# mine\n")
+    assert variables(set_up, DAGSTER_HOME=str(home))["DAGSTER_HOME"] == str(home)
+    assert (home / "dagster.yaml").read_text() == "# mine\n"
+    assert (home / ".nux" / "nux.yaml").exists(), "else the page begins with an invitation"

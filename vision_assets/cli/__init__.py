@@ -3,9 +3,12 @@
 import io
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
+from vision_assets import settings
 from vision_assets.cli.parser import build_parser
+from vision_assets.errors import UnknownNameError
 from vision_assets.redaction import redact
 
 
@@ -20,13 +23,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 on success, 1 after an error that the user can correct.
+        Exit status: 0 on success, 1 after an error that the user can correct, 2 if it is a name that does not
+        exist, as for an option that does not exist.
     """
     options = build_parser().parse_args(arguments)
     from vision_assets.cli.commands import COMMANDS  # noqa: PLC0415 - --help needs none of them
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # for file names that are not text
+    if options.verbose:
+        print(redact(f"The tables are in {settings.data_folder()}."), file=sys.stderr)
     try:
         COMMANDS[options.command](options)
         sys.stdout.flush()
@@ -38,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         diagnosis = diagnose(error)
         if not diagnosis.is_known:
             raise
+        if options.verbose:
+            print(redact("".join(traceback.format_exception(error))), file=sys.stderr)
         print(redact(diagnosis.text), file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UnknownNameError) else 1
     return 0

@@ -5,32 +5,64 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vision_assets.cli.run_configs import prepare_config
 from vision_assets.cli.workspace import workspace
 from vision_assets.collection import collection_names, open_collection
-from vision_assets.errors import UserError
+from vision_assets.errors import UnknownNameError, UserError
+from vision_assets.snapshots.manifests import changes_of
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, open_store
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 
 if TYPE_CHECKING:
-    from vision_assets.pipelines import Step
+    from vision_assets.pipelines import Pipeline, Step
     from vision_assets.prediction import Prediction
     from vision_assets.steps.label_errors import Copy, Suspect
+    from vision_assets.steps.spec import StepSpec
 
 
 def _print_path(options: argparse.Namespace) -> None:
-    print(_current(options.asset)[1].uri)
+    _, snapshot = _current(options.asset)
+    if options.json:
+        _print_json({"asset": snapshot.asset, "snapshot": snapshot.name, "path": snapshot.uri})
+    else:
+        print(snapshot.uri)
 
 
 def _list_snapshots(options: argparse.Namespace) -> None:
-    store, snapshot = _current(options.asset)
-    rows = [
-        (s.name, s.committed_at, f"{s.rows:,}", _megabytes(s), s.run_id)
-        for s in store.snapshots(snapshot.asset_path)
-    ]
+    store, current = _current(options.asset)
+    snapshots = store.snapshots(current.asset_path)
+    if options.json:
+        for snapshot in snapshots:
+            _print_json(_as_object(snapshot))
+        return
+    rows = [(s.name, s.committed_at, f"{s.rows:,}", _megabytes(s), s.run_id) for s in snapshots]
     _print_table(("snapshot", "committed", "rows", "size", "run"), rows, right=("rows", "size"))
+
+
+def _list_assets(options: argparse.Namespace) -> None:
+    from vision_assets.pipelines import pipeline_of, steps_of  # noqa: PLC0415 - OpenCV only when needed
+    from vision_assets.steps.catalog import SPECS  # noqa: PLC0415 - PySpark only when needed
+
+    chosen = steps_of([pipeline_of(options.extractor)]) if options.extractor else []
+    names = [step.asset for step in chosen] or list(SPECS)
+    store = _store(options.collection)
+    found = [(SPECS[name], store.current((name,))) for name in names]
+    if options.json:
+        for spec, snapshot in found:
+            _print_json(_described(spec, snapshot))
+        return
+    rows = [
+        (
+            spec.asset,
+            f"{snapshot.rows:,} {spec.table.row_noun}" if snapshot else "not materialized",
+            snapshot.committed_at if snapshot else "",
+            ", ".join(spec.step.inputs.values()) or "the source",
+        )
+        for spec, snapshot in found
+    ]
+    _print_table(("asset", "rows", "committed", "made from"), rows, right=("rows",))
 
 
 def _summarize(options: argparse.Namespace) -> None:
@@ -39,24 +71,40 @@ def _summarize(options: argparse.Namespace) -> None:
 
     store, pipeline = _store(options.collection), pipeline_of(options.extractor)
     snapshots = {IMAGES.asset: store.require_current((IMAGES.asset,))}
-    missing = []
+    missing, outdated = [], []
     for spec in (SPECS[step.asset] for step in (LABELS, *pipeline.steps)):
         snapshot = store.current((spec.asset,))
         if snapshot is None:
             missing += [] if spec.needs_labels else [spec.asset]
         elif spec.needs_labels and not _is_of(store, snapshot, snapshots, spec.step):
-            print(f"{spec.asset} was made from an older table and is not shown. Materialize it again.\n")
+            outdated.append(spec.asset)
         else:
             snapshots[spec.asset] = snapshot
+    sentences = [
+        summarize(snapshot.counts)
+        for snapshot in snapshots.values()
+        if (summarize := SPECS[snapshot.asset].summarize)
+    ]
+    if options.json:
+        made = [_described(SPECS[asset], snapshot) for asset, snapshot in snapshots.items()]
+        _print_json({"assets": made, "sentences": sentences, "missing": missing, "outdated": outdated})
+        return
+    for asset in outdated:
+        print(f"{asset} was made from an older table and is not shown. Materialize it again.\n")
     rows = [
-        (s.asset, f"{s.rows:,} {SPECS[s.asset].table.row_noun}", f"{s.seconds:,.1f} s", _megabytes(s))
+        (
+            s.asset,
+            f"{s.rows:,} {SPECS[s.asset].table.row_noun}",
+            f"{s.seconds:,.1f} s",
+            _megabytes(s),
+            changes_of(s),
+        )
         for s in snapshots.values()
     ]
-    _print_table(("asset", "rows", "took", "size"), rows, right=("rows", "took", "size"))
+    _print_table(("asset", "rows", "took", "size", "changes"), rows, right=("rows", "took", "size"))
     print()
-    for snapshot in snapshots.values():
-        if summarize := SPECS[snapshot.asset].summarize:
-            print(summarize(snapshot.counts))
+    for sentence in sentences:
+        print(sentence)
     if missing:
         print(f"Not materialized yet: {', '.join(missing)}.")
     if LABELS.asset in snapshots and (why := _why_no_classifier(store, pipeline, snapshots[LABELS.asset])):
@@ -125,9 +173,9 @@ def _make_sample(options: argparse.Namespace) -> None:
         raise UserError(
             f"cannot make the sample in {options.folder}: {cause}. Name another folder."
         ) from error
-    print(
-        f"{options.folder}: {f'{made:,} sample images made' if made else 'the sample images exist already'}"
-    )
+    if not options.quiet:
+        done = f"{made:,} sample images made" if made else "the sample images exist already"
+        print(f"{options.folder}: {done}")
 
 
 def _print_completion(options: argparse.Namespace) -> None:
@@ -147,19 +195,48 @@ def _predict(options: argparse.Namespace) -> None:
         failed += prediction.error is not None
         top = list(zip(prediction.labels, prediction.scores, strict=True))
         if options.json:
-            print(_as_json(image, top, prediction))
+            _print_json(_answer(image, top, prediction))
         else:
             classes = "  ".join(f"{label} {score:.3f}" for label, score in top)
             print(f"{image}: {prediction.error or classes}")
-    if failed:
-        raise UserError(f"{failed:,} of {len(images):,} images could not be read.")
+    _require_all_read(failed, len(images))
 
 
-def _as_json(image: Path, top: Sequence[tuple[str, float]], prediction: "Prediction") -> str:
+def _answer(image: Path, top: Sequence[tuple[str, float]], prediction: "Prediction") -> dict[str, Any]:
     label, score = top[0] if top else (None, None)
     found = [{"label": label, "score": score} for label, score in top]
     answer = {"image": str(image), "label": label, "score": score, "top": found}
-    return json.dumps(answer | {"keypoints": prediction.keypoints, "error": prediction.error})
+    return answer | {"keypoints": prediction.keypoints, "error": prediction.error}
+
+
+def _encode(options: argparse.Namespace) -> None:
+    from vision_assets.cli.vectors import as_text, as_values, require_writer  # noqa: PLC0415 - NumPy
+    from vision_assets.encoding import encode  # noqa: PLC0415 - OpenCV only when needed
+
+    write = require_writer(options.output) if options.output else None
+    images = [image for path in options.images for image in _image_files(path)]
+    data = open_collection(options.collection).data
+    encoded = encode(images, extractor=options.extractor, data_folder=data)
+    if write:
+        failed = write(images, encoded)
+        if not options.quiet:
+            print(f"{options.output}: {len(images) - failed:,} vectors")
+    else:
+        failed = 0
+        for image, one in zip(images, encoded, strict=True):
+            failed += one.vector is None
+            if options.json:
+                vector = None if one.vector is None else as_values(one.vector)
+                answer = {"image": str(image), "vector": vector}
+                _print_json(answer | {"keypoints": one.keypoints, "error": one.error})
+            else:
+                print(f"{image}: {one.error if one.vector is None else as_text(one.vector)}")
+    _require_all_read(failed, len(images))
+
+
+def _require_all_read(failed: int, images: int) -> None:
+    if failed:
+        raise UserError(f"{failed:,} of {images:,} images could not be read.")
 
 
 def _list_suspects(options: argparse.Namespace) -> None:
@@ -173,7 +250,8 @@ def _list_suspects(options: argparse.Namespace) -> None:
 
     if options.top < 1:
         raise UserError(f"top={options.top}: ask for 1 suspect or more")
-    report = inspect_labels(extractor=options.extractor, trained=say_trained)
+    data = open_collection(options.collection).data
+    report = inspect_labels(extractor=options.extractor, data_folder=data, trained=say_trained)
     if not report.is_current:
         print(
             "These are the images of the current classifier. The encodings are newer: materialize the "
@@ -268,7 +346,7 @@ def _current(key: str) -> tuple[SnapshotStore, Snapshot]:
     from vision_assets.pipelines import STEPS  # noqa: PLC0415 - imports OpenCV
 
     if not is_known or name not in STEPS:
-        raise UserError(f"There is no asset {key!r}: choose one of {', '.join(STEPS)}.")
+        raise UnknownNameError("asset", key, STEPS)
     return store, store.require_current(asset)
 
 
@@ -278,6 +356,39 @@ def _print_workspace(options: argparse.Namespace) -> None:
 
 def _megabytes(snapshot: Snapshot) -> str:
     return f"{snapshot.bytes / 1e6:,.1f} MB"
+
+
+def _described(spec: "StepSpec", snapshot: Snapshot | None) -> dict[str, Any]:
+    """Return an asset for programs, with its current snapshot."""
+    asset = {
+        "asset": spec.asset,
+        "description": spec.description.partition("\n")[0],
+        "extractor": spec.step.extractor.name if spec.step.extractor else None,
+        "inputs": list(spec.step.inputs.values()),
+    }
+    return asset | (_as_object(snapshot) if snapshot else {"snapshot": None})
+
+
+def _as_object(snapshot: Snapshot) -> dict[str, Any]:
+    """Return a snapshot for programs."""
+    return {
+        "asset": snapshot.asset,
+        "snapshot": snapshot.name,
+        "path": snapshot.uri,
+        "committed": snapshot.committed_at,
+        "rows": snapshot.rows,
+        "bytes": snapshot.bytes,
+        "seconds": snapshot.seconds,
+        "run": snapshot.run_id,
+        "made_from": snapshot.inputs,
+        "changes": snapshot.changes,
+        "counts": snapshot.counts,
+        "config": snapshot.config,
+    }
+
+
+def _print_json(value: Mapping[str, Any]) -> None:
+    print(json.dumps(value))
 
 
 def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str]) -> None:
@@ -295,8 +406,10 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "summary": _summarize,
     "path": _print_path,
     "snapshots": _list_snapshots,
+    "assets": _list_assets,
     "compare": _compare,
     "predict": _predict,
+    "encode": _encode,
     "suspects": _list_suspects,
     "sample": _make_sample,
     "config": prepare_config,

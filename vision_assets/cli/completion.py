@@ -21,7 +21,7 @@ def completion_script(shell: str) -> str:
     str
     """
     choices = {"asset": list(STEPS), "extractor": list(PIPELINES)}
-    paths = {"images": shtab.FILE, "file": shtab.FILE, "folder": shtab.DIRECTORY}
+    paths = {"images": shtab.FILE, "file": shtab.FILE, "output": shtab.FILE, "folder": shtab.DIRECTORY}
 
     def complete(action: argparse.Action) -> None:
         if action.dest in choices:

@@ -3,12 +3,11 @@
 import yaml
 
 from vision_assets import settings
-from vision_assets.collection import collection_names
+from vision_assets.collection import DEFAULT_LOCATION, collection_names
 from vision_assets.snapshots.store import open_store
 from vision_assets.uris import local_path
 
 _MODULE = "vision_assets.definitions"
-_DEFAULT_LOCATION = "vision_assets"
 
 
 def workspace() -> str:
@@ -26,7 +25,7 @@ def workspace() -> str:
         If a project file has a name that no collection can have.
     """
     names = collection_names()
-    locations = [{"location_name": _DEFAULT_LOCATION}] if not names or _is_default_used() else []
+    locations = [{"location_name": DEFAULT_LOCATION}] if not names or _is_default_used() else []
     locations += [{"location_name": name, "attribute": name} for name in names]
     modules = [{"python_module": {"module_name": _MODULE, **location}} for location in locations]
     return yaml.safe_dump({"load_from": modules}, sort_keys=False)

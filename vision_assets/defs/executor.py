@@ -1,4 +1,4 @@
-"""The executor of all jobs: one process per run, which an interrupt ends."""
+"""The executor of all jobs: one process per run, which an interrupt ends. Its last line says why it ended."""
 
 import atexit
 import os
@@ -10,18 +10,22 @@ import dagster as dg
 from dagster._core.executor.in_process import InProcessExecutor
 
 from vision_assets.collection import Collection
-from vision_assets.defs.failures import INTERRUPTED
+from vision_assets.defs.console import cause_of
+from vision_assets.defs.failures import INTERRUPTED, tells_of_an_interrupt
+from vision_assets.defs.history import show_under_its_job
 from vision_assets.defs.run_settings import check_settings
+from vision_assets.redaction import redact
 
 _EXIT_STATUS = 130  # of a program that Ctrl-C ended: 128 and the number of the signal
-_INTERRUPTS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
 
 
 class InterruptibleExecutor(InProcessExecutor):
     """Runs the steps in this process, with one JVM and one Spark session; Spark runs tasks in parallel.
 
     An interrupt cancels the run. Dagster's own executor retries the step, because an interrupt counts as a
-    failure that its retry policy covers. Wrong settings end the run before its first step.
+    failure that its retry policy covers. Wrong settings end the run before its first step. After a failure,
+    the last line of the process says what failed, and why: `dagster job execute` ends with the id of the run
+    alone.
     """
 
     def __init__(self, collection: Collection, like: InProcessExecutor) -> None:
@@ -47,11 +51,15 @@ class InterruptibleExecutor(InProcessExecutor):
         DagsterExecutionInterruptedError
             After a step that was interrupted.
         """
+        run, instance = plan_context.dagster_run, plan_context.instance
+        try:
+            show_under_its_job(instance, run, self._collection.location)
+        except Exception as error:  # noqa: BLE001 - where the UI shows a run is no reason to fail
+            plan_context.log.warning(f"the run is not shown under its job: {redact(str(error))}")
         check_settings(plan_context.run_config, self._collection, plan_context.log.info)
         try:
             yield from _up_to_an_interrupt(super().execute(plan_context, execution_plan))
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-            run, instance = plan_context.dagster_run, plan_context.instance
             if instance.get_run_by_id(run.run_id).status is not dg.DagsterRunStatus.CANCELING:
                 instance.report_run_canceling(run, INTERRUPTED)
             atexit.register(_exit)
@@ -72,25 +80,19 @@ def make_executor(collection: Collection) -> dg.ExecutorDefinition:
 def _up_to_an_interrupt(events: Iterator[dg.DagsterEvent]) -> Iterator[dg.DagsterEvent]:
     for event in events:
         yield event
-        if _tells_of_an_interrupt(event):
+        if tells_of_an_interrupt(event):
             raise dg.DagsterExecutionInterruptedError
+        if event.is_step_failure and event.step_failure_data.error:
+            atexit.register(_say_why, f"{event.step_key} failed: {cause_of(event.step_failure_data.error)}")
 
 
-def _tells_of_an_interrupt(event: dg.DagsterEvent) -> bool:
-    if event.is_step_failure:
-        failure = event.step_failure_data.user_failure_data
-        return failure is not None and failure.description == INTERRUPTED
-    if event.is_step_up_for_retry:  # it came while Dagster's own code ran, which asks for a retry
-        error: Any = event.step_retry_data.error
-        while error is not None:
-            if error.cls_name in _INTERRUPTS:
-                return True
-            error = error.cause
-    return False
+def _say_why(text: str) -> None:
+    print(f"Error: {text}", file=sys.stderr)
 
 
 def _exit() -> None:
     """End the process with the status of an interrupt; `dagster job execute` would end it with 1."""
+    print(INTERRUPTED, file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(_EXIT_STATUS)

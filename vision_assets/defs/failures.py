@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 
@@ -18,6 +19,7 @@ RETRY_POLICY = dg.RetryPolicy(
 """For all assets and checks: a lost executor, a storage that does not answer or a killed JVM may pass."""
 
 INTERRUPTED = "Interrupted. What is finished is kept, and the next run continues from it."
+_INTERRUPTS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
 
 
 @contextmanager
@@ -38,6 +40,24 @@ def failures() -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - whatever it is, its cause is named
         diagnosis = diagnose(error, damaged_file=damaged_table)
         raise _failure(diagnosis) from (None if diagnosis.says_all else _redacted(error))
+
+
+def tells_of_an_interrupt(event: dg.DagsterEvent) -> bool:
+    """Return whether a step ended, or asks for another attempt, because it was interrupted."""
+    if event.is_step_failure:
+        failure = event.step_failure_data.user_failure_data
+        if failure is not None and failure.description == INTERRUPTED:
+            return True
+        error: Any = event.step_failure_data.error
+    elif event.is_step_up_for_retry:  # it came while Dagster's own code ran, which asks for a retry
+        error = event.step_retry_data.error
+    else:
+        return False
+    while error is not None:
+        if error.cls_name in _INTERRUPTS:
+            return True
+        error = error.cause
+    return False
 
 
 def _failure(cause: Diagnosis) -> dg.Failure:

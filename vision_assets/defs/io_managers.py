@@ -16,6 +16,7 @@ from vision_assets.defs.metadata import materialization_metadata
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.redaction import redact
 from vision_assets.snapshots.files import open_files
+from vision_assets.snapshots.manifests import changes_of
 from vision_assets.snapshots.store import PendingSnapshot, ReadLease, Snapshot, SnapshotStore
 from vision_assets.spark.diagnosis import diagnose
 from vision_assets.spark.jvm import hadoop_of
@@ -73,7 +74,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         with failures():
             table = StoredTable(self.pyspark.spark_session, store, self._lease(store, context))
             table.require_complete()
-            context.log.info(f"reading {table.snapshot.uri}")
+            context.log.info(f"reading {table.snapshot.folder}")
             return table.as_type(context.dagster_type.typing_type)
 
     def _lease(self, store: SnapshotStore, context: dg.InputContext) -> Snapshot:
@@ -110,9 +111,10 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             )
         snapshot = table.snapshot
         _set_data_version(context, snapshot)
+        changes = f" ({changes})" if (changes := changes_of(snapshot)) else ""
         context.log.info(
-            f"{snapshot.rows:,} {spec.table.row_noun}, {snapshot.bytes / 1e6:,.1f} MB, "
-            f"{snapshot.seconds:.1f} s: {snapshot.uri}"
+            f"{snapshot.rows:,} {spec.table.row_noun}{changes}, {snapshot.bytes / 1e6:,.1f} MB, "
+            f"{snapshot.seconds:.1f} s"
         )
         draw = spec.draw
         pictures = self.data_folder.render_pictures(lambda: draw(table)) if draw else {}

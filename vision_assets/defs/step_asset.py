@@ -112,5 +112,5 @@ def read_ancestor(context: dg.AssetExecutionContext, table: StoredTable, asset: 
     """
     ancestor = table.upstream(asset)
     ancestor.require_complete()
-    context.log.info(f"reading {ancestor.snapshot.uri}")
+    context.log.info(f"reading {ancestor.snapshot.folder}")
     return ancestor

@@ -36,6 +36,15 @@ class WriteResult(NamedTuple):
     metadata: dict[str, Any]
     observed: dict[str, Any] | None = None
 
+    @property
+    def changes(self) -> dict[str, int]:
+        """How many rows were reused, computed and dropped: the numbers of the metadata."""
+        return {
+            name: number
+            for name, number in self.metadata.items()
+            if isinstance(number, int) and ":" not in name  # not the reasons why files were skipped
+        }
+
 
 @contextmanager
 def reusable(store: SnapshotStore, pending: PendingSnapshot, run_id: str) -> Iterator[list[ReusableTable]]:

@@ -147,6 +147,7 @@ def _verify_and_commit(
         keys=summary.keys,
         images=summary.images,
         version=digest(summary.images if table.holds_images else [version, summary.content]),
+        changes=written.changes,
         rows=summary.rows,
         seconds=round(time.time() - max(run.started, spark.sparkContext.startTime / 1000), 3),
     )

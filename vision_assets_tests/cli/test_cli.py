@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import shlex
@@ -5,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +15,9 @@ from vision_assets.cli import main
 from vision_assets.cli.commands import COMMANDS
 from vision_assets.cli.completion import completion_script
 from vision_assets.cli.parser import GROUPS, SHELLS, build_parser
+from vision_assets.pipelines import STEPS
 from vision_assets.vision.features import EXTRACTORS
-from vision_assets_tests.pipeline import Runner
+from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, Runner
 
 
 @pytest.fixture
@@ -118,11 +121,16 @@ def test_the_help_of_a_command_ends_with_examples_that_parse(
         assert build_parser().parse_args(shlex.split(call)).command == command
 
 
-def test_a_command_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("typed", "advice"), [("pth", "did you mean path?"), ("xyz", "'summary', 'path'")])
+def test_a_command_that_does_not_exist_is_named(
+    typed: str, advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["pth"])
+        main([typed])
     assert ended.value.code == 2
-    assert "'pth'" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert repr(typed) in error
+    assert advice in error
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +161,7 @@ def test_completion_prints_the_script(scripts: dict[str, str], capsys: pytest.Ca
         ("path kaze_image_c", {"kaze_image_classifier"}),
         ("snapshots image_s", {"image_seqfile"}),
         ("predict --extractor k", {"kaze"}),
-        ("summary --", {"--help", "--extractor", "--collection"}),
+        ("summary --", {"--help", "--extractor", "--collection", "--json", "--quiet", "--verbose"}),
         ("predict photo.jpg pho", {"photo.jpg"}),
         ("completion ", set(SHELLS)),
     ],
@@ -175,8 +183,9 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 def test_a_table_aligns_numbers_to_the_right(on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["summary"]) == 0
     title, *rows = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")][:5]
-    assert {len(line) for line in rows} == {len(title)}
-    assert all(row.endswith(" MB") for row in rows)
+    end = title.index("size") + len("size")
+    assert len(rows) == 4
+    assert all(row[:end].endswith(" MB") for row in rows)
 
 
 def test_an_error_of_yaml_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -225,12 +234,22 @@ def test_a_slash_at_the_end_of_an_asset_is_harmless(
     assert capsys.readouterr().out == on_filled.current("sift_features").uri + "\n"
 
 
-@pytest.mark.parametrize("key", ["", "nonsense", "sift_features/x"])
-def test_an_unknown_asset_is_named(key: str, on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["path", key]) == 1
-    error = capsys.readouterr().err
-    assert f"There is no asset {key!r}" in error
-    assert "bow_encodings" in error
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [
+        ("", "Choose one of image_seqfile, sift_features, "),
+        ("nonsense", "Choose one of image_seqfile, sift_features, "),
+        ("sift_features/x", "Did you mean sift_features?"),
+        ("bow_encoding", "Did you mean bow_encodings?"),
+    ],
+)
+@pytest.mark.parametrize("command", ["path", "snapshots"])
+def test_an_unknown_asset_is_named(
+    command: str, key: str, advice: str, on_filled: Runner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, key]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"There is no asset {key!r}. {advice}")
 
 
 def test_a_table_that_is_not_there_yet_is_named(
@@ -252,3 +271,83 @@ def test_a_data_folder_that_is_a_file_is_named(
     monkeypatch.setenv(settings.DATA, str(file))
     assert main(["path", "bow_encodings"]) == 1
     assert f"{file} is a file." in capsys.readouterr().err
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert re.fullmatch(r"vision-assets \d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
+
+
+def test_the_package_runs_as_a_command(on_filled: Runner) -> None:
+    command = [sys.executable, "-m", "vision_assets", "path", "bow_encodings"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (ended.stdout, ended.stderr) == (on_filled.current("bow_encodings").uri + "\n", "")
+
+
+def objects(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """Run a command; return the JSON objects that it prints, one per line."""
+    assert main([*arguments, "--json"]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_json_of_paths_and_snapshots(on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
+    snapshot = on_filled.current("bow_encodings")
+    named = {"asset": "bow_encodings", "snapshot": snapshot.name, "path": snapshot.uri}
+    assert objects(["path", "bow_encodings"], capsys) == [named]
+    (found,) = objects(["snapshots", "bow_encodings"], capsys)
+    assert found.items() >= named.items()
+    assert (found["rows"], found["run"], found["counts"]) == (12, snapshot.run_id, snapshot.counts)
+    assert found["changes"] == {"reused": 0, "encoded": 12, "dropped": 0}
+    assert found["made_from"] == {
+        asset: on_filled.current(asset).name for asset in ("sift_features", "kmeans_dictionary")
+    }
+
+
+def test_json_of_the_summary(on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
+    (found,) = objects(["summary"], capsys)
+    assert [made["path"] for made in found["assets"]] == [on_filled.current(a).uri for a in UP_TO_ENCODINGS]
+    assert (found["missing"], found["outdated"]) == ([], [])
+    assert main(["summary"]) == 0
+    printed = capsys.readouterr().out
+    assert found["sentences"]
+    assert all(sentence in printed for sentence in found["sentences"])
+
+
+def test_assets_lists_what_there_is(on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {made["asset"]: made for made in objects(["assets"], capsys)}
+    assert list(found) == list(STEPS)
+    assert {name for name, made in found.items() if made["snapshot"]} == set(UP_TO_ENCODINGS)
+    assert found["bow_encodings"]["inputs"] == ["sift_features", "kmeans_dictionary"]
+    assert found["bow_encodings"]["path"] == on_filled.current("bow_encodings").uri
+    assert all(made["description"] for made in found.values())
+    assert main(["assets", "--extractor", "sift"]) == 0
+    title, *rows = capsys.readouterr().out.splitlines()
+    assert title.split() == ["asset", "rows", "committed", "made", "from"]
+    assert [row.split()[0] for row in rows] == list(ALL_ASSETS)
+    assert ["not materialized" in row for row in rows] == [False] * 4 + [True] * 2
+
+
+def test_summary_says_what_was_reused(on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summary"]) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:5]}
+    assert rows["image_seqfile"].endswith("  12 read")
+    assert rows["sift_features"].endswith("  12 extracted")
+    assert rows["bow_encodings"].endswith("  12 encoded")
+
+
+def test_quiet_prints_results_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "-q", str(tmp_path / "sample"), "--images-per-class", "1"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_verbose_shows_where_the_tables_are_and_the_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(settings.DATA, str(tmp_path))
+    assert main(["path", "bow_encodings", "-v"]) == 1
+    first, *stack, last = capsys.readouterr().err.splitlines()
+    assert first == f"The tables are in {tmp_path}."
+    assert "Traceback (most recent call last):" in stack
+    assert "Materialize bow_encodings first" in last

@@ -1,6 +1,7 @@
 """The job as a user runs it, in a process of its own: what it makes and says, and what it lets in and out."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -127,8 +128,10 @@ def test_the_job_makes_the_same_tables(looked: Looked, filled: Runner) -> None:
 
 
 def test_a_run_that_succeeds_prints_no_warning_and_no_stack_trace(looked: Looked) -> None:
-    for unwanted in ("Traceback", "WARN", "Warning", "ERROR", "Exception", "\tat "):
+    for unwanted in ("Traceback", "WARN", "warning", "error", "Exception", "\tat "):
         assert unwanted not in looked.output
+    for line in looked.output.splitlines():
+        assert re.fullmatch(r"\d\d:\d\d:\d\d [a-z_]+  +\S.*", line), "time, asset, message"
     assert f"iteration {ITERATIONS} of {ITERATIONS}: inertia" in looked.output
 
 
@@ -136,7 +139,19 @@ def test_a_run_that_fails_names_the_cause_and_exits_with_one(tmp_path: Path) -> 
     missing = str(tmp_path / "nothing here")
     started = start(tmp_path, {"ops": {"image_seqfile": {"config": {"source": missing}}}})
     assert started.process.wait() == 1
-    assert missing in started.output.read_text()
+    *before, failed, last = started.output.read_text().splitlines()
+    cause = f"source {missing!r} does not exist on this machine. Is the path right?"
+    assert last == f"Error: image_seqfile failed: {cause}"
+    assert "resulted in failure" in failed
+    assert [line[9:] for line in before if "error" in line] == [f"image_seqfile          error: {cause}"]
+    assert not [line for line in before if "Traceback" in line or "Stack Trace" in line]
+
+
+def test_an_error_of_the_configuration_is_one_line(tmp_path: Path) -> None:
+    started = start(tmp_path, {"ops": {"kmeans_dictionary": {"config": {"kk": 20}}}})
+    assert started.process.wait() == 1
+    (line,) = started.output.read_text().splitlines()
+    assert line.startswith('Error: Received unexpected config entry "kk" at path root:ops:kmeans_dictionary')
 
 
 def test_a_local_run_listens_on_loopback_alone(looked: Looked) -> None:

@@ -37,7 +37,7 @@ class Phase(NamedTuple):
 PHASES = (
     Phase("start of Spark", "starting Spark on"),
     Phase("listing and upload", "60 images"),
-    Phase("extraction", "sift_features - reading", "sift_features/*/part-*"),
+    Phase("extraction", "sift_features          reading", "sift_features/*/part-*"),
     Phase("training", "iteration 2 of 30"),
     Phase("coding", "bow_encodings - reading", "bow_encodings/*/part-*"),
     Phase("commit", "bow_encodings - reading", "bow_encodings/*/_SUCCESS"),

@@ -159,8 +159,8 @@ def test_prediction_equals_the_pipeline(
 
 
 def test_an_unknown_extractor_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["predict", "--extractor", "orb", "a.jpg"]) == 1
-    assert "choose one of sift, surf" in capsys.readouterr().err
+    assert main(["predict", "--extractor", "orb", "a.jpg"]) == 2
+    assert "Choose one of sift, surf" in capsys.readouterr().err
 
 
 def test_pictures_are_drawn(pipeline_spec: Pipeline, again: tuple[Runner, dg.ExecuteInProcessResult]) -> None:

@@ -282,7 +282,7 @@ def run_alone(pipeline: Runner, asset: str, *prefix: str, **environment: str) ->
         check=False,
     )
     assert result.returncode
-    (error,) = set(re.findall(r"events\.Failure: (.*)", result.stderr))
+    (error,) = set(re.findall(r"^Error: \S+ failed: (.*)", result.stderr, re.MULTILINE))
     return str(error)
 
 

@@ -161,7 +161,7 @@ def test_a_tar_is_read_in_ranges_that_members_cross(spark: SparkSession, tmp_pat
     assert stored(spark, images, tmp_path / "out") == files
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.sampled_from([0, 1, 511, 512, 513, 1024, 5000]), min_size=1, max_size=8),
     per_range=st.integers(1, 9),

@@ -339,7 +339,7 @@ def test_an_archive_cut_short(spark: SparkSession, tmp_path: Path, kind: str, sh
         open_source(spark, str(path))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cut=st.integers(513, 6000), gzipped=st.booleans())
 def test_a_tar_cut_anywhere_is_noticed(cut: int, gzipped: bool) -> None:
     files = {f"{index}.jpg": bytes([index]) * 700 for index in range(4)}

@@ -60,7 +60,7 @@ def random_model(
     return features * magnitude, round_weights(weights / magnitude), rng.standard_normal(classes)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from([*LENGTHS, 3, 17, 200]),

@@ -264,7 +264,7 @@ def test_opencv_s_own_limit_becomes_a_short_message() -> None:
         decode_gray(images.png_claiming(60_000, 50_000), max_pixels=10**12)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(
     name=st.sampled_from(sorted(READABLE)),
     changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),

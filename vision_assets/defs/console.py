@@ -1,0 +1,165 @@
+"""Lines of a run on the terminal: time, asset, message. The run's history has all events, and the stacks."""
+
+import logging
+import os
+import re
+import sys
+from types import TracebackType
+from typing import Any
+
+import dagster as dg
+
+from vision_assets import settings
+from vision_assets.defs.failures import tells_of_an_interrupt
+from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINES
+from vision_assets.redaction import redact
+
+_FOLLOWS = re.compile(r"Dependencies for step \S+ .*Not executing\.")
+_FAILURE = "dagster._core.definitions.events.Failure: "
+_WIDTH = max(map(len, PIPELINES[DEFAULT_EXTRACTOR].assets))
+_WARNING, _ERROR, _PLAIN = "\x1b[33m", "\x1b[31m", "\x1b[0m"
+
+
+def cause_of(error: Any) -> str:
+    """Return the cause of an error of a step in one or two lines.
+
+    Parameters
+    ----------
+    error : SerializableErrorInfo
+        An error with those that it was raised from.
+
+    Returns
+    -------
+    str
+        The text of the first `dagster.Failure`, which `vision_assets.defs.failures` writes for users; without
+        one, the text of the first cause of all.
+    """
+    while error.cause and not error.message.startswith(_FAILURE):
+        error = error.cause
+    return str(error.message.removeprefix(_FAILURE).strip())
+
+
+def level_of(record: logging.LogRecord) -> int:
+    """Return how important a record is to who looks at the terminal."""
+    event = _event_of(record)
+    if event is None:
+        # The steps after one that has failed. Its own line is the only one that tells something.
+        follows = _FOLLOWS.fullmatch(_message_of(record))
+        return logging.DEBUG if follows else record.levelno
+    # The process ends with a line on it.
+    if tells_of_an_interrupt(event) or event.event_type is dg.DagsterEventType.RUN_CANCELED:
+        return logging.DEBUG
+    # Dagster logs it as DEBUG, and then nothing for as long as the step waits.
+    if event.is_step_up_for_retry:
+        return logging.WARNING
+    # It repeats the line of the step.
+    if event.is_run_failure and event.job_failure_data.first_step_failure_event:
+        return logging.DEBUG
+    return record.levelno
+
+
+class LineFormatter(logging.Formatter):
+    """Formats records of Dagster's log: ``17:00:00 sift_features          240 images, 11.5 MB``.
+
+    Parameters
+    ----------
+    stacks : bool
+        Whether a failure shows its stack.
+    colors : bool
+        Whether warnings and errors have colours.
+    """
+
+    def __init__(self, *, stacks: bool = False, colors: bool = False) -> None:
+        super().__init__()
+        self._stacks = stacks
+        self._colors = colors
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line; several lines if the message has them or a stack is shown."""
+        meta = getattr(record, "dagster_meta", {})
+        text, level = self._text(record), level_of(record)
+        line = f"{self.formatTime(record, '%H:%M:%S')} {meta.get('step_key') or '':{_WIDTH}}  "
+        if level < logging.WARNING:
+            return line + text
+        label, color = ("error", _ERROR) if level >= logging.ERROR else ("warning", _WARNING)
+        line += f"{label}: {text}"
+        return f"{color}{line}{_PLAIN}" if self._colors else line
+
+    def _text(self, record: logging.LogRecord) -> str:
+        text, stack = _message_of(record), ""
+        event = _event_of(record)
+        data: Any = event and event.event_specific_data
+        if error := getattr(data, "error", None):
+            text, stack = cause_of(error), str(getattr(data, "error_display_string", error.to_string()))
+            if event and event.is_step_up_for_retry:
+                text += f" Another attempt begins in {data.seconds_to_wait or 0:.0f} s."
+        elif record.exc_info:
+            stack = self.formatException(record.exc_info)
+        return f"{text}\n{stack}" if stack and self._stacks else text
+
+
+def _message_of(record: logging.LogRecord) -> str:
+    """Return a message without the ids that Dagster puts before it."""
+    return str(getattr(record, "dagster_meta", {}).get("orig_message", record.getMessage()))
+
+
+def _event_of(record: logging.LogRecord) -> dg.DagsterEvent | None:
+    event: dg.DagsterEvent | None = getattr(record, "dagster_meta", {}).get("dagster_event")
+    return event
+
+
+def _logger(level: int) -> logging.Logger:
+    handler = logging.StreamHandler()  # stderr
+    handler.addFilter(lambda record: level_of(record) >= level)
+    colors = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    handler.setFormatter(LineFormatter(stacks=level <= logging.DEBUG, colors=colors))
+    # The handler decides, because the events of Dagster that matter here have the level DEBUG.
+    logger = logging.Logger("vision_assets", logging.DEBUG)
+    logger.addHandler(handler)
+    return logger
+
+
+def _given_level(context: dg.InitLoggerContext) -> int:
+    return logging.getLevelNamesMapping()[context.logger_config["log_level"].upper()]
+
+
+@dg.logger(
+    config_schema=dg.colored_console_logger.config_schema, description="Short lines: time, asset, message."
+)
+def console_logger(context: dg.InitLoggerContext) -> logging.Logger:
+    """Make the logger of runs whose configuration has ``loggers: console:``."""
+    return _logger(_given_level(context))
+
+
+def _default_logger(context: dg.InitLoggerContext) -> logging.Logger:
+    # Without `python_logs` in dagster.yaml, Dagster asks for DEBUG: about 200 lines in each run.
+    return _logger(settings.log_level() or max(_given_level(context), logging.INFO))
+
+
+def use_short_lines() -> None:
+    """Have all runs of this process log short lines, and an error of the configuration be one.
+
+    Dagster uses the loggers of `dagster.Definitions` only in runs whose configuration names them, and has no
+    setting for the others.
+    """
+    dg.colored_console_logger._logger_fn = _default_logger
+    sys.excepthook = _say_what_is_misconfigured
+    logging.getLogger().addFilter(_tells_something)
+
+
+def _tells_something(record: logging.LogRecord) -> bool:
+    # Py4J logs it with a stack at Ctrl-C, which the run's last line tells of.
+    return record.msg != "KeyboardInterrupt while sending command."
+
+
+def _say_what_is_misconfigured(
+    kind: type[BaseException], error: BaseException, stack: TracebackType | None
+) -> None:
+    """Print an error that ends a process: without its stack if the configuration of a run is wrong."""
+    if not isinstance(error, dg.DagsterInvalidConfigError):
+        sys.__excepthook__(kind, error, stack)
+        return
+    for each in error.errors:
+        # What Dagster expects instead is a list of all settings with their types, in one line.
+        text = each.message.partition(" Expected: ")[0]
+        print(f"Error: {redact(text)} docs/configuration.md lists all settings.", file=sys.stderr)
