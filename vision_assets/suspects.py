@@ -97,15 +97,12 @@ def inspect_labels(
         config = classifier.classifier().settings
         options = SplitOptions.from_config(config)
         labels = classifier.upstream(LABEL_ASSET).rows if LABEL_ASSET in snapshot.inputs else None
-        images = usable_images(labelled_images(features.rows, labels), options).persist()
-        try:
-            copies = find_copies(images, split_images(images, options))
-            vectors = vectors_of(encodings.rows, step.encoding)
-            judged, suspects = find_suspects(
-                vectors, images, options.seed, TrainingOptions.from_config(config), trained
-            )
-            usable = images.count()
-        finally:
-            images.unpersist()
+        images = usable_images(labelled_images(features.rows, labels), options)
+        copies = find_copies(images, split_images(images, options))
+        vectors = vectors_of(encodings.rows, step.encoding)
+        judged, suspects = find_suspects(
+            vectors, images, options.seed, TrainingOptions.from_config(config), trained
+        )
+        usable = images.count()
         is_current = store.current((encodings.asset,)) == encodings.snapshot
     return LabelReport(tuple(suspects), judged, usable, tuple(map(tuple, copies)), is_current)

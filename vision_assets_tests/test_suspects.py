@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -131,9 +132,11 @@ def test_the_command_prints_tables(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("vision_assets.suspects.inspect_labels", lambda **_: report)
+    older = replace(report, is_current=False)
+    monkeypatch.setattr("vision_assets.suspects.inspect_labels", lambda **_: older)
     assert main(["suspects", "--top", "2"]) == 0
-    printed = capsys.readouterr().out
+    printed, warned = capsys.readouterr()
+    assert "materialize the classifier again" in warned
     title, *rows = printed.splitlines()
     assert title.split() == ["label", "suggested", "margin", "file"]
     for row, suspect in zip(rows[:2], report.suspects, strict=False):

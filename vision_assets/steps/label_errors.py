@@ -1,12 +1,14 @@
 """Images that are likely to have a wrong label, and copies of images."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from py4j.protocol import Py4JError
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -116,7 +118,8 @@ def find_suspects(
         make_rows = partial(_suspects, thresholds)
         found = map_probabilities(encodings, tested, classifier, make_rows, _SUSPECT).collect()
     finally:
-        folds.unpersist()
+        with suppress(Py4JError, OSError):  # an interrupt may have stopped the JVM
+            folds.unpersist()
     suspects = [
         Suspect(
             row.fileName,
