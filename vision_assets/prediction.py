@@ -177,4 +177,4 @@ def _read_classifier(store: SnapshotStore, snapshot: Snapshot) -> Classifier:
 
 
 def _damaged(snapshot: Snapshot, file: str, fault: str) -> UserError:
-    return damaged_file(f"{snapshot.uri}/{file}", fault, bool(snapshot.row_version))
+    return damaged_file(f"{snapshot.uri}/{file}", fault)

@@ -61,8 +61,13 @@ def _summarize(options: argparse.Namespace) -> None:
 
 
 def _is_of(store: SnapshotStore, snapshot: Snapshot, shown: Mapping[str, Snapshot], step: "Step") -> bool:
-    """Tell whether a snapshot was made from the tables that are shown."""
-    return all(store.input_of(snapshot, (asset,)) == shown.get(asset) for asset in step.inputs.values())
+    """Tell whether a snapshot was made from tables with the content of those that are shown."""
+    inputs = {asset: store.input_of(snapshot, (asset,)) for asset in step.inputs.values()}
+    # A table that was kept names an earlier snapshot of the same content.
+    return all(
+        read is not None and asset in shown and read.identity == shown[asset].identity
+        for asset, read in inputs.items()
+    )
 
 
 def _convert_config(options: argparse.Namespace) -> None:

@@ -1,26 +1,57 @@
 """What the definitions of all assets have in common."""
 
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import wraps
 from typing import Any
 
 import dagster as dg
 from pyspark.sql.types import StructType
 
 from vision_assets.defs.automation import follow_upstream
-from vision_assets.defs.failures import RETRY_POLICY
+from vision_assets.defs.failures import RETRY_POLICY, failures
 from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINE_OF_ASSET, PIPELINES
-from vision_assets.steps.spec import StepSpec
+from vision_assets.redaction import redact_values
+from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.stored_tables import StoredTable
+from vision_assets.steps.up_to_date import RequireFit, fingerprint_of, kept_table
 
 
-def step_asset(spec: StepSpec, **others: Any) -> Any:
+def step_asset(spec: StepSpec, require_fit: RequireFit | None = None, **others: Any) -> Any:
     """Decorate a function as the asset of a step.
+
+    The function takes ``context``, ``config`` and the inputs of the step as `StoredTable`, and returns a
+    `NewTable`, or None if there is nothing to make. It is not called if the current table is kept.
 
     Parameters
     ----------
     spec : StepSpec
+    require_fit : callable, optional
+        As `vision_assets.steps.up_to_date.kept_table` takes it.
     **others
         As `dagster.asset` takes them.
     """
+    as_asset = _asset(spec, others)
+
+    def decorate(make: Callable[..., NewTable | None]) -> Any:
+        @wraps(make)
+        def make_unless_kept(context: dg.AssetExecutionContext, **arguments: Any) -> Iterator[dg.Output[Any]]:
+            config = redact_values(arguments["config"].model_dump())
+            inputs = [arguments[name] for name in spec.step.inputs]
+            with failures():
+                fingerprint = fingerprint_of(spec, config, inputs)
+                kept = kept_table(spec, config, inputs, fingerprint, require_fit)
+            if kept:
+                yield dg.Output(kept)
+            elif new := make(context, **arguments):
+                yield dg.Output(replace(new, fingerprint=fingerprint))
+
+        return as_asset(make_unless_kept)
+
+    return decorate
+
+
+def _asset(spec: StepSpec, others: Mapping[str, Any]) -> Any:
     pipeline = PIPELINE_OF_ASSET.get(spec.asset)
     return dg.asset(
         name=spec.asset,

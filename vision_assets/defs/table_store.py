@@ -12,6 +12,9 @@ from vision_assets.spark.diagnosis import diagnose
 from vision_assets.spark.jvm import hadoop_of
 from vision_assets.vision.draw import Picture
 
+PICTURE = "picture_"
+"""What the names of pictures in the metadata begin with."""
+
 
 class TableStoreResource(dg.ConfigurableResource):
     """The folder or URI that contains all tables."""
@@ -41,4 +44,4 @@ class TableStoreResource(dg.ConfigurableResource):
                 f"the pictures could not be drawn: {redact(diagnose(error).text)}"
             )
             return {}
-        return {f"picture_{name}": dg.MetadataValue.md(pic.markdown()) for name, pic in pictures.items()}
+        return {f"{PICTURE}{name}": dg.MetadataValue.md(pic.markdown()) for name, pic in pictures.items()}

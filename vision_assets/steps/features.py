@@ -39,8 +39,12 @@ class ExtractionOptions(Options):
     """What every extraction has besides the extractor's own options."""
 
     partitions: int | None = option(
-        None, "Approximate number of Spark tasks and files; null chooses by size and cores.", ge=1
+        None,
+        "Approximate number of Spark tasks and files; null chooses by size and cores.",
+        ge=1,
+        changes_table=False,
     )
+    # The check compares with the value in the manifest, so another value needs another snapshot.
     max_failed_share: float = option(
         0.01, "Warn when a larger share of the images fails to decode.", ge=0, le=1
     )
@@ -87,6 +91,7 @@ def features_table(extractor: type[ExtractorOptions]) -> Table:
         },
         same_keys_as=IMAGE_ASSET,
         is_per_image=True,
+        computed="extracted",
         content="struct(fileName, keypointCount, error)",
     )
 

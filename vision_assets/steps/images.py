@@ -39,10 +39,12 @@ class ImageOptions(Options):
         "auto",
         "Who reads the source: `workers`, in parallel; `driver`, for files that only this machine can see; "
         "`auto` uses the driver for local paths when Spark runs on a cluster.",
+        changes_table=False,
     )
     full_refresh: bool = option(
         default=False,
         description="Read every image again, including files that have not changed since the last run.",
+        changes_table=False,
     )
 
 

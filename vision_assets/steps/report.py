@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import ArrayType, DoubleType, IntegerType, StringType, StructType
 
 from vision_assets.pipelines import Step
+from vision_assets.steps.run_options import RefreshOptions
 from vision_assets.steps.spec import StepSpec
 from vision_assets.steps.splits import TRAIN
 from vision_assets.tables.columns import column
@@ -69,6 +70,7 @@ def declare(step: Step) -> StepSpec:
         CLASSIFICATION_REPORT,
         description="Precision, recall, F1, support and confusions of each class and split, on images that "
         "the classifier was not trained on.",
+        options=(RefreshOptions,),
         summarize=_summarize,
         needs_labels=True,
     )

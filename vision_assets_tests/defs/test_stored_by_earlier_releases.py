@@ -88,6 +88,10 @@ def test_it_is_extended_and_pruned(stored: Runner) -> None:
     assert {asset: stored.current(asset).sequence for asset in ALL_ASSETS} == dict.fromkeys(ALL_ASSETS, 2)
     assert records(stored, "*-killed-*") == []
 
+    stored.run("images", *ALL_ASSETS, keep=1, **CONFIG)
+    sequences = {asset: stored.current(asset).sequence for asset in ALL_ASSETS[1:]}
+    assert sequences == dict.fromkeys(ALL_ASSETS[1:], 2), "made once, then kept"
+
     for asset in ALL_ASSETS:
         stored.store.prune((asset,), 1)
     assert stored.store.has(before["image_seqfile"]), "a process of the earlier commit reads it"
@@ -95,6 +99,7 @@ def test_it_is_extended_and_pruned(stored: Runner) -> None:
     for asset in ALL_ASSETS:
         stored.store.prune((asset,), 1)
         assert stored.store.snapshots((asset,)) == [stored.current(asset)]
+        assert stored.current(asset).fingerprint
         assert not Path(before[asset].uri).exists()
     assert [file.suffix for file in records(stored, "*")] == [".json"] * len(ALL_ASSETS)
     (prediction_of_new,) = prediction.predict("images/cats/new.jpg", data_folder=stored.data)

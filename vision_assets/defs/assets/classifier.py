@@ -1,6 +1,6 @@
 """The assets of classifiers on encodings."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import dagster as dg
@@ -13,6 +13,7 @@ from vision_assets.pipelines import STEPS
 from vision_assets.spark.progress import Progress, show
 from vision_assets.steps.classifier import train_classifier
 from vision_assets.steps.encodings import vectors_of
+from vision_assets.steps.fit import require_same_words
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.splits import (
     DUPLICATE,
@@ -38,12 +39,15 @@ def make_definitions(spec: StepSpec) -> dg.Definitions:
     assert encoding  # noqa: S101 - a classifier is trained on encodings
     dictionary_asset = STEPS[step.inputs["encodings"]].inputs["dictionary"]
 
-    @step_asset(spec, output_required=False)
+    def require_fit(model: StoredTable, inputs: Mapping[str, StoredTable]) -> None:
+        require_same_words(encoding, dictionary_asset, inputs[step.inputs["encodings"]], model)
+
+    @step_asset(spec, require_fit, output_required=False)
     def classifier(
         context: dg.AssetExecutionContext,
         config: config_type,  # type: ignore[valid-type]
         encodings: StoredTable,
-    ) -> Iterator[dg.Output]:
+    ) -> NewTable | None:
         options = config.options(SplitOptions)  # type: ignore[attr-defined]
         with failures():
             features = read_ancestor(context, encodings, step.ancestors["features"])
@@ -59,7 +63,7 @@ def make_definitions(spec: StepSpec) -> dg.Definitions:
                     f"Nothing to classify: the {parts['usable_images']:,} readable images with a label have "
                     f"{len(labels)} classes of two images or more. Labels are names of folders."
                 )
-                return
+                return None
             context.log.info(
                 f"{len(labels):,} classes, {_per_split(counts, TRAIN):,.0f} images to train on in each split"
             )
@@ -84,9 +88,9 @@ def make_definitions(spec: StepSpec) -> dg.Definitions:
                 "unused_images_per_split": _per_split(counts, UNUSED),
             }
         )
-        settings = config.model_dump()  # type: ignore[attr-defined]
+        settings = spec.table_settings(config.model_dump())  # type: ignore[attr-defined]
         content = replace(trained, settings=settings, dictionary=dictionary)
-        yield dg.Output(NewTable(content, inputs=(encodings, features)))
+        return NewTable(content, inputs=(encodings, features))
 
     return dg.Definitions(assets=[classifier])
 

@@ -44,7 +44,6 @@ def make_definitions(spec: StepSpec) -> dg.Definitions:
             compute=lambda pending: extract(store.table(partitions, pending), options),
             # Other versions of the libraries may find other keypoints.
             settings={"extractor": extractor.name, **options.versions(), **asdict(options)},
-            computed="extracted",
         )
         return NewTable(table, inputs=(images,))
 

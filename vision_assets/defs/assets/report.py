@@ -6,6 +6,7 @@ import dagster as dg
 import numpy as np
 from numpy.typing import NDArray
 
+from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import RETRY_POLICY, failures
 from vision_assets.defs.step_asset import read_ancestor, step_asset
 from vision_assets.defs.table_store import TableStoreResource
@@ -30,10 +31,14 @@ def make_definitions(spec: StepSpec) -> dg.Definitions:
     step = spec.step
     encoding = step.encoding
     assert encoding  # noqa: S101 - a classifier is trained on encodings
+    config_type = config_of(spec)
 
     @step_asset(spec)
     def report(
-        context: dg.AssetExecutionContext, data_folder: TableStoreResource, classifier: StoredTable
+        context: dg.AssetExecutionContext,
+        config: config_type,  # type: ignore[valid-type]
+        data_folder: TableStoreResource,
+        classifier: StoredTable,
     ) -> NewTable:
         with failures():
             ancestors = {
