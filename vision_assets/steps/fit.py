@@ -37,7 +37,8 @@ def require_one_descriptor_space(
         raise UserError(
             f"The dictionary {dictionary.snapshot.uri} was trained on {theirs}, but the features "
             f"{features.snapshot.uri} are {ours}. {theirs} and {ours} descriptors are not comparable. "
-            f"Materialize {dictionary.asset} from these features first."
+            f"Materialize {dictionary.asset} from these features first, with `full_refresh: true` if "
+            "`retrain` is `never`."
         )
 
 

@@ -163,9 +163,8 @@ def write_images(
         image_index.write_stamps(spark, uri, stamps)
         plan = plan_images(spark, stamps, [folder for _, folder in stored])
         parts, reused, dropped = plan.parts, plan.reused, plan.dropped
-        counts = {"reused": reused, "read": 0, "dropped": dropped}
         if kept := _unchanged(stored, plan, pending):
-            return WriteResult(counts, kept=kept), skipped
+            return WriteResult({"reused": reused, "read": 0, "dropped": 0}, kept=kept), skipped
         if reused:
             images = images.listed.select(plan.unread)
     if images.count != 0:

@@ -170,7 +170,12 @@ def test_of_a_folder_only_parts_with_changes_are_read(filled_copy: Runner, sourc
         return done(filled_copy, source, "image_seqfile")["image_seqfile"]
 
     assert read() == (0, 12, 0)
+    first = filled_copy.current("image_seqfile")
     assert read() == (12, 0, 0)
+    assert filled_copy.current("image_seqfile") == first, "nothing is written"
+    patterns = {"patterns": ["*.jpg"]}
+    assert done(filled_copy, source, "image_seqfile", image_seqfile=patterns) == {"image_seqfile": (12, 0, 0)}
+    assert filled_copy.current("image_seqfile").config["patterns"] == ["*.jpg"], "the manifest says so"
     (source / "cats" / "new.jpg").write_bytes(images.jpeg(images.colored(seed=99)))
     assert read() == (12, 1, 0)
     before = filled_copy.current("image_seqfile").version
