@@ -191,7 +191,7 @@ def one_or_many(images: Image | Iterable[Image]) -> Iterable[Image]:
 
 def damaged(snapshot: Snapshot, file: str, fault: str) -> UserError:
     """Return the error for a damaged file of a snapshot."""
-    return damaged_file(f"{snapshot.uri}/{file}", fault, bool(snapshot.row_version))
+    return damaged_file(f"{snapshot.uri}/{file}", fault)
 
 
 def _encode(encoder: ImageEncoder, image: Image) -> EncodedImage:

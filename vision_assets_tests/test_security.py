@@ -31,9 +31,6 @@ ROOT = Path(__file__).parents[1]
 # ------------------------------------------------------------------------------------------------ pickles
 
 
-REFRESHED = ("sift_features", "bow_encodings")
-
-
 class Bomb:
     """Makes a folder when it is unpickled."""
 
@@ -90,7 +87,7 @@ def test_no_table_is_unpickled(copy: Runner, tmp_path: Path, asset: str, reader:
         names = np.load(file).files if file.suffix == ".npz" else []
         file.write_bytes(npz_of(bomb, names) if names else pickle.dumps(bomb))
 
-    config: dict[str, Any] = {reader: {"full_refresh": True}} if reader in REFRESHED else {}
+    config: dict[str, Any] = {reader: {"full_refresh": True}}
     copy.run(None, reader, fail=True, **config)
     if asset in {"kmeans_dictionary", "image_classifier"}:
         with pytest.raises(UserError, match="cannot be read"):
@@ -124,7 +121,7 @@ def test_no_checkpoint_is_unpickled(copy: Runner, tmp_path: Path, capfd: pytest.
     checkpoint = copy.store.checkpoint(("kmeans_dictionary",), name)
     checkpoint.save(1, npz_of(Bomb(tmp_path / "exploded"), names))
 
-    copy.run(None, "kmeans_dictionary")
+    copy.run(None, "kmeans_dictionary", kmeans_dictionary={"retrain": "always"})
 
     assert "training restarts from the beginning" in capfd.readouterr().err
     assert copy.current("kmeans_dictionary").version == current.version

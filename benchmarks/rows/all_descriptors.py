@@ -26,7 +26,7 @@ def _measure(bench: Bench) -> Figures:
         run = bench.commands.materialize(
             bench.data,
             "kmeans_dictionary",
-            config={"kmeans_dictionary": bench.kmeans(descriptors_per_word=per_word)},
+            config={"kmeans_dictionary": bench.kmeans(descriptors_per_word=per_word, full_refresh=True)},
             watched=True,
         )
         made = run.metadata["kmeans_dictionary"]

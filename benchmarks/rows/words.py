@@ -34,7 +34,15 @@ def _measure(bench: Bench) -> Figures:
             data,
             "kmeans_dictionary",
             "bow_encodings",
-            config={"kmeans_dictionary": {"k": k, "max_iter": 1, "descriptors_per_word": per_word}},
+            config={
+                "kmeans_dictionary": {
+                    "k": k,
+                    "max_iter": 1,
+                    "descriptors_per_word": per_word,
+                    "full_refresh": True,
+                },
+                "bow_encodings": {"full_refresh": True},
+            },
             watched=True,
         )
         dictionary, encodings = run.metadata["kmeans_dictionary"], run.metadata["bow_encodings"]

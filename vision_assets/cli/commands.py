@@ -131,10 +131,15 @@ def _why_no_classifier(store: SnapshotStore, pipeline: "Pipeline", labels: Snaps
 
 
 def _is_of(store: SnapshotStore, snapshot: Snapshot, shown: Mapping[str, Snapshot], step: "Step") -> bool:
-    """Tell whether a snapshot was made from the tables that are shown."""
+    """Tell whether a snapshot was made from tables with the content of those that are shown."""
     # A report of an earlier release was made from the classifier, not from predictions.
     assets = {*step.inputs.values(), *filter(None, [step.ancestors.get("classifier")])}
-    return all(store.input_of(snapshot, (asset,)) == shown.get(asset) for asset in assets)
+    inputs = {asset: store.input_of(snapshot, (asset,)) for asset in assets}
+    # A table that was kept names an earlier snapshot of the same content.
+    return all(
+        read.identity == shown[asset].identity if read and asset in shown else read is shown.get(asset)
+        for asset, read in inputs.items()
+    )
 
 
 def _compare(options: argparse.Namespace) -> None:

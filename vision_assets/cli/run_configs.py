@@ -170,17 +170,16 @@ def _made_by(run: str, snapshots: Sequence[Snapshot]) -> Snapshot | None:
 def _differing(asset: str, snapshot: Snapshot) -> dict[str, Any]:
     """Return the settings of a table that differ from the defaults, and are not those of one run."""
     from vision_assets.steps.catalog import SPECS  # noqa: PLC0415 - imports PySpark
-    from vision_assets.steps.run_options import PER_RUN  # noqa: PLC0415
 
     defaults = {
         each.name: list(each.default) if isinstance(each.default, tuple) else each.default
         for options in SPECS[asset].options
         for each in fields(options)
-        if each.name not in PER_RUN
+        if each.name != SOURCE
     }
     return {
         name: snapshot.config[name]
-        for name, default in defaults.items()
+        for name, default in SPECS[asset].table_settings(defaults).items()
         if name in snapshot.config and snapshot.config[name] != default
     }
 

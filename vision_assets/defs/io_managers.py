@@ -12,9 +12,9 @@ from pydantic import PrivateAttr
 from pyspark.sql import DataFrame
 
 from vision_assets.defs.failures import failures
-from vision_assets.defs.metadata import materialization_metadata
+from vision_assets.defs.metadata import PICTURE, materialization_metadata
 from vision_assets.defs.table_store import TableStoreResource
-from vision_assets.redaction import redact
+from vision_assets.redaction import redact, redact_values
 from vision_assets.snapshots.files import open_files
 from vision_assets.snapshots.manifests import changes_of
 from vision_assets.snapshots.store import PendingSnapshot, ReadLease, Snapshot, SnapshotStore
@@ -33,6 +33,7 @@ from vision_assets.steps.sources.image_files import ImageFiles
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.stored_tables import StoredTable
 from vision_assets.steps.storing import Run, store_table
+from vision_assets.steps.up_to_date import KeptTable
 from vision_assets.tables.per_image import PerImageTable
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE, Classifier, classifier_to_npz
 
@@ -89,42 +90,44 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write a table, verify what must hold for it, and make it current.
 
-        An asset of this project returns a `NewTable`. Other content is stored as made from nothing.
+        An asset of this project returns a `NewTable`, or a `KeptTable` for which there is nothing to write.
+        Other content is stored as made from nothing.
         """
         spec = SPECS[context.asset_key.path[-1]]
-        new = obj if isinstance(obj, NewTable) else NewTable(obj)
-        store = self.data_folder.store
+        new = obj if isinstance(obj, NewTable | KeptTable) else NewTable(obj)
         with failures():
-            table, written = store_table(
-                spec,
-                new,
-                self.row_settings(new.content),
-                lambda pending, made, progress: self.write(new.content, spec, pending, made, progress),
-                self.pyspark.spark_session,
-                store,
-                Run(
-                    context.run_id,
-                    {**_config(context), **self.resolved_settings(new.content)},
-                    _started(context),
-                    context.log.info,
-                ),
-            )
-        snapshot = table.snapshot
-        _set_data_version(context, snapshot)
-        changes = f" ({changes})" if (changes := changes_of(snapshot)) else ""
-        context.log.info(
-            f"{snapshot.rows:,} {spec.table.row_noun}{changes}, {snapshot.bytes / 1e6:,.1f} MB, "
-            f"{snapshot.seconds:.1f} s"
-        )
-        draw = spec.draw
-        pictures = self.data_folder.render_pictures(lambda: draw(table)) if draw else {}
-        details = {**pictures, **new.metadata, **written}
-        context.add_output_metadata(materialization_metadata(spec, snapshot, details))
-        self._prune(context, store, snapshot)
+            stored, details = (new, {}) if isinstance(new, KeptTable) else self._store(context, spec, new)
+        if isinstance(stored, KeptTable):
+            table, line = stored.table, stored.reason
+            details = _details_of_kept(context, spec, table.snapshot, details)
+            is_drawn = any(name.startswith(PICTURE) for name in details)
+        else:
+            table, line, is_drawn = stored, _size(spec, stored.snapshot), False
+        _set_data_version(context, table.snapshot)
+        context.log.info(line)
+        if (draw := spec.draw) and not is_drawn:
+            details = {**self.data_folder.render_pictures(lambda: draw(table)), **details}
+        context.add_output_metadata(materialization_metadata(spec, table.snapshot, details))
+        self._prune(context, table.snapshot)
 
-    def _prune(self, context: dg.OutputContext, store: SnapshotStore, snapshot: Snapshot) -> None:
+    def _store(
+        self, context: dg.OutputContext, spec: StepSpec, new: NewTable
+    ) -> tuple[StoredTable | KeptTable, dict[str, Any]]:
+        config = {**_config(context), **self.resolved_settings(new.content)}
+        stored, written = store_table(
+            spec,
+            new,
+            self.row_settings(new.content),
+            lambda pending, made, progress: self.write(new.content, spec, pending, made, progress),
+            self.pyspark.spark_session,
+            self.data_folder.store,
+            Run(context.run_id, config, _started(context), context.log.info),
+        )
+        return stored, {**new.metadata, **written}
+
+    def _prune(self, context: dg.OutputContext, snapshot: Snapshot) -> None:
         try:
-            removed = store.prune(snapshot.asset_path, self.data_folder.keep_snapshots)
+            removed = self.data_folder.store.prune(snapshot.asset_path, self.data_folder.keep_snapshots)
         except Exception as error:  # noqa: BLE001 - the table is stored, whatever the clean-up meets
             context.log.warning(
                 f"old snapshots of {snapshot.asset} could not be removed: {redact(diagnose(error).text)}"
@@ -179,7 +182,8 @@ class SequenceFileIOManager(SnapshotIOManager):
             written, skipped = write_images(session, content, store, pending, made, progress)
         records = [dg.TableRecord({"name": name, "reason": reason}) for name, reason in skipped.examples]
         metadata = written.metadata | {"skipped": skipped.total, **_per_reason(skipped.counts)}
-        return WriteResult(metadata | ({"skipped_first": dg.MetadataValue.table(records)} if records else {}))
+        metadata |= {"skipped_first": dg.MetadataValue.table(records)} if records else {}
+        return written._replace(metadata=metadata)
 
     def row_settings(self, content: ImageFiles) -> Mapping[str, Any]:
         """Return where the images come from."""
@@ -227,10 +231,9 @@ def _run_id(context: dg.InputContext) -> str:
 def _config(context: dg.OutputContext) -> dict[str, Any]:
     """Return the configuration of the asset, as it may be stored and shown."""
     try:
-        config = context.step_context.op_config or {}
+        return redact_values(context.step_context.op_config or {})
     except dg.DagsterInvariantViolationError:
         return {}
-    return {name: redact(value) if isinstance(value, str) else value for name, value in config.items()}
 
 
 def _started(context: dg.OutputContext) -> float:
@@ -240,3 +243,30 @@ def _started(context: dg.OutputContext) -> float:
         return stats[0].start_time or time.time()
     except (dg.DagsterInvariantViolationError, IndexError):
         return time.time()
+
+
+def _size(spec: StepSpec, snapshot: Snapshot) -> str:
+    changes = f" ({changes})" if (changes := changes_of(snapshot)) else ""
+    return (
+        f"{snapshot.rows:,} {spec.table.row_noun}{changes}, {snapshot.bytes / 1e6:,.1f} MB, "
+        f"{snapshot.seconds:.1f} s"
+    )
+
+
+def _details_of_kept(
+    context: dg.OutputContext, spec: StepSpec, snapshot: Snapshot, found: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what was known when a table was made, its pictures too, if Dagster's history still has it.
+
+    What this run has found out about the source of images wins over what is known.
+    """
+    event = context.step_context.instance.get_latest_materialization_event(context.asset_key)
+    made = event.asset_materialization if event else None
+    known: dict[str, Any] = dict(made.metadata) if made else {}
+    if "snapshot" not in known or known["snapshot"].value != snapshot.name:
+        known = {}
+    if found:
+        return {name: value for name, value in known.items() if name.startswith(PICTURE)} | found
+    if spec.table.is_per_image:
+        known |= {"reused": snapshot.rows, spec.table.computed: 0, "dropped": 0}
+    return known

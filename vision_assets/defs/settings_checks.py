@@ -7,7 +7,6 @@ from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import RETRY_POLICY, failures
 from vision_assets.defs.step_asset import asset_key
 from vision_assets.defs.table_store import TableStoreResource
-from vision_assets.steps.run_options import PER_RUN
 from vision_assets.steps.spec import StepSpec
 
 
@@ -27,10 +26,12 @@ def settings_check(spec: StepSpec, collection: Collection) -> dg.AssetChecksDefi
         """Warn when a run was given other settings."""
         with failures():
             made_with = data_folder.store.require_current((spec.asset,)).config
-        wanted = config_type().model_dump()
+        wanted = spec.table_settings(config_type().model_dump())
+        wanted.pop("source", None)  # the project file has it apart, and the environment may name another
         # A manifest of an earlier release lacks options that were added since.
-        compared = sorted((made_with.keys() & wanted.keys()) - PER_RUN)
-        differing = [name for name in compared if made_with[name] != wanted[name]]
+        differing = sorted(
+            name for name in made_with.keys() & wanted.keys() if made_with[name] != wanted[name]
+        )
         rows = [
             dg.TableRecord(
                 {"setting": name, "made with": str(made_with[name]), "project file": str(wanted[name])}

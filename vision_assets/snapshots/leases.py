@@ -33,6 +33,7 @@ class _UncommittedTable:
     uri: str
     inputs: dict[str, str] = field(default_factory=dict)
     row_version: str = ""
+    fingerprint: str = ""  # of a pending snapshot alone: a lease does not store it
 
     @property
     def folder(self) -> str:
@@ -52,7 +53,7 @@ class PendingSnapshot(_UncommittedTable):
         Folder or URI to write the table to; it does not exist yet.
     inputs : dict
         Asset to name of the snapshot that is read.
-    row_version : str
+    row_version, fingerprint : str
         As in `Snapshot`.
     """
 

@@ -54,6 +54,9 @@ class Snapshot:
     row_version : str
         Version of everything that a row depends on besides its image: rows can be reused from snapshots with
         the same one. Empty if rows cannot be reused.
+    fingerprint : str
+        Fingerprint of everything that the table depends on: code, settings and the versions of the inputs. A
+        table with the same one need not be made again. Empty in manifests of earlier releases.
     sizes : dict
         Name to size in bytes of each file in the folder; files of an index with their folder. Empty in
         manifests of the first releases.
@@ -81,8 +84,14 @@ class Snapshot:
     images: str = ""
     version: str = ""
     row_version: str = ""
+    fingerprint: str = ""
     sizes: dict[str, int] = field(default_factory=dict)
     changes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> str:
+        """What tells the content from another: the version, or the name if an earlier release stored it."""
+        return self.version or self.name
 
     @property
     def manifest(self) -> str:
@@ -231,7 +240,7 @@ def snapshot_of(manifest: str) -> str:
     return manifest.removesuffix(".json").split("-", 1)[1]
 
 
-def damaged_file(file: str, fault: str, is_per_image: bool) -> UserError:
+def damaged_file(file: str, fault: str) -> UserError:
     """Return the error for a damaged file of a snapshot.
 
     Parameters
@@ -240,8 +249,6 @@ def damaged_file(file: str, fault: str, is_per_image: bool) -> UserError:
         Path or URI of the file: ``<data>/<asset>/<snapshot>/<file>``.
     fault : str
         Predicate of the message, such as ``is missing``.
-    is_per_image : bool
-        Whether the asset reuses rows of earlier snapshots, so that a rerun needs ``full_refresh``.
 
     Returns
     -------
@@ -251,9 +258,8 @@ def damaged_file(file: str, fault: str, is_per_image: bool) -> UserError:
     *folder, asset, name = parts[:-2] if parts[-2][0] == "_" else parts[:-1]
     manifest = "/".join((*folder, asset, RECORDS, f"*-{name}.json"))
     return UserError(
-        f"{file} {fault}. Materialize {asset} again{' with `full_refresh: true`' if is_per_image else ''}, "
-        "or "
-        f"remove {manifest} to go back to the snapshot before it."
+        f"{file} {fault}. Materialize {asset} again with `full_refresh: true`, or remove {manifest} to go "
+        "back to the snapshot before it."
     )
 
 

@@ -78,7 +78,12 @@ class SnapshotStore:
         return next((s for s in reversed(made) if s.run_id == run_id), None)
 
     def begin(
-        self, asset: AssetPath, run_id: str, inputs: Mapping[str, str], row_version: str = ""
+        self,
+        asset: AssetPath,
+        run_id: str,
+        inputs: Mapping[str, str],
+        row_version: str = "",
+        fingerprint: str = "",
     ) -> PendingSnapshot:
         """Begin a snapshot. Heartbeats are stored until it is committed, discarded or abandoned.
 
@@ -88,7 +93,7 @@ class SnapshotStore:
         run_id : str
         inputs : mapping
             Asset to name of the snapshot that is read; these snapshots are not removed meanwhile.
-        row_version : str
+        row_version, fingerprint : str
             As in `Snapshot`.
 
         Returns
@@ -101,7 +106,8 @@ class SnapshotStore:
             If a local data folder is not writable.
         """
         name = _new_name(run_id)
-        pending = PendingSnapshot(asset, name, self._uri(asset, name), dict(inputs), row_version)
+        uri = self._uri(asset, name)
+        pending = PendingSnapshot(asset, name, uri, dict(inputs), row_version, fingerprint)
         self._take(pending, run_id)
         return pending
 
@@ -268,7 +274,7 @@ class SnapshotStore:
         for file, size in snapshot.sizes.items():
             if found.get(file) != size:
                 fault = f"has {found[file]:,} of {size:,} bytes" if file in found else "is missing"
-                return damaged_file(f"{snapshot.uri}/{file}", fault, bool(snapshot.row_version))
+                return damaged_file(f"{snapshot.uri}/{file}", fault)
         return None
 
     def _sizes(self, folder: str) -> dict[str, int]:
@@ -366,6 +372,7 @@ class SnapshotStore:
             bytes=sum(of_table),
             committed_at=liveness.utc_now(),
             row_version=pending.row_version,
+            fingerprint=pending.fingerprint,
             sizes=sizes,
             **described,
         )

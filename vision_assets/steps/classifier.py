@@ -21,6 +21,7 @@ from pyspark.sql.types import ArrayType, DoubleType, FloatType, IntegerType, Str
 from vision_assets.pipelines import Step
 from vision_assets.spark.arrow import list_column, list_values
 from vision_assets.spark.jvm import stop_jvm
+from vision_assets.steps.run_options import RefreshOptions, RetrainOptions
 from vision_assets.steps.spec import StepSpec
 from vision_assets.steps.splits import TRAIN, SplitOptions
 from vision_assets.tables.columns import column
@@ -68,8 +69,9 @@ def declare(step: Step) -> StepSpec:
         step,
         IMAGE_CLASSIFIER,
         description="Linear models of the labels on the encodings, one for each split.\n\n"
-        "Skipped if there is nothing to classify: fewer than two labels.",
-        options=(SplitOptions, TrainingOptions),
+        "Skipped if there is nothing to classify: fewer than two labels. Trained again only if the encodings, "
+        "the labels or the settings have changed, or as `retrain` says.",
+        options=(SplitOptions, TrainingOptions, RetrainOptions, RefreshOptions),
         storage="classifier",
         badges=frozenset({"pyspark", "numpy"}),
         needs_labels=True,

@@ -272,7 +272,7 @@ def _settings(asset: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that the content of an asset depends on; a missing one has its default."""
     options = [each for kind in _options(asset) for each in fields(kind)]
     defaults = {each.name: each.default for each in options}
-    of_run = {each.name for each in options if each.metadata.get("concerns_run")}
+    of_run = {each.name for each in options if not each.metadata.get("changes_table", True)}
     return {
         # JSON has lists in place of tuples.
         name: list(value) if isinstance(value, tuple) else value

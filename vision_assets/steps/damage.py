@@ -2,7 +2,6 @@
 
 from vision_assets.snapshots.layout import SNAPSHOT_FILE
 from vision_assets.snapshots.manifests import damaged_file
-from vision_assets.steps.catalog import SPECS
 from vision_assets.uris import readable
 
 
@@ -22,7 +21,4 @@ def damaged_table(uri: str, fault: str) -> str | None:
         With the asset to materialize again; None if the file is not part of a snapshot.
     """
     found = SNAPSHOT_FILE.search(uri)
-    if not found:
-        return None
-    spec = SPECS.get(found["asset"])
-    return str(damaged_file(readable(uri), fault, spec is not None and spec.table.is_per_image))
+    return str(damaged_file(readable(uri), fault)) if found else None

@@ -19,6 +19,7 @@ from vision_assets.pipelines import IMAGE_ASSET, Step
 from vision_assets.steps.descriptor_sample import BLOCK_ROWS, SampledDescriptors
 from vision_assets.steps.images import sample_of
 from vision_assets.steps.pictures.dictionary import draw_dictionary
+from vision_assets.steps.run_options import RefreshOptions, RetrainOptions
 from vision_assets.steps.spec import StepSpec, TableWithLineage
 from vision_assets.tables.columns import column
 from vision_assets.tables.table import Count, Invariant, Table
@@ -90,6 +91,7 @@ def dictionary_table(dtype: np.dtype) -> Table:
         invariants={"numbered_words": _NUMBERED_WORDS, "no_empty_word": _NO_EMPTY_WORD, **values},
         rows_setting="k",
         content="struct(wordId, center, descriptorCount, inertia)",
+        content_is_all=True,
     )
 
 
@@ -110,8 +112,9 @@ def declare(step: Step) -> StepSpec:
     return StepSpec(
         step,
         dictionary_table(extractor.dtype),
-        description="Visual words: the centres of a k-means clustering of the descriptors, one row per word.",
-        options=(KMeansOptions,),
+        description="Visual words: the centres of a k-means clustering of the descriptors, one row per word."
+        "\n\nTrained again only if the features or the settings have changed, or as `retrain` says.",
+        options=(KMeansOptions, RetrainOptions, RefreshOptions),
         draw=draw,
         summarize=_summarize,
     )

@@ -70,6 +70,7 @@ def encodings_table(encoding: type[Encoding], features: str | None = None) -> Ta
         },
         same_keys_as=features,
         is_per_image=True,
+        computed="encoded",
     )
 
 

@@ -42,14 +42,14 @@ class ExtractionOptions(Options):
         None,
         "Approximate number of Spark tasks and files; null chooses by size and cores.",
         ge=1,
-        concerns_run=True,
+        changes_table=False,
     )
+    # The check compares with the value in the manifest, so another value needs another snapshot.
     max_failed_share: float = option(
         0.01,
         "Warn when a larger share of the images fails to decode.",
         ge=0,
         le=1,
-        concerns_run=True,
     )
 
 
@@ -94,6 +94,7 @@ def features_table(extractor: type[ExtractorOptions]) -> Table:
         },
         same_keys_as=IMAGE_ASSET,
         is_per_image=True,
+        computed="extracted",
         content="struct(fileName, keypointCount, error)",
     )
 

@@ -30,5 +30,6 @@ IMAGE_SEQFILE = Table(
     row_noun="images",
     counts={"images": Count("count(*)")},
     is_per_image=True,
+    computed="read",
 )
 """The index, stored beside the images: it says which images there are without reading them."""

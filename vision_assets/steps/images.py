@@ -39,7 +39,7 @@ class ImageOptions(Options):
         default=False,
         description="Replace the images of another source. Without it, a source that differs from the stored "
         "one is refused, because all stored rows would be dropped.",
-        concerns_run=True,
+        changes_table=False,
     )
     patterns: tuple[str, ...] | None = option(
         None,
@@ -51,12 +51,12 @@ class ImageOptions(Options):
         "auto",
         "Who reads the source: `workers`, in parallel; `driver`, for files that only this machine can see; "
         "`auto` uses the driver for local paths when Spark runs on a cluster.",
-        concerns_run=True,
+        changes_table=False,
     )
     full_refresh: bool = option(
         default=False,
         description="Read every image again, including files that have not changed since the last run.",
-        concerns_run=True,
+        changes_table=False,
     )
 
 

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.snapshots.store import Leftover, PendingSnapshot, Snapshot, SnapshotStore
 from vision_assets.steps import image_index, image_writer
-from vision_assets.steps.image_reuse import plan_images
+from vision_assets.steps.image_reuse import ImagePlan, plan_images
 from vision_assets.steps.sources.image_files import ImageFiles, Skipped
 from vision_assets.tables.parquet import read_parquet
 from vision_assets.tables.per_image import PerImageTable, ReusePlan, StoredParts, plan_reuse
@@ -31,10 +31,13 @@ class WriteResult(NamedTuple):
         Metadata of the materialization.
     observed : dict, optional
         Counts and invariants of the rows; None if the rows must be read for that.
+    kept : Snapshot, optional
+        What is stored already and was therefore not written again.
     """
 
     metadata: dict[str, Any]
     observed: dict[str, Any] | None = None
+    kept: Snapshot | None = None
 
     @property
     def changes(self) -> dict[str, int]:
@@ -95,14 +98,14 @@ def write_rows(
     if not stored:
         with progress(None):
             all_rows = write_observed(value.compute(None), pending, table)
-        return WriteResult({"reused": 0, value.computed: all_rows["images"], "dropped": 0}, all_rows)
+        return WriteResult({"reused": 0, table.computed: all_rows["images"], "dropped": 0}, all_rows)
     with plan_reuse(value, [parts for _, parts in stored], table.schema.names) as plan:
         for (one, _), names in zip(stored, plan.files, strict=True):
             store.take_over(one, {name: name for name in names}, pending)
         rows = _to_write(value, plan)
         with progress(plan.pending.rows):
             observed = None if rows is None else write_observed(rows, pending, table)
-        metadata = {"reused": plan.reused, value.computed: plan.pending.rows, "dropped": plan.dropped}
+        metadata = {"reused": plan.reused, table.computed: plan.pending.rows, "dropped": plan.dropped}
         reused = _counted(value.wanted.sparkSession, table, stored, plan)
         return WriteResult(metadata, add_up(table, [*reused, *([observed] if observed else [])]))
 
@@ -177,6 +180,8 @@ def write_images(
         image_index.write_stamps(spark, uri, stamps)
         plan = plan_images(spark, stamps, [folder for _, folder in stored])
         parts, reused, dropped = plan.parts, plan.reused, plan.dropped
+        if kept := _unchanged(stored, plan, pending):
+            return WriteResult({"reused": reused, "read": 0, "dropped": 0}, kept=kept), skipped
         if reused:
             images = images.listed.select(plan.unread)
     if images.count != 0:
@@ -193,6 +198,17 @@ def write_images(
     old = {name for renamed in indexed.values() for name in renamed.values()}
     image_index.write(spark, uri, [name for name in store.parts(pending) if name not in old], indexed)
     return WriteResult({"reused": reused, "read": found.count, "dropped": dropped}), skipped
+
+
+def _unchanged(
+    stored: Sequence[tuple[ReusableTable, StoredParts]], plan: ImagePlan, pending: PendingSnapshot
+) -> Snapshot | None:
+    """Return the current snapshot if it has the images of the source, no others, and was made as this one."""
+    one, folder = stored[0] if stored else (None, None)
+    if not isinstance(one, Snapshot) or not folder or one.fingerprint != pending.fingerprint:
+        return None
+    is_all = not plan.dropped and not plan.unread.any() and set(plan.parts[0]) == folder.sizes.keys()
+    return one if is_all and pending.fingerprint else None
 
 
 def _stored(store: SnapshotStore, made: Sequence[ReusableTable]) -> list[tuple[ReusableTable, StoredParts]]:

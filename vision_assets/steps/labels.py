@@ -14,6 +14,7 @@ from vision_assets.errors import UserError
 from vision_assets.pipelines import IMAGE_ASSET, Step
 from vision_assets.steps.label_file import LabelFile, read_label_file
 from vision_assets.steps.label_pattern import match_names, require_pattern
+from vision_assets.steps.run_options import RefreshOptions
 from vision_assets.steps.spec import StepSpec
 from vision_assets.tables.columns import FILE_NAME, column
 from vision_assets.tables.table import Count, Invariant, Table
@@ -94,7 +95,7 @@ def declare(step: Step) -> StepSpec:
         IMAGE_LABELS,
         description="The label of each image, and its split if one is given: by the folder that the image is "
         "in, a pattern on its name, or a CSV or Parquet file. Classifiers learn these labels.",
-        options=(LabelOptions,),
+        options=(LabelOptions, RefreshOptions),
         badges=frozenset({"pyspark", "parquet"}),
         summarize=_summarize,
     )

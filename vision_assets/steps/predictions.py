@@ -11,6 +11,7 @@ from pyspark.sql.types import BooleanType, DoubleType, IntegerType, StringType, 
 
 from vision_assets.pipelines import Step
 from vision_assets.steps.classifier import map_probabilities
+from vision_assets.steps.run_options import RefreshOptions
 from vision_assets.steps.spec import StepSpec
 from vision_assets.tables.columns import FILE_NAME, column
 from vision_assets.tables.table import Count, Invariant, Table
@@ -57,6 +58,7 @@ def declare(step: Step) -> StepSpec:
         IMAGE_PREDICTIONS,
         description="What the classifier says of each image in each split in which the image is tested: "
         "the predicted class, its probability, and how far ahead of the second class it is.",
+        options=(RefreshOptions,),
         needs_labels=True,
     )
 

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import ArrayType, DoubleType, IntegerType, StringType, StructType
 
 from vision_assets.pipelines import Step
+from vision_assets.steps.run_options import RefreshOptions
 from vision_assets.steps.spec import StepSpec
 from vision_assets.steps.splits import TRAIN
 from vision_assets.tables.columns import column
@@ -29,7 +30,6 @@ class ReportOptions(Options):
         "settings of the splits, by more than this many percentage points.",
         ge=0,
         le=100,
-        concerns_run=True,
     )
 
 
@@ -87,7 +87,7 @@ def declare(step: Step) -> StepSpec:
         CLASSIFICATION_REPORT,
         description="Precision, recall, F1, support and confusions of each class and split, on images that "
         "the classifier was not trained on.",
-        options=(ReportOptions,),
+        options=(ReportOptions, RefreshOptions),
         summarize=_summarize,
         needs_labels=True,
         headline=("mean_per_class_accuracy", "std_of_mean_per_class_accuracy", "accuracy"),

@@ -1,6 +1,7 @@
-"""Options that concern a run, not what a row contains."""
+"""Options that concern a run, not what a table contains."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from vision_assets.vision.options import Options, option
 
@@ -10,10 +11,22 @@ PER_RUN = frozenset({"source", "replace_source", "full_refresh", "partitions", "
 
 @dataclass(frozen=True)
 class RefreshOptions(Options):
-    """Whether stored rows are reused."""
+    """Whether a table is made again, and its stored rows are reused."""
 
     full_refresh: bool = option(
         default=False,
-        description="Recompute every row, including those of unchanged images.",
-        concerns_run=True,
+        description="Make the table again, with every row, although settings and inputs are unchanged.",
+        changes_table=False,
+    )
+
+
+@dataclass(frozen=True)
+class RetrainOptions(Options):
+    """When something is trained again."""
+
+    retrain: Literal["always", "when_changed", "never"] = option(
+        "when_changed",
+        "`always` trains in every run; `when_changed` trains if settings or inputs have changed; `never` "
+        "keeps what is stored, whatever has changed. `full_refresh` trains in any case.",
+        changes_table=False,
     )

@@ -1,7 +1,7 @@
 """The one declaration of each asset: tables, checks, pictures, resources and the console derive from it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Protocol
 
 from pyspark.sql import DataFrame, SparkSession
@@ -93,6 +93,16 @@ class StepSpec:
         """Name of the asset."""
         return self.step.asset
 
+    def table_settings(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings that the table depends on: without those that concern the run alone."""
+        of_the_run = {
+            each.name
+            for options in self.options
+            for each in fields(options)
+            if not each.metadata.get("changes_table", True)
+        }
+        return {name: value for name, value in config.items() if name not in of_the_run}
+
     @property
     def schema(self) -> StructType:
         """Columns that Dagster's UI shows."""
@@ -113,9 +123,12 @@ class NewTable:
         Figures besides those that the declaration of the table counts.
     metadata : mapping
         Name to what Dagster's UI shows of it besides the table's counts: figures, texts, pictures.
+    fingerprint : str
+        As in `Snapshot`; empty if the table is made again in each run.
     """
 
     content: Any
     inputs: tuple[TableWithLineage, ...] = field(default=())
     counts: Mapping[str, float] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""

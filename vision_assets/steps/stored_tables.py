@@ -127,7 +127,7 @@ def read_classifier(spark: SparkSession, uri: str) -> Classifier:
     except (ValueError, AnalysisException) as error:
         cause = str(error) if isinstance(error, ValueError) else diagnose(error).text
         fault = f"is damaged or missing ({cause})"
-        raise damaged_file(readable(file), fault, is_per_image=False) from error
+        raise damaged_file(readable(file), fault) from error
 
 
 def classifier_rows(spark: SparkSession, classifier: Classifier) -> DataFrame:

@@ -18,6 +18,7 @@ from vision_assets.steps.catalog import SPECS
 from vision_assets.steps.incremental import ProgressReporter, ReusableTable, WriteResult, reusable
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.stored_tables import StoredTable, read_rows
+from vision_assets.steps.up_to_date import KeptTable, reason_unchanged
 from vision_assets.tables import verification
 from vision_assets.tables.table import SAME_IMAGES, UNIQUE_KEYS
 from vision_assets.uris import hadoop_uri
@@ -55,7 +56,7 @@ def store_table(
     spark: SparkSession,
     store: SnapshotStore,
     run: Run,
-) -> tuple[StoredTable, dict[str, Any]]:
+) -> tuple[StoredTable | KeptTable, dict[str, Any]]:
     """Write a table, verify what must hold for it, and make it current.
 
     Parameters
@@ -72,7 +73,8 @@ def store_table(
 
     Returns
     -------
-    StoredTable
+    StoredTable or KeptTable
+        A kept one if the stored images are those of the source.
     dict
         Metadata that only writing the table tells.
 
@@ -86,10 +88,15 @@ def store_table(
         "" if row_settings is None else version_of(spec.code_version, row_settings, _row_inputs(spec, inputs))
     )
     names = {asset: snapshot.name for asset, snapshot in inputs.items()}
-    pending = store.begin((spec.asset,), run.id, names, row_version)
+    pending = store.begin((spec.asset,), run.id, names, row_version, new.fingerprint)
     try:
         written = _write(spec, write, pending, spark, store, run)
-        version = version_of(spec.code_version, row_settings or run.config, _versions(inputs))
+        if written.kept:
+            store.discard(pending)
+            table = StoredTable(spark, store, written.kept)
+            return KeptTable(table, reason_unchanged(written.kept)), written.metadata
+        settings = row_settings or spec.table_settings(run.config)
+        version = version_of(spec.code_version, settings, _versions(inputs))
         snapshot = _verify_and_commit(spec, pending, written, new.counts, version, spark, store, run)
     except BaseException as error:
         if pending.row_version and not isinstance(error, UnusableError):
@@ -146,11 +153,17 @@ def _verify_and_commit(
         check_results=summary.check_results,
         keys=summary.keys,
         images=summary.images,
-        version=digest(summary.images if table.holds_images else [version, summary.content]),
+        version=_version_of_content(spec, summary, version),
         changes=written.changes,
         rows=summary.rows,
         seconds=round(time.time() - max(run.started, spark.sparkContext.startTime / 1000), 3),
     )
+
+
+def _version_of_content(spec: StepSpec, summary: verification.Summary, version: str) -> str:
+    if spec.table.holds_images:
+        return digest(summary.images)
+    return digest(summary.content if spec.table.content_is_all else [version, summary.content])
 
 
 def _upstream(spec: StepSpec, pending: PendingSnapshot, store: SnapshotStore) -> Snapshot | None:
@@ -166,7 +179,7 @@ def _require_undamaged(upstream: StoredTable, rows: DataFrame) -> None:
         part = changed[0][1]
         names = ", ".join(repr(name) for name, other in changed if other == part)
         raise damaged_file(
-            f"{upstream.snapshot.uri}/{part}", f"contains other bytes of {names} than were stored", True
+            f"{upstream.snapshot.uri}/{part}", f"contains other bytes of {names} than were stored"
         )
 
 
@@ -184,16 +197,15 @@ def _require_sound(spec: StepSpec, summary: verification.Summary, rows: DataFram
     )
 
 
-def checkpoint_of(spec: StepSpec, config: Mapping[str, Any], *inputs: StoredTable) -> Checkpoint:
-    """Return the checkpoint of a long computation: of an asset with this configuration, from these inputs."""
+def checkpoint_of(spec: StepSpec, settings: Mapping[str, Any], *inputs: StoredTable) -> Checkpoint:
+    """Return the checkpoint of a long computation: of an asset with these settings, from these inputs."""
     versions = _versions({table.asset: table.snapshot for table in inputs})
     store = inputs[0].store
-    return store.checkpoint((spec.asset,), version_of(spec.code_version, config, versions))
+    return store.checkpoint((spec.asset,), version_of(spec.code_version, settings, versions))
 
 
 def _versions(inputs: Mapping[str, Snapshot]) -> dict[str, str]:
-    # Snapshots of earlier releases have no version.
-    return {asset: snapshot.version or snapshot.name for asset, snapshot in inputs.items()}
+    return {asset: snapshot.identity for asset, snapshot in inputs.items()}
 
 
 def _row_inputs(spec: StepSpec, inputs: Mapping[str, Snapshot]) -> dict[str, str]:

@@ -54,8 +54,6 @@ class PerImageTable:
         Returns the pending rows, or all rows for None.
     settings : mapping
         Everything that rows depend on besides the images and the asset's other inputs.
-    computed : str
-        What is done to an image, for the metadata: ``extracted``.
     same : mapping
         Column of `wanted` to column of the table. A row is reused only if these values are equal, as those of
         ``digest`` must be.
@@ -64,7 +62,6 @@ class PerImageTable:
     wanted: DataFrame
     compute: Callable[[PendingRows | None], DataFrame]
     settings: Mapping[str, Any]
-    computed: str
     same: Mapping[str, str] = field(default_factory=dict)
 
 

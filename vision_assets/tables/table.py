@@ -67,9 +67,14 @@ class Table:
         The setting that says how many rows there must be.
     is_per_image : bool
         Whether each row belongs to an image, identified by the columns ``fileName`` and ``digest``.
+    computed : str
+        What is done to an image to make its row, for the metadata: ``extracted``.
     content : str, optional
         SQL of what can differ in a row although settings and inputs are the same: an extraction that ran out
         of memory gives a row with an error, another processor gives other last bits of a centre.
+    content_is_all : bool
+        Whether `content` is everything in a row, so that equal rows are equal tables whatever they were made
+        from.
     """
 
     schema: StructType
@@ -80,7 +85,9 @@ class Table:
     same_keys_as: str | None = None
     rows_setting: str | None = None
     is_per_image: bool = False
+    computed: str = "computed"
     content: str | None = None
+    content_is_all: bool = False
 
     @property
     def holds_images(self) -> bool:

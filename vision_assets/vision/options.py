@@ -29,7 +29,7 @@ def option(
     gt: float | None = None,
     le: float | None = None,
     min_length: int | None = None,
-    concerns_run: bool = False,
+    changes_table: bool = True,
 ) -> _T:
     """Declare a field of a dataclass that is derived from `Options`.
 
@@ -43,20 +43,20 @@ def option(
         The value must be at least, more than, at most this.
     min_length : int, optional
         A text or tuple must have at least this length.
-    concerns_run : bool
-        Whether the option concerns the run alone: what is computed does not depend on it.
+    changes_table : bool
+        Whether a table depends on it. An option of the run alone, such as a number of partitions, is no
+        reason to make a table again.
 
     Returns
     -------
     dataclasses.Field
-        Its metadata has the key ``description``, a key for each bound that is given, and ``concerns_run`` if
-        that is true. The declared type is that of `default`, so that type checkers accept the field.
+        Its metadata has the key ``description``, a key for each bound that is given, and ``changes_table`` if
+        that is false. The declared type is that of `default`, so that type checkers accept the field.
     """
     bounds = {"ge": ge, "gt": gt, "le": le, "min_length": min_length}
-    given: dict[str, float] = {name: bound for name, bound in bounds.items() if bound is not None}
-    if concerns_run:
-        given["concerns_run"] = True
-    return field(default=default, metadata={"description": description, **given})
+    given = {name: bound for name, bound in bounds.items() if bound is not None}
+    of_the_run = {} if changes_table else {"changes_table": False}
+    return field(default=default, metadata={"description": description, **given, **of_the_run})
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,16 @@ class Options:
         """
         names = {each.name for each in fields(cls)}
         return cls(**{name: value for name, value in config.items() if name in names})
+
+    def versions(self) -> Mapping[str, str]:
+        """Return the versions of the libraries that can change what is made with these options.
+
+        Returns
+        -------
+        mapping of str to str
+            Name of a library to its version.
+        """
+        return {}
 
 
 def _violated(value: Any, annotation: Any, bounds: Mapping[str, Any]) -> str:

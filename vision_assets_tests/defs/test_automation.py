@@ -240,11 +240,19 @@ def test_the_real_graph(pipeline: Runner, image_folder: Path) -> None:
         least = {"splits": 1, "max_iter": 1}
         pipeline.run(image_folder, *ALL_ASSETS, instance=instance, image_classifier=least)
         assert not ticks.next(), "all is there"
-        pipeline.run(image_folder, "image_seqfile", "sift_features", instance=instance)
-        assert not ticks.next(), "two tables were made again, with the same content"
+        full = {"full_refresh": True}
+        pipeline.run(image_folder, "image_seqfile", "sift_features", instance=instance, sift_features=full)
+        assert not ticks.next(), "one table is up to date, one was made again with the same content"
         assert shown_as_stale(instance) == set()
         pipeline.run(None, "kmeans_dictionary", instance=instance, kmeans_dictionary={"seed": 1})
         assert shown_as_stale(instance) == {"bow_encodings"}
+        pipeline.run(None, "sift_features", instance=instance, sift_features={"nfeatures": 50})
+        assert ticks.next() == {"kmeans_dictionary"}
+        never = {"seed": 1, "retrain": "never"}
+        pipeline.run(None, "kmeans_dictionary", instance=instance, kmeans_dictionary=never)
+        assert ticks.next() == {"bow_encodings"}, "words that are kept are not requested again"
+        pipeline.run(None, "bow_encodings", instance=instance)
+        assert ticks.next() == {"image_classifier"}
         other = dg.AssetMaterialization("image_seqfile", tags={"dagster/data_version": "other"})
         instance.report_runless_asset_event(other)
         assert not ticks.next(), "its checks have not passed"

@@ -21,6 +21,7 @@ from sklearn.svm import LinearSVC
 from vision_assets import prediction, settings
 from vision_assets.cli import main
 from vision_assets.errors import UserError
+from vision_assets.steps.catalog import SPECS
 from vision_assets.steps.comparison import find_results
 from vision_assets.steps.splits import SplitOptions, labelled_images, split_images, usable_images
 from vision_assets.vision.data.samples import write_sample_images
@@ -149,7 +150,7 @@ def test_the_file_names_its_dictionary_and_its_settings(sample: Sample) -> None:
     assert str(arrays["dictionary"]) == sample.pipeline.current("kmeans_dictionary").name
     snapshot = sample.pipeline.current("image_classifier")
     settings = json.loads(str(arrays["settings"]))
-    assert settings == snapshot.config
+    assert settings == SPECS["image_classifier"].table_settings(snapshot.config)
     assert settings == {
         "split": "random",
         "train_per_class": 8,
@@ -512,7 +513,8 @@ def test_a_report_made_later_is_of_the_tables_that_the_classifier_was_made_from(
     )
     for asset in UP_TO_ENCODINGS[1:]:
         assert sample_copy.current(asset).name != before[asset].name
-    result = sample_copy.run(None, "classification_report")
+    full = {"full_refresh": True}
+    result = sample_copy.run(None, "classification_report", classification_report=full)
     after = sample_copy.current("classification_report")
     assert after.name != before["classification_report"].name
     assert after.inputs == before["classification_report"].inputs
@@ -553,6 +555,10 @@ def test_the_summary_shows_a_classifier_of_these_encodings_alone(
     sample_copy: Runner, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(settings.DATA, str(sample_copy.data))
+    # The same encodings in another snapshot are those that the classifier was trained on.
+    same = SAMPLE_CONFIG.get("bow_encodings", {}) | {"full_refresh": True}
+    sample_copy.run(None, "bow_encodings", bow_encodings=same)
+    capsys.readouterr()
     assert main(["summary"]) == 0
     assert "40 test images of 10 classes, mean of 3 split(s)" in capsys.readouterr().out
     sample_copy.run(None, "bow_encodings", bow_encodings={"pooling": "max"})

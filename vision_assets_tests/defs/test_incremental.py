@@ -19,7 +19,7 @@ from vision_assets.steps import image_reuse, image_writer
 from vision_assets.steps.features import extract
 from vision_assets.tables import per_image as row_wise
 from vision_assets.vision.features.sift import SiftOptions
-from vision_assets_tests.pipeline import UP_TO_ENCODINGS, Runner
+from vision_assets_tests.pipeline import UP_TO_ENCODINGS, WORDS, Runner
 from vision_assets_tests.vision import images
 
 VERBS = {"image_seqfile": "read", "sift_features": "extracted", "bow_encodings": "encoded"}
@@ -74,12 +74,48 @@ def test_only_new_and_changed_images_are_extracted(filled_copy: Runner, filled: 
 
 
 def test_nothing_is_done_where_nothing_changed(filled_copy: Runner, filled: Runner, source: Path) -> None:
-    filled_copy.run(source, "image_seqfile")
+    filled_copy.run(source, "image_seqfile")  # of another source
+    images = filled_copy.current("image_seqfile")
+    assert images.name != filled.current("image_seqfile").name
+    assert images.version == filled.current("image_seqfile").version
     assert set(done(filled_copy, source).values()) == {(12, 0, 0)}
-    for asset in UP_TO_ENCODINGS:
-        before, after = filled.current(asset), filled_copy.current(asset)
-        assert after.name != before.name
-        assert (after.version, after.counts, after.rows) == (before.version, before.counts, before.rows)
+    assert filled_copy.current("image_seqfile") == images
+    for asset in UP_TO_ENCODINGS[1:]:
+        assert filled_copy.current(asset).name == filled.current(asset).name
+
+
+def test_rows_are_reused_where_a_setting_of_the_table_alone_has_changed(
+    filled_copy: Runner, filled: Runner
+) -> None:
+    """The share of failures that a check allows is stored, but no row depends on it."""
+    config = {"max_failed_share": 0.5}
+    assert done(filled_copy, None, "sift_features", sift_features=config) == {"sift_features": (12, 0, 0)}
+    before, after = filled.current("sift_features"), filled_copy.current("sift_features")
+    assert after.name != before.name
+    assert (after.version, after.counts, after.rows) == (before.version, before.counts, before.rows)
+
+
+def test_words_stay_while_images_come_and_go(
+    filled_copy: Runner, source: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = filled_copy.current("kmeans_dictionary")
+    centers = filled_copy.table("kmeans_dictionary")
+
+    def encoded() -> tuple[int, ...]:
+        config = {"k": 2 * WORDS, "retrain": "never"}
+        return done(filled_copy, source, keep=1, kmeans_dictionary=config)["bow_encodings"]
+
+    (source / "cats" / "new.jpg").write_bytes(images.jpeg(images.colored(seed=99)))
+    assert encoded() == (12, 1, 0)
+    for name in ("new.jpg", "image 01.jpg"):
+        (source / "cats" / name).unlink()
+    (source / "dogs" / "new.jpg").write_bytes(images.jpeg(images.colored(seed=98)))
+    assert encoded() == (11, 1, 2)
+    assert filled_copy.current("kmeans_dictionary") == words
+    pd.testing.assert_frame_equal(filled_copy.table("kmeans_dictionary"), centers, check_exact=True)
+    log = capfd.readouterr().err
+    assert log.count("kmeans_dictionary is kept (`retrain: never`)") == 2
+    assert " - WARNING - " not in log, "the features that the words were trained on are still there"
 
 
 @pytest.mark.whole
@@ -106,9 +142,12 @@ def test_new_images_are_added_beside_files_that_are_not_read(filled_copy: Runner
 
 
 def test_other_settings_make_everything_again(filled_copy: Runner) -> None:
-    assert done(filled_copy, None, "bow_encodings", bow_encodings={"pooling": "max"}) == {
+    words = filled_copy.current("kmeans_dictionary")
+    downstream = ("kmeans_dictionary", "bow_encodings")
+    assert done(filled_copy, None, *downstream, bow_encodings={"pooling": "max"}) == {
         "bow_encodings": (0, 12, 0)
     }
+    assert filled_copy.current("kmeans_dictionary") == words
     other = {"nfeatures": 50}
     assert done(filled_copy, None, "sift_features", sift_features=other) == {"sift_features": (0, 12, 0)}
     assert done(filled_copy, None, "sift_features", sift_features=other | {"partitions": 3}) == {
@@ -131,7 +170,12 @@ def test_of_a_folder_only_parts_with_changes_are_read(filled_copy: Runner, sourc
         return done(filled_copy, source, "image_seqfile")["image_seqfile"]
 
     assert read() == (0, 12, 0)
+    first = filled_copy.current("image_seqfile")
     assert read() == (12, 0, 0)
+    assert filled_copy.current("image_seqfile") == first, "nothing is written"
+    patterns = {"patterns": ["*.jpg"]}
+    assert done(filled_copy, source, "image_seqfile", image_seqfile=patterns) == {"image_seqfile": (12, 0, 0)}
+    assert filled_copy.current("image_seqfile").config["patterns"] == ["*.jpg"], "the manifest says so"
     (source / "cats" / "new.jpg").write_bytes(images.jpeg(images.colored(seed=99)))
     assert read() == (12, 1, 0)
     before = filled_copy.current("image_seqfile").version
@@ -214,7 +258,8 @@ def test_small_files_are_put_together_when_they_are_many(
 ) -> None:
     monkeypatch.setattr(row_wise, "_MANY_SMALL_FILES", 1)
     assert filled.current("sift_features").files > 2
-    assert done(filled_copy, None, "sift_features") == {"sift_features": (12, 0, 0)}
+    config = {"max_failed_share": 0.5}
+    assert done(filled_copy, None, "sift_features", sift_features=config) == {"sift_features": (12, 0, 0)}
     assert filled_copy.current("sift_features").files == 1
     require_same_tables(filled_copy, filled)
 
@@ -293,9 +338,19 @@ def test_the_dictionary_of_the_encodings_is_named(filled_copy: Runner) -> None:
     assert pipeline.current("kmeans_dictionary").version != words.version
     assert pipeline.current("bow_encodings").inputs["kmeans_dictionary"] == words.name
     assert done(pipeline, None, "bow_encodings") == {"bow_encodings": (0, 12, 0)}
-    pipeline.run(None, "kmeans_dictionary", kmeans_dictionary={"seed": 1})
+    encodings = pipeline.current("bow_encodings")
+    assert encodings.inputs["kmeans_dictionary"] == pipeline.current("kmeans_dictionary").name
+    pipeline.run(None, "kmeans_dictionary", kmeans_dictionary={"seed": 1, "retrain": "always"})
+    assert pipeline.current("kmeans_dictionary").name != encodings.inputs["kmeans_dictionary"]
     assert done(pipeline, None, "bow_encodings") == {"bow_encodings": (12, 0, 0)}, "the same words again"
-    assert (
-        pipeline.current("bow_encodings").inputs["kmeans_dictionary"]
-        == pipeline.current("kmeans_dictionary").name
-    )
+    assert pipeline.current("bow_encodings") == encodings
+
+
+def test_words_trained_again_on_almost_the_same_images_may_be_the_same(
+    filled_copy: Runner, filled: Runner, source: Path
+) -> None:
+    (source / "cats" / "flat.png").write_bytes(images.encoded(images.flat(20, 20), "PNG"))
+    assert done(filled_copy, source)["bow_encodings"] == (12, 1, 0)
+    before, after = filled.current("kmeans_dictionary"), filled_copy.current("kmeans_dictionary")
+    assert after.name != before.name
+    assert after.version == before.version

@@ -86,11 +86,13 @@ def test_without_the_images_there_are_no_pictures_but_the_table_is_stored(
     filled_copy: Runner, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(filled_copy.current("image_seqfile").uri)
-    result = filled_copy.run(None, "kmeans_dictionary", pictures=True)
+    config = {"full_refresh": True}
+    result = filled_copy.run(None, "kmeans_dictionary", pictures=True, kmeans_dictionary=config)
     assert pictures(filled_copy.metadata(result, "kmeans_dictionary")).keys() == {"training"}
     assert "the pictures could not be drawn" in capfd.readouterr().err
 
 
 def test_pictures_can_be_switched_off(filled_copy: Runner) -> None:
-    result = filled_copy.run(None, "kmeans_dictionary", pictures=False)
+    config = {"full_refresh": True}
+    result = filled_copy.run(None, "kmeans_dictionary", pictures=False, kmeans_dictionary=config)
     assert not pictures(filled_copy.metadata(result, "kmeans_dictionary"))

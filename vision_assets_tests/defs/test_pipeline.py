@@ -206,13 +206,16 @@ def test_two_runs_of_one_asset_at_once(filled_copy: Runner) -> None:
 def test_old_snapshots_are_removed_but_none_that_is_still_named(filled_copy: Runner) -> None:
     pipeline = filled_copy
     first = pipeline.current("sift_features")
+    full = {"full_refresh": True}
     for _ in range(3):
-        pipeline.run(None, "sift_features", keep=2)
+        pipeline.run(None, "sift_features", keep=2, sift_features=full)
     kept = [snapshot.name for snapshot in pipeline.store.snapshots(("sift_features",))]
     assert len(kept) == 3
     assert kept[0] == first.name, "the dictionary and the encodings were made from it"
-    pipeline.run(None, "kmeans_dictionary", "bow_encodings")
-    pipeline.run(None, "sift_features", keep=2)
+    pipeline.run(None, "kmeans_dictionary", "bow_encodings", keep=2)
+    assert pipeline.store.has(first), "both are kept, and what they were made from"
+    pipeline.run(None, "kmeans_dictionary", "bow_encodings", kmeans_dictionary=full, bow_encodings=full)
+    pipeline.run(None, "sift_features", keep=2, sift_features=full)
     kept = [snapshot.name for snapshot in pipeline.store.snapshots(("sift_features",))]
     assert first.name not in kept
     assert not Path(first.uri).exists()

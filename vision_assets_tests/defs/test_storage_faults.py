@@ -25,9 +25,8 @@ from vision_assets_tests.small_disks import read_only, require_root, resize, sma
 from vision_assets_tests.torture.kills import table
 from vision_assets_tests.vision import images
 
-PER_IMAGE = ("image_seqfile", "sift_features", "bow_encodings")
 CONFIG: dict[str, Any] = {"image_classifier": {"train_per_class": 3, "splits": 2, "max_iter": 3}}
-FULL_REFRESH: dict[str, Any] = {asset: {"full_refresh": True} for asset in PER_IMAGE}
+FULL_REFRESH: dict[str, Any] = {asset: {"full_refresh": True} for asset in UP_TO_ENCODINGS}
 
 
 @dataclass(frozen=True)
@@ -132,13 +131,12 @@ def test_a_damaged_file_is_named_and_the_advice_repairs_it(
     before = [as_frame(table(snapshot)) for snapshot in older]
     damaged = file(current)
     damage(damaged)
-    # All is done already: images are read only for a full refresh, the index only without.
-    refresh = downstream in PER_IMAGE and file is one_part
-    config = CONFIG | ({downstream: {"full_refresh": True}} if refresh else {})
+    # All is done already: tables are read only for a full refresh, the index only for another setting.
+    changed = {"full_refresh": True} if file is one_part else {"max_failed_share": 0.5}
+    config = CONFIG | {downstream: CONFIG.get(downstream, {}) | changed}
     error = copy.error(copy.run(None, downstream, fail=True, **config))
-    advice = "again with `full_refresh: true`" if asset in PER_IMAGE else "again"
     pointer = manifest(copy, current)
-    require_clear(error, damaged, f"Materialize {asset} {advice}")
+    require_clear(error, damaged, f"Materialize {asset} again with `full_refresh: true`")
     assert all(as_frame(table(one)).equals(rows) for one, rows in zip(older, before, strict=True))
     if back:
         pointer.unlink()
@@ -155,9 +153,13 @@ def test_a_damaged_classifier_is_named_and_the_advice_repairs_it(world: World, c
     before = table(copy.current("classification_report"))
     damaged = one_part(copy.current("image_classifier"))
     flip_middle(damaged)
-    error = copy.error(copy.run(None, "classification_report", fail=True))
-    require_clear(error, damaged, "Materialize image_classifier again")
-    copy.run(None, *CLASSIFICATION, **CONFIG)
+    refresh: dict[str, Any] = {
+        "image_classifier": CONFIG["image_classifier"] | {"full_refresh": True},
+        "classification_report": {"full_refresh": True},
+    }
+    error = copy.error(copy.run(None, "classification_report", fail=True, **refresh))
+    require_clear(error, damaged, "Materialize image_classifier again with `full_refresh: true`")
+    copy.run(None, *CLASSIFICATION, **refresh)
     assert table(copy.current("classification_report")).equals(before)
 
 
@@ -215,10 +217,10 @@ def test_a_damaged_checkpoint_is_no_obstacle(
     """A run that ends before its commit leaves its checkpoint."""
     with monkeypatch.context() as ended:
         ended.setattr(SnapshotStore, "commit", refuse)
-        copy.run(None, "kmeans_dictionary", fail=True)
+        copy.run(None, "kmeans_dictionary", fail=True, kmeans_dictionary={"retrain": "always"})
     (checkpoint,) = (copy.data / "kmeans_dictionary" / "_checkpoints").iterdir()
     flip_middle(checkpoint)
-    copy.run(None, "kmeans_dictionary")
+    copy.run(None, "kmeans_dictionary", kmeans_dictionary={"full_refresh": True})
     wanted = table(world.pipeline.current("kmeans_dictionary"))
     assert table(copy.current("kmeans_dictionary")).equals(wanted)
     assert not checkpoint.parent.exists()

@@ -123,6 +123,10 @@ def test_it_is_extended_and_pruned(stored: Runner) -> None:
     assert sequences == dict.fromkeys(STORED, 2) | dict.fromkeys(ADDED, 1)
     assert records(stored, "*-killed-*") == []
 
+    stored.run("images", *ALL_ASSETS, keep=1, **CONFIG)
+    again = {asset: stored.current(asset).sequence for asset in ALL_ASSETS[1:]}
+    assert again == {asset: sequences[asset] for asset in ALL_ASSETS[1:]}, "made once, then kept"
+
     for asset in STORED:
         stored.store.prune((asset,), 1)
     assert stored.store.has(before["image_seqfile"]), "a process of the earlier commit reads it"
@@ -130,6 +134,7 @@ def test_it_is_extended_and_pruned(stored: Runner) -> None:
     for asset in STORED:
         stored.store.prune((asset,), 1)
         assert stored.store.snapshots((asset,)) == [stored.current(asset)]
+        assert stored.current(asset).fingerprint
     for snapshot in before.values():
         assert not Path(snapshot.uri).exists()
     assert [file.suffix for file in records(stored, "*")] == [".json"] * len(ALL_ASSETS)

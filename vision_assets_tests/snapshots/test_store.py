@@ -581,7 +581,7 @@ def test_damage_that_shows_without_reading(store: SnapshotStore) -> None:
     part = Path(made.uri, "part-0.parquet")
     assert store.damage(made) is None
     part.write_bytes(b"row")
-    assert f"{part} has 3 of 4 bytes. Materialize sift_features again, or remove" in str(store.damage(made))
+    assert f"{part} has 3 of 4 bytes. Materialize sift_features again with `" in str(store.damage(made))
     assert store.parts(made) == {}
     part.unlink()
     assert f"{part} is missing." in str(store.damage(made))

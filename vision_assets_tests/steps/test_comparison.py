@@ -104,9 +104,7 @@ def test_settings_are_those_of_all_that_the_report_was_made_from(store: Snapshot
 
 def test_options_that_concern_a_run_alone_are_no_settings(store: SnapshotStore) -> None:
     make_report(store)
-    of_run = {
-        *("full_refresh", "replace_source", "partitions", "max_failed_share", "reader", "max_accuracy_drop")
-    }
+    of_run = {"full_refresh", "retrain", "replace_source", "partitions", "reader"}
     found = {name.partition(".")[2] for name in result(store).settings}
     assert not found & of_run
     assert found | of_run == {

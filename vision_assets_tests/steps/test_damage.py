@@ -6,30 +6,27 @@ SNAPSHOT = "20260101T000000-run-1"
 
 
 @pytest.mark.parametrize(
-    ("uri", "file", "folder", "asset", "option"),
+    ("uri", "file", "folder", "asset"),
     [
         (
             f"file:///data/sift_features/{SNAPSHOT}/part-0.parquet",
             f"/data/sift_features/{SNAPSHOT}/part-0.parquet",
             "/data/sift_features",
             "sift_features",
-            " with `full_refresh: true`",
         ),
         (
             f"hdfs://name/data/kmeans_dictionary/{SNAPSHOT}/_index/part-0",
             f"hdfs://name/data/kmeans_dictionary/{SNAPSHOT}/_index/part-0",
             "hdfs://name/data/kmeans_dictionary",
             "kmeans_dictionary",
-            "",
         ),
     ],
 )
-def test_the_message_names_file_asset_and_manifest(
-    uri: str, file: str, folder: str, asset: str, option: str
-) -> None:
+def test_the_message_names_file_asset_and_manifest(uri: str, file: str, folder: str, asset: str) -> None:
     message = damaged_table(uri, "is missing")
     assert message
-    assert message.startswith(f"{file} is missing. Materialize {asset} again{option}, or remove {folder}/")
+    advice = f"Materialize {asset} again with `full_refresh: true`, or remove {folder}/"
+    assert message.startswith(f"{file} is missing. {advice}")
     assert f"*-{SNAPSHOT}.json" in message
 
 

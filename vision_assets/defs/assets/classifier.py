@@ -1,6 +1,6 @@
 """The assets of classifiers on encodings."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import dagster as dg
@@ -14,6 +14,7 @@ from vision_assets.pipelines import IMAGE_ASSET, STEPS
 from vision_assets.spark.progress import Progress, show
 from vision_assets.steps.classifier import train_classifier
 from vision_assets.steps.encodings import vectors_of
+from vision_assets.steps.fit import require_same_words
 from vision_assets.steps.labels import HOW_TO_LABEL
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.splits import (
@@ -41,13 +42,16 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     assert encoding  # noqa: S101 - a classifier is trained on encodings
     dictionary_asset = STEPS[step.inputs["encodings"]].inputs["dictionary"]
 
-    @step_asset(spec, collection, is_required=False)
+    def require_fit(model: StoredTable, inputs: Mapping[str, StoredTable]) -> None:
+        require_same_words(encoding, dictionary_asset, inputs[step.inputs["encodings"]], model)
+
+    @step_asset(spec, collection, require_fit, is_required=False)
     def classifier(
         context: dg.AssetExecutionContext,
         config: config_type,  # type: ignore[valid-type]
         encodings: StoredTable,
         labels: StoredTable,
-    ) -> Iterator[dg.Output]:
+    ) -> NewTable | None:
         options = config.options(SplitOptions)  # type: ignore[attr-defined]
         with failures():
             features = read_ancestor(context, encodings, step.ancestors["features"])
@@ -66,7 +70,7 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
                     f"Nothing to classify: the {parts['usable_images']:,} readable images with a label have "
                     f"{len(classes)} classes of two images or more. {HOW_TO_LABEL}"
                 )
-                return
+                return None
             context.log.info(
                 f"{len(classes):,} classes, {_per_split(counts, TRAIN):,.0f} images to train on in each split"
             )
@@ -89,9 +93,9 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
             "copies_left_out_per_split": _per_split(counts, DUPLICATE),
             "unused_images_per_split": _per_split(counts, UNUSED),
         }
-        settings = config.model_dump()  # type: ignore[attr-defined]
+        settings = spec.table_settings(config.model_dump())  # type: ignore[attr-defined]
         content = replace(trained, settings=settings, dictionary=dictionary)
-        yield dg.Output(NewTable(content, inputs=(encodings, labels, features), metadata=metadata))
+        return NewTable(content, inputs=(encodings, labels, features), metadata=metadata)
 
     return dg.Definitions(assets=[classifier])
 

@@ -1,5 +1,7 @@
 """The assets of dictionaries of visual words."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 
 from vision_assets.collection import Collection
@@ -12,6 +14,7 @@ from vision_assets.snapshots.checkpoints import Checkpoint
 from vision_assets.spark.diagnosis import diagnose
 from vision_assets.spark.progress import Progress, show
 from vision_assets.steps.dictionary import KMeansCheckpoint, train, word_rows
+from vision_assets.steps.fit import require_one_descriptor_space
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.stored_tables import StoredTable
 from vision_assets.steps.storing import checkpoint_of
@@ -25,7 +28,10 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     assert extractor  # noqa: S101 - a dictionary is made from features
     config_type = config_of(spec, collection.settings.get(spec.asset))
 
-    @step_asset(spec, collection)
+    def require_fit(words: StoredTable, inputs: Mapping[str, StoredTable]) -> None:
+        require_one_descriptor_space(extractor, inputs[spec.step.inputs["features"]], words)
+
+    @step_asset(spec, collection, require_fit)
     def dictionary(
         context: dg.AssetExecutionContext,
         config: config_type,  # type: ignore[valid-type]
@@ -39,7 +45,8 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
             _save(context, checkpoint, state)
 
         with failures():
-            checkpoint = checkpoint_of(spec, config.model_dump(), features)  # type: ignore[attr-defined]
+            settings = spec.table_settings(config.model_dump())  # type: ignore[attr-defined]
+            checkpoint = checkpoint_of(spec, settings, features)
             training = train(
                 features.rows,
                 options,

@@ -43,7 +43,6 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
             compute=lambda pending: extract(store.table(partitions, pending), options),
             # Other versions of the libraries may find other keypoints.
             settings={"extractor": extractor.name, **options.versions(), **asdict(options)},
-            computed="extracted",
         )
         metadata = {"extractor": options.descriptor_space(), **options.versions()}
         return NewTable(table, inputs=(images,), metadata=metadata)

@@ -20,7 +20,7 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     """Make the asset of the labels of the images."""
     config_type = config_of(spec, collection.settings.get(spec.asset))
 
-    @step_asset(spec, collection)
+    @step_asset(spec, collection, reads_more=lambda config: bool(config["labels"]))
     def labels(
         context: dg.AssetExecutionContext,
         config: config_type,  # type: ignore[valid-type]

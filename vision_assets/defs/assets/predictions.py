@@ -3,6 +3,7 @@
 import dagster as dg
 
 from vision_assets.collection import Collection
+from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import failures
 from vision_assets.defs.step_asset import read_ancestors, step_asset
 from vision_assets.steps.encodings import vectors_of
@@ -14,12 +15,17 @@ from vision_assets.steps.stored_tables import StoredTable
 
 def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     """Make the asset of the predictions of an extractor's classifier."""
+    config_type = config_of(spec, collection.settings.get(spec.asset))
     step = spec.step
     encoding = step.encoding
     assert encoding  # noqa: S101 - a classifier is trained on encodings
 
     @step_asset(spec, collection)
-    def predictions(context: dg.AssetExecutionContext, classifier: StoredTable) -> NewTable:
+    def predictions(
+        context: dg.AssetExecutionContext,
+        config: config_type,  # type: ignore[valid-type] # what all assets have
+        classifier: StoredTable,
+    ) -> NewTable:
         with failures():
             ancestors = read_ancestors(context, classifier, step)
             model = classifier.classifier()

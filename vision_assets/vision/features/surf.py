@@ -4,8 +4,9 @@ Bay, Ess, Tuytelaars, Van Gool: Speeded-Up Robust Features, 2008.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import ClassVar, Literal
 
 import cv2
@@ -84,7 +85,10 @@ class SurfOptions(ExtractorOptions):
 
     def versions(self) -> Mapping[str, str]:
         """Return the version of OpenCV, which decodes and shrinks, and that of mahotas if it extracts."""
-        ours = {"mahotas": version("mahotas")} if self.engine == "mahotas" else {}
+        ours = {}
+        if self.engine == "mahotas":
+            with suppress(PackageNotFoundError):  # `build` raises the error for users
+                ours["mahotas"] = version("mahotas")
         return {**super().versions(), **ours}
 
     def descriptor_space(self) -> str:

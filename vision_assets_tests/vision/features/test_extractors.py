@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from vision_assets.errors import UserError
 from vision_assets.vision.draw import cut_patch
 from vision_assets.vision.features import EXTRACTORS
+from vision_assets.vision.features import surf as surf_module
 from vision_assets.vision.features.base import ExtractorOptions, Features
 from vision_assets.vision.features.daisy import DaisyOptions
 from vision_assets.vision.features.extraction import ImageExtractor, ImageFeatures
@@ -169,6 +171,12 @@ def test_what_is_missing_for_surf_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "mahotas.features", None)
     with pytest.raises(UserError, match=r"SURF needs the library mahotas.*pip install"):
         SurfOptions().build()
+
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(surf_module, "version", missing)
+    assert SurfOptions().versions().keys() == {"opencv"}, "asked for before it is built"
 
 
 def opencv_has_surf() -> bool:
