@@ -85,6 +85,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Pl
     pipeline.run(
         source,
         *UP_TO_ENCODINGS,
+        "image_labels",
         "image_classifier",
         kmeans_dictionary={"k": 30},
         bow_encodings={"pooling": "count"},

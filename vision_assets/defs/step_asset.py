@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import wraps
+from types import FunctionType
 from typing import Any
 
 import dagster as dg
@@ -14,7 +15,7 @@ from vision_assets.defs.failures import RETRY_POLICY, failures
 from vision_assets.defs.links import links
 from vision_assets.pipelines import DEFAULT_EXTRACTOR, LABEL_ASSET, PIPELINE_OF_ASSET, PIPELINES, Step
 from vision_assets.redaction import redact, redact_values
-from vision_assets.steps.spec import NewTable, StepSpec
+from vision_assets.steps.spec import StepSpec
 from vision_assets.steps.stored_tables import StoredTable
 from vision_assets.steps.up_to_date import RequireFit, fingerprint_of, kept_table
 
@@ -48,7 +49,7 @@ def step_asset(
         because only it can tell whether that has changed.
     """
 
-    def decorate(make: Callable[..., NewTable | None]) -> Any:
+    def decorate(make: FunctionType) -> Any:
         @wraps(make)
         def make_unless_kept(context: dg.AssetExecutionContext, **arguments: Any) -> Iterator[dg.Output[Any]]:
             config = redact_values(arguments["config"].model_dump())

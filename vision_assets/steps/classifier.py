@@ -69,8 +69,8 @@ def declare(step: Step) -> StepSpec:
         step,
         IMAGE_CLASSIFIER,
         description="Linear models of the labels on the encodings, one for each split.\n\n"
-        "Skipped if there is nothing to classify: fewer than two labels. Trained again only if the encodings, "
-        "the labels or the settings have changed, or as `retrain` says.",
+        "Skipped if there is nothing to classify: fewer than two labels. Trained again only if encodings, "
+        "labels or settings have changed, or as `retrain` says.",
         options=(SplitOptions, TrainingOptions, RetrainOptions, RefreshOptions),
         storage="classifier",
         badges=frozenset({"pyspark", "numpy"}),

@@ -7,10 +7,7 @@ from typing import Literal
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from vision_assets.errors import UserError
-from vision_assets.pipelines import IMAGE_ASSET, Step
-from vision_assets.redaction import redact
-from vision_assets.snapshots.store import Snapshot
+from vision_assets.pipelines import Step
 from vision_assets.spark.hadoop import size_of
 from vision_assets.steps import image_index
 from vision_assets.steps.image_index import default_partitions
@@ -19,8 +16,6 @@ from vision_assets.steps.pictures.images import draw_images
 from vision_assets.steps.pictures.sample import ImageSample
 from vision_assets.steps.spec import StepSpec, TableWithLineage
 from vision_assets.tables.per_image import PendingRows
-from vision_assets.uris import local_path, readable
-from vision_assets.vision.data.samples import is_sample
 from vision_assets.vision.draw import Picture
 from vision_assets.vision.options import Options, option
 
@@ -101,34 +96,6 @@ class ImageStore:
         if pending is None:
             return images
         return images.join(F.broadcast(pending.keys), "fileName", "left_semi")
-
-
-def require_same_source(stored: Snapshot | None, source: str) -> None:
-    """Refuse to replace the images of another source, unless they are the sample.
-
-    Parameters
-    ----------
-    stored : Snapshot, optional
-        The current images.
-    source : str
-
-    Raises
-    ------
-    UserError
-        If the stored images come from elsewhere.
-    """
-    # Snapshots of earlier releases do not tell where their images come from.
-    before = stored.config.get("source") if stored else None
-    if not before or readable(before) == redact(readable(source)):
-        return
-    folder = local_path(before)
-    if folder and is_sample(folder):
-        return
-    raise UserError(
-        f"The data folder has the images of {readable(before)}, and {redact(readable(source))} would replace "
-        f"all of them. Set `replace_source: true` of {IMAGE_ASSET} if that is wanted; otherwise use another "
-        "data folder (VISION_ASSETS_DATA) or a collection."
-    )
 
 
 def sample_of(images: TableWithLineage) -> ImageSample:

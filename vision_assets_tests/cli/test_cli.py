@@ -19,6 +19,9 @@ from vision_assets.pipelines import STEPS
 from vision_assets.vision.features import EXTRACTORS
 from vision_assets_tests.pipeline import ALL_ASSETS, UP_TO_ENCODINGS, Runner
 
+FILLED = ("image_seqfile", "image_labels", *UP_TO_ENCODINGS[1:])
+"""The assets that the fixture `on_filled` has, in the order of the summary."""
+
 
 @pytest.fixture
 def on_filled(filled: Runner, monkeypatch: pytest.MonkeyPatch) -> Runner:
@@ -237,8 +240,8 @@ def test_a_slash_at_the_end_of_an_asset_is_harmless(
 @pytest.mark.parametrize(
     ("key", "advice"),
     [
-        ("", "Choose one of image_seqfile, sift_features, "),
-        ("nonsense", "Choose one of image_seqfile, sift_features, "),
+        ("", "Choose one of image_seqfile, image_labels, "),
+        ("nonsense", "Choose one of image_seqfile, image_labels, "),
         ("sift_features/x", "Did you mean sift_features?"),
         ("bow_encoding", "Did you mean bow_encodings?"),
     ],
@@ -307,7 +310,7 @@ def test_json_of_paths_and_snapshots(on_filled: Runner, capsys: pytest.CaptureFi
 
 def test_json_of_the_summary(on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
     (found,) = objects(["summary"], capsys)
-    assert [made["path"] for made in found["assets"]] == [on_filled.current(a).uri for a in UP_TO_ENCODINGS]
+    assert [made["path"] for made in found["assets"]] == [on_filled.current(a).uri for a in FILLED]
     assert (found["missing"], found["outdated"]) == ([], [])
     assert main(["summary"]) == 0
     printed = capsys.readouterr().out
@@ -318,20 +321,21 @@ def test_json_of_the_summary(on_filled: Runner, capsys: pytest.CaptureFixture[st
 def test_assets_lists_what_there_is(on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
     found = {made["asset"]: made for made in objects(["assets"], capsys)}
     assert list(found) == list(STEPS)
-    assert {name for name, made in found.items() if made["snapshot"]} == set(UP_TO_ENCODINGS)
+    assert {name for name, made in found.items() if made["snapshot"]} == set(FILLED)
     assert found["bow_encodings"]["inputs"] == ["sift_features", "kmeans_dictionary"]
     assert found["bow_encodings"]["path"] == on_filled.current("bow_encodings").uri
     assert all(made["description"] for made in found.values())
     assert main(["assets", "--extractor", "sift"]) == 0
     title, *rows = capsys.readouterr().out.splitlines()
     assert title.split() == ["asset", "rows", "committed", "made", "from"]
-    assert [row.split()[0] for row in rows] == list(ALL_ASSETS)
-    assert ["not materialized" in row for row in rows] == [False] * 4 + [True] * 2
+    assert {row.split()[0]: "not materialized" in row for row in rows} == {
+        asset: asset not in FILLED for asset in ALL_ASSETS
+    }
 
 
 def test_summary_says_what_was_reused(on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["summary"]) == 0
-    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:5]}
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:6]}
     assert rows["image_seqfile"].endswith("  12 read")
     assert rows["sift_features"].endswith("  12 extracted")
     assert rows["bow_encodings"].endswith("  12 encoded")

@@ -196,7 +196,7 @@ def test_a_collection_without_a_report_is_named(data: Path, capsys: pytest.Captu
         assert printed.out == ""
         missing = f"There is no report in {data / 'birds'} yet."
         assert printed.err == f"{missing} Materialize classification_report first.\n"
-    assert main(["compare", "trees"]) == 1
+    assert main(["compare", "trees"]) == 2
     assert "There is no collection 'trees'" in capsys.readouterr().err
 
 

@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 _SIFT = PIPELINES["sift"]
 _SHOWN = (
     *("image_seqfile", "image_labels", _SIFT.asset("features"), _SIFT.asset("dictionary")),
-    *(_SIFT.asset("encodings"), _SIFT.asset("classifier"), _SIFT.asset("report")),
+    *(_SIFT.asset("encodings"), _SIFT.asset("classifier"), _SIFT.asset("predictions"), _SIFT.asset("report")),
     *(pipeline.asset("features") for pipeline in PIPELINES.values() if pipeline is not _SIFT),
 )
 CONFIGS: dict[str, type[dg.Config]] = {asset: config_of(SPECS[asset]) for asset in _SHOWN}
@@ -51,7 +51,6 @@ and completes the same fields.
 
 The assets of [extractors](extractors.md) other than SIFT have the settings of SIFT's assets, under their own
 names: `surf_kmeans_dictionary`. Only their features, such as `surf_features`, have settings of their own.
-`image_predictions` has no settings: it uses the classifier's.
 
 ```yaml
 {EXAMPLE}```

@@ -68,7 +68,7 @@ def test_the_environment_names_the_extractors(
 
 def test_an_extractor_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.EXTRACTORS, "sift,orb")
-    message = f"{settings.EXTRACTORS}: There is no extractor 'orb': choose one of {', '.join(PIPELINES)}"
+    message = f"{settings.EXTRACTORS}: There is no extractor 'orb'. Choose one of {', '.join(PIPELINES)}"
     with pytest.raises(UserError, match=message):
         configured_pipelines()
 

@@ -9,9 +9,8 @@ import dagster as dg
 import pytest
 
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE
-from vision_assets_tests.pipeline import ALL_ASSETS, Runner, require_same_tables
+from vision_assets_tests.pipeline import ALL_ASSETS, CLASSIFICATION, Runner, require_same_tables
 
-CLASSIFICATION = ("image_classifier", "classification_report")
 LEAST: dict[str, Any] = {"image_classifier": {"splits": 1, "max_iter": 2}}
 PER_IMAGE = {"image_seqfile": "read", "sift_features": "extracted", "bow_encodings": "encoded"}
 
@@ -28,7 +27,7 @@ def complete(filled: Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Only for tests that add nothing to it."""
     pipeline = Runner(shutil.copytree(filled.data, tmp_path_factory.mktemp("complete") / "data"))
     with dg.DagsterInstance.ephemeral() as instance:
-        pipeline.run(None, *CLASSIFICATION, instance=instance, pictures=True, **LEAST)
+        pipeline.run(None, *CLASSIFICATION[1:], instance=instance, pictures=True, **LEAST)
         yield Complete(pipeline, instance)
 
 
@@ -67,7 +66,7 @@ def test_a_second_run_makes_nothing(
 def test_what_was_known_when_a_table_was_made_is_shown_as_long_as_it_is_kept(complete: Complete) -> None:
     shown = [
         complete.pipeline.metadata(
-            complete.pipeline.run(None, *CLASSIFICATION, instance=complete.instance, **LEAST),
+            complete.pipeline.run(None, *CLASSIFICATION[1:], instance=complete.instance, **LEAST),
             "classification_report",
         )
         for _ in range(2)
@@ -78,7 +77,7 @@ def test_what_was_known_when_a_table_was_made_is_shown_as_long_as_it_is_kept(com
 
 def test_a_full_refresh_makes_the_same_again(complete: Complete, complete_copy: Runner) -> None:
     """Those of the first four assets are in test_incremental.py."""
-    assets = ("kmeans_dictionary", *CLASSIFICATION)
+    assets = ("kmeans_dictionary", *CLASSIFICATION[1:])
     full: dict[str, Any] = {asset: {"full_refresh": True} | LEAST.get(asset, {}) for asset in assets}
     complete_copy.run(None, *assets, **full)
     require_same_tables(complete_copy, complete.pipeline, *assets)
@@ -113,7 +112,7 @@ def test_a_classifier_is_trained_again_as_asked(
     first = complete_copy.current("image_classifier")
     report = complete_copy.current("classification_report")
     capfd.readouterr()
-    train(*CLASSIFICATION, retrain="never", seed=5)
+    train(*CLASSIFICATION[1:], retrain="never", seed=5)
     assert complete_copy.current("image_classifier") == first
     assert complete_copy.current("classification_report") == report
     said = "image_classifier is kept (`retrain: never`). It was made "

@@ -98,7 +98,7 @@ def test_settings_are_those_of_all_that_the_report_was_made_from(store: Snapshot
     assets = list(dict.fromkeys(name.partition(".")[0] for name in found))
     assert assets == [
         *("image_seqfile", "image_labels", "features", "kmeans_dictionary", "bow_encodings"),
-        "image_classifier",
+        *("image_classifier", "classification_report"),
     ]
 
 

@@ -28,7 +28,7 @@ FEATURES, WORDS, ENCODINGS, CLASSIFIER = (
     "bow_encodings",
     "image_classifier",
 )
-OF_A_RUN = {"full_refresh", "retrain", "partitions", "reader"}
+OF_A_RUN = {"full_refresh", "retrain", "replace_source", "partitions", "reader"}
 K_50: dict[str, Any] = {"k": 50, "seed": 0, "full_refresh": False, "retrain": "when_changed"}
 
 

@@ -29,6 +29,7 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
 
     @step_asset(spec, collection)
     def features(
+        context: dg.AssetExecutionContext,
         config: config_type,  # type: ignore[valid-type]
         images: StoredTable,
     ) -> NewTable:

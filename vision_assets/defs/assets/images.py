@@ -10,8 +10,9 @@ from vision_assets.defs.step_asset import step_asset
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.errors import UserError
 from vision_assets.redaction import redact
-from vision_assets.steps.images import ImageOptions, require_same_source
+from vision_assets.steps.images import ImageOptions
 from vision_assets.steps.sources import open_source
+from vision_assets.steps.sources.replacement import require_same_source
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 
