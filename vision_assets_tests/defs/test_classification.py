@@ -484,7 +484,7 @@ def test_no_image_to_test_on_is_a_failure(
     pipeline.run(None, "classification_report", classification_report={"full_refresh": True})
     assert "There is a newer image_classifier than the one" in capfd.readouterr().err
     before = pipeline.current("classification_report")
-    message = pipeline.error(pipeline.run(None, *CLASSIFICATION[1:], fail=True))
+    message = pipeline.error(pipeline.run(None, *CLASSIFICATION[2:], fail=True))
     assert_clear(message, "no test image", "folder `test`")
     assert set(pipeline.table("image_predictions")["label"]) == {"only tested"}
     assert pipeline.current("classification_report") == before
