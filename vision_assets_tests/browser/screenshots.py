@@ -38,7 +38,7 @@ SHOWN_ASSET = "classification_report"
 MAX_BYTES = 150_000
 
 # Wide enough for Dagster to draw the entire graph in full size, with the state of each asset in its node.
-_GRAPH_VIEWPORT = (4000, 1200)
+_GRAPH_VIEWPORT = (4000, 1800)
 _MARGIN = 20
 _STILL_SECONDS = 30
 _STILL_SHOTS = 4
