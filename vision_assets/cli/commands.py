@@ -2,12 +2,13 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vision_assets.cli.console_table import print_table
 from vision_assets.cli.run_configs import prepare_config
+from vision_assets.cli.suspects import list_suspects
 from vision_assets.cli.workspace import workspace
 from vision_assets.collection import collection_names, open_collection
 from vision_assets.errors import UnknownNameError, UserError
@@ -18,7 +19,6 @@ from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 if TYPE_CHECKING:
     from vision_assets.pipelines import Pipeline, Step
     from vision_assets.prediction import Prediction
-    from vision_assets.steps.label_errors import Copy, Suspect
     from vision_assets.steps.spec import StepSpec
 
 
@@ -38,7 +38,7 @@ def _list_snapshots(options: argparse.Namespace) -> None:
             _print_json(_as_object(snapshot))
         return
     rows = [(s.name, s.committed_at, f"{s.rows:,}", _megabytes(s), s.run_id) for s in snapshots]
-    _print_table(("snapshot", "committed", "rows", "size", "run"), rows, right=("rows", "size"))
+    print_table(("snapshot", "committed", "rows", "size", "run"), rows, right=("rows", "size"))
 
 
 def _list_assets(options: argparse.Namespace) -> None:
@@ -62,7 +62,7 @@ def _list_assets(options: argparse.Namespace) -> None:
         )
         for spec, snapshot in found
     ]
-    _print_table(("asset", "rows", "committed", "made from"), rows, right=("rows",))
+    print_table(("asset", "rows", "committed", "made from"), rows, right=("rows",))
 
 
 def _summarize(options: argparse.Namespace) -> None:
@@ -101,7 +101,7 @@ def _summarize(options: argparse.Namespace) -> None:
         )
         for s in snapshots.values()
     ]
-    _print_table(("asset", "rows", "took", "size", "changes"), rows, right=("rows", "took", "size"))
+    print_table(("asset", "rows", "took", "size", "changes"), rows, right=("rows", "took", "size"))
     print()
     for sentence in sentences:
         print(sentence)
@@ -160,7 +160,7 @@ def _compare(options: argparse.Namespace) -> None:
             print(line)
     else:
         table = console_table(ranked)
-        _print_table(table.titles, table.rows, right=table.right)
+        print_table(table.titles, table.rows, right=table.right)
         print("\n".join(["", *table.notes]))
 
 
@@ -244,86 +244,6 @@ def _require_all_read(failed: int, images: int) -> None:
         raise UserError(f"{failed:,} of {images:,} images could not be read.")
 
 
-def _list_suspects(options: argparse.Namespace) -> None:
-    # These import PySpark.
-    from vision_assets.steps.label_errors import N_FOLDS  # noqa: PLC0415
-    from vision_assets.suspects import inspect_labels  # noqa: PLC0415
-
-    def say_trained(models: int) -> None:
-        if models:
-            print(f"cross-validation: {models} of {N_FOLDS} models trained", file=sys.stderr)
-
-    if options.top < 1:
-        raise UserError(f"top={options.top}: ask for 1 suspect or more")
-    data = open_collection(options.collection).data
-    report = inspect_labels(extractor=options.extractor, data_folder=data, trained=say_trained)
-    if not report.is_current:
-        print(
-            "These are the images of the current classifier. The encodings are newer: materialize the "
-            "classifier again to judge them.",
-            file=sys.stderr,
-        )
-    shown = report.suspects[: options.top]
-    if options.json:
-        for suspect in shown:
-            print(_suspect_as_json(suspect))
-        for group in report.copies:
-            print(_copies_as_json(group))
-        return
-    if shown:
-        rows = [(s.label, s.suggested, f"{s.margin:.3f}", s.file_name) for s in shown]
-        _print_table(("label", "suggested", "margin", "file"), rows, right=("margin",))
-        print()
-    print(
-        f"{len(report.suspects):,} of {report.judged:,} images are likely to have a wrong label"
-        f"{f'; the first {len(shown):,} are shown' if len(shown) < len(report.suspects) else ''}."
-    )
-    if report.judged < report.usable:
-        print(
-            f"{report.usable - report.judged:,} images were not judged: copies with different labels, or the "
-            "only image of a class."
-        )
-    differing = [group for group in report.copies if _labels_differ(group)]
-    _print_copies("Copies with different labels, at most one of which is right:", differing)
-    others = [group for group in report.copies if not _labels_differ(group)]
-    _print_copies("Copies that were left out of a test, because a copy was trained on:", others)
-
-
-def _labels_differ(group: "Sequence[Copy]") -> bool:
-    return len({copy.label for copy in group}) > 1
-
-
-def _print_copies(title: str, groups: "Sequence[Sequence[Copy]]") -> None:
-    if not groups:
-        return
-    print(f"\n{title}\n")
-    rows = [
-        (f"{number:,}", copy.label, "yes" if copy.left_out else "", copy.file_name)
-        for number, group in enumerate(groups, 1)
-        for copy in group
-    ]
-    _print_table(("image", "label", "left out", "file"), rows, right=("image",))
-
-
-def _suspect_as_json(suspect: "Suspect") -> str:
-    return json.dumps(
-        {
-            "kind": "suspect",
-            "file": suspect.file_name,
-            "label": suspect.label,
-            "suggested": suspect.suggested,
-            "margin": suspect.margin,
-            "label_probability": suspect.label_probability,
-            "suggested_probability": suspect.suggested_probability,
-        }
-    )
-
-
-def _copies_as_json(group: "Sequence[Copy]") -> str:
-    files = [{"file": copy.file_name, "label": copy.label, "left_out": copy.left_out} for copy in group]
-    return json.dumps({"kind": "copies", "labels_differ": _labels_differ(group), "files": files})
-
-
 def _image_files(path: Path) -> list[Path]:
     """Return the image files at any depth of a folder; a path that is not a folder stands for itself."""
     if not path.is_dir():
@@ -396,17 +316,6 @@ def _print_json(value: Mapping[str, Any]) -> None:
     print(json.dumps(value))
 
 
-def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str]) -> None:
-    """Print a table; the columns of the titles in `right` are aligned to the right."""
-    widths = [max(len(row[column]) for row in [titles, *rows]) for column in range(len(titles))]
-    for row in [titles, *rows]:
-        cells = [
-            cell.rjust(width) if title in right else cell.ljust(width)
-            for cell, title, width in zip(row, titles, widths, strict=True)
-        ]
-        print("  ".join(cells).rstrip())
-
-
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "summary": _summarize,
     "path": _print_path,
@@ -415,7 +324,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "compare": _compare,
     "predict": _predict,
     "encode": _encode,
-    "suspects": _list_suspects,
+    "suspects": list_suspects,
     "sample": _make_sample,
     "config": prepare_config,
     "workspace": _print_workspace,
