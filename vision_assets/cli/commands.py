@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vision_assets.cli.console_table import print_table
 from vision_assets.cli.run_configs import prepare_config
 from vision_assets.cli.suspects import list_suspects
+from vision_assets.cli.sweep import sweep
 from vision_assets.cli.workspace import workspace
 from vision_assets.collection import collection_names, open_collection
 from vision_assets.errors import UnknownNameError, UserError
@@ -327,6 +328,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "suspects": list_suspects,
     "sample": _make_sample,
     "config": prepare_config,
+    "sweep": sweep,
     "workspace": _print_workspace,
     "completion": _print_completion,
 }

@@ -33,6 +33,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "Prepare a run": {
         "sample": "make a folder of sample images",
         "config": "check settings, change them for a run, or keep those of a run",
+        "sweep": "run all combinations of some settings, and compare the results",
         "workspace": "print a workspace file for Dagster with all collections",
     },
     "Set up the shell": {
@@ -83,6 +84,9 @@ EXAMPLES: Mapping[str, str] = {
   export VISION_ASSETS_EXTRACTORS=sift,kaze    # else Dagster has SIFT's pipeline alone
   dagster job execute -m vision_assets.definitions -j kaze_pipeline -c kaze.yaml
   vision-assets config --save 1b9e8a4c    # the settings of this run become those of the project file""",
+    "sweep": """\
+  vision-assets sweep sweep.yaml    # with: kmeans_dictionary.k: [100, 200]
+                                    #       bow_encodings.pooling: [sum, count]""",
     "workspace": """\
   vision-assets workspace > workspace.yaml
   dagster dev -w workspace.yaml""",
@@ -136,6 +140,12 @@ the project file, and prints it: for the job of another extractor (asset names c
 options stay), with the settings that --set changes. --check checks a run configuration or
 a project file and prints nothing else. --save writes the settings of a run to the project
 file of the collection; comments in that file are lost.""",
+    "sweep": """\
+The file has settings, each with a list of values, and perhaps `extractor` with a list of
+names. Each combination is a run, with tags, whose unchanged tables are shared. A
+combination that has a result is not run again, so a sweep that was stopped continues.
+Afterwards the results are printed and drawn (the picture is beside the file), and the
+tables get the settings of the project file again, if there is one.""",
     "workspace": "Each collection, a file of the folder collections, becomes a code location.",
     "completion": "Write the script to a file that your shell reads, as below.",
 }
@@ -301,7 +311,7 @@ def build_parser(
         "config", "--check", type=Path, metavar="FILE", help="check a run configuration or a project file"
     )
     argument("config", "--save", metavar="RUN", help="keep the settings of a run: its id, or how it begins")
-    for command in ("summary", "assets", "predict", "encode", "suspects", "config"):
+    for command in ("summary", "assets", "predict", "encode", "suspects", "config", "sweep"):
         argument(
             command,
             "--collection",
@@ -314,5 +324,6 @@ def build_parser(
             command, "--extractor", default="sift", metavar="NAME", help="sift (default), surf, kaze or daisy"
         )
     argument("assets", "--extractor", metavar="NAME", help="only those of sift, surf, kaze or daisy")
+    argument("sweep", "file", type=Path, metavar="FILE", help="settings with lists of values (YAML)")
     argument("completion", "shell", choices=SHELLS, help="the shell that the script is for")
     return parser

@@ -47,9 +47,9 @@ def _print_config(options: argparse.Namespace) -> None:
     for asset, option, value in map(_assignment, options.set):
         config.setdefault("ops", {}).setdefault(asset, {}).setdefault("config", {})[option] = value
     where = str(options.file or "--set")
-    _convert(config, options.extractor, where)
+    convert(config, options.extractor, where)
     collection = open_collection(options.collection)
-    _require_faultless(merge_settings(collection.settings, settings_of(config)), collection.source, where)
+    require_faultless(merge_settings(collection.settings, settings_of(config)), collection.source, where)
     print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).rstrip())
 
 
@@ -65,7 +65,7 @@ def _assignment(text: str) -> tuple[str, str, Any]:
         raise UserError(f"{text!r}: the value is no YAML.") from error
 
 
-def _convert(config: dict[str, Any], extractor: str, where: str) -> None:
+def convert(config: dict[str, Any], extractor: str, where: str) -> None:
     """Give the assets of the default extractor in a run configuration the names of another one's."""
     # These import OpenCV.
     from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINES, pipeline_of  # noqa: PLC0415
@@ -102,14 +102,15 @@ def _check(file: Path, collection: Collection) -> None:
     content = read_yaml(file, "a run configuration or a project file") or {}
     if isinstance(content, dict) and content.keys() & set(_RUN_CONFIG):
         given = settings_of(_read_run_config(file))
-        _require_faultless(merge_settings(collection.settings, given), collection.source, str(file))
+        require_faultless(merge_settings(collection.settings, given), collection.source, str(file))
     else:
         named = read_project_file(file)
-        _require_faultless(named.settings, named.source, str(file))
+        require_faultless(named.settings, named.source, str(file))
     print(f"{file}: no fault found")
 
 
-def _require_faultless(given: AssetSettings, source: str, where: str) -> None:
+def require_faultless(given: AssetSettings, source: str, where: str) -> None:
+    """Raise a `UserError` with a line for each fault in settings."""
     from vision_assets.steps.settings_check import find_faults  # noqa: PLC0415 - imports PySpark
 
     if faults := find_faults(given, source):

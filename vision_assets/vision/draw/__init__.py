@@ -3,7 +3,7 @@
 Each function takes arrays and texts and returns a `Picture`; the same input gives the same bytes.
 """
 
-from vision_assets.vision.draw.charts import count_histogram, training_charts
+from vision_assets.vision.draw.charts import accuracy_chart, count_histogram, training_charts
 from vision_assets.vision.draw.confusion import confusion_matrix
 from vision_assets.vision.draw.patches import cut_patch
 from vision_assets.vision.draw.picture import MAX_BYTES, Image, Picture
@@ -24,6 +24,7 @@ __all__ = [
     "Image",
     "Picture",
     "WordPatches",
+    "accuracy_chart",
     "confusion_matrix",
     "contact_sheet",
     "count_histogram",

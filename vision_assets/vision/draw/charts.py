@@ -43,6 +43,8 @@ _TITLE_SIZE = 14
 # Left, bottom, width and height of the axes, in pixels.
 _HISTOGRAM = (66, 52, 546, 188)
 _MOST_BARS = 40
+_MOST_ROWS = 40
+_ROW = 26
 # Matplotlib's settings are global to the process.
 _MATPLOTLIB = threading.RLock()
 
@@ -117,6 +119,38 @@ def training_charts(inertia: Sequence[float], word_sizes: NDArray[np.int64]) -> 
         _draw_inertia(figure, _axes(figure, (66, 52, 328, 178)), np.asarray(inertia, np.float64))
         _draw_sizes(figure, _axes(figure, (490, 52, 320, 178)), np.sort(word_sizes)[::-1])
         return _rendered(figure, "inertia by iteration, and descriptors by word")
+
+
+def accuracy_chart(names: Sequence[str], means: Sequence[float], deviations: Sequence[float]) -> Picture:
+    """Draw accuracies with their standard deviations, one row each.
+
+    Parameters
+    ----------
+    names : sequence of str
+        What was tested, from the top.
+    means, deviations : sequence of float
+        Accuracies from 0 to 1, mean and standard deviation over the splits.
+
+    Returns
+    -------
+    Picture
+    """
+    shown = list(zip(names, means, deviations, strict=True))[:_MOST_ROWS]
+    height = 86 + _ROW * len(shown)
+    with _figure(840, height) as figure:
+        axes = _axes(figure, (300, 52, 510, height - 92))
+        title = "mean accuracy of the classes"
+        if len(shown) < len(names):
+            title += f", the first {len(shown):,} of {len(names):,}"
+        _text(figure, title, (12, height - 22), 816, size=_TITLE_SIZE, bold=True)
+        rows = np.arange(len(shown))
+        values, errors = (100 * np.array([row[at] for row in shown]) for at in (1, 2))
+        axes.errorbar(values, rows, xerr=errors, fmt="o", color=BLUE, ecolor=FAINT, markersize=7, capsize=3)
+        axes.set_yticks(rows, [fitted(name, get_font(12), 270) for name, _, _ in shown])
+        axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.set_xlabel("percent; the line is one standard deviation over the splits")
+        axes.grid(axis="x", visible=True)
+        return _rendered(figure, "mean accuracy of the classes by settings")
 
 
 @contextmanager
