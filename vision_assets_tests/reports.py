@@ -27,6 +27,7 @@ def make_report(
     labels: str = "30:5",
     run_id: str = "0123456789abcdef",
     seconds: tuple[float, float] = (3.0, 4.0),
+    labels_version: str = "",
     **config: Mapping[str, Any],
 ) -> Snapshot:
     """Commit all snapshots of a pipeline.
@@ -42,6 +43,8 @@ def make_report(
     run_id : str
     seconds : (float, float)
         Time of the dictionary and of the classifier.
+    labels_version : str
+        Version of the labels of the images.
     **config
         Asset, named as with SIFT, to its configuration.
 
@@ -57,7 +60,7 @@ def make_report(
         return make(store, asset or prefix + name, *inputs, config=settings, run_id=run_id, **described)
 
     pictures = commit("image_seqfile", asset="image_seqfile", rows=240, images=images)
-    named = commit("image_labels", pictures, asset="image_labels", rows=240)
+    named = commit("image_labels", pictures, asset="image_labels", rows=240, version=labels_version)
     features = commit("features", pictures, asset=f"{extractor}_features", rows=240)
     words = commit("kmeans_dictionary", features, seconds=seconds[0])
     encodings = commit("bow_encodings", features, words)

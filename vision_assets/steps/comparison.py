@@ -5,10 +5,13 @@ Only manifests are read, also those of pruned snapshots: neither tables nor Spar
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
+from itertools import islice
 from typing import Any, NamedTuple
 
-from vision_assets.pipelines import IMAGE_ASSET, STEPS
+from vision_assets.errors import UserError
+from vision_assets.pipelines import IMAGE_ASSET, LABEL_ASSET, STEPS
 from vision_assets.snapshots.history import History
 from vision_assets.snapshots.store import Snapshot, SnapshotStore
 from vision_assets.steps.catalog import SPECS
@@ -196,6 +199,30 @@ def _asset_of(setting: str) -> str:
     return setting.partition(".")[0]
 
 
+def latest_results(history: History, report: Snapshot, most: int) -> list[Result]:
+    """Return the result of a report and of those before it with the same protocol and images.
+
+    Parameters
+    ----------
+    history : History
+    report : Snapshot
+    most : int
+        Number of reports that are looked at.
+
+    Returns
+    -------
+    list of Result
+        The newest first; damaged manifests end it.
+    """
+    found = [_result("", report, history.lineage(report))]
+    with suppress(UserError):
+        for each in islice(history.earlier(report), most - 1):
+            result = _result("", each, history.lineage(each))
+            if (result.protocol, result.image_set) == (found[0].protocol, found[0].image_set):
+                found.append(result)
+    return found
+
+
 def earlier_report(history: History, report: Snapshot) -> Snapshot | None:
     """Return the last report before another one with the same protocol, on whatever images.
 
@@ -319,8 +346,11 @@ def _protocol(report: Snapshot, lineage: Lineage) -> Protocol | None:
 
 
 def _image_set(collection: str, report: Snapshot, lineage: Lineage) -> str | None:
-    images = lineage.get(IMAGE_ASSET)
+    images, labels = lineage.get(IMAGE_ASSET), lineage.get(LABEL_ASSET)
     if images and images.images:
+        # Labels that do not follow from the names of the images may change without them.
+        if labels and _settings(LABEL_ASSET, labels.config) != _settings(LABEL_ASSET, {}):
+            return f"{images.images}/{labels.version}"
         return images.images
     # Manifests of the first releases have no fingerprint: reports on the same snapshot have the same images.
     made = [report, *filter(None, lineage.values())]

@@ -8,10 +8,11 @@ import dagster as dg
 import pytest
 
 from vision_assets.definitions import defs
-from vision_assets.defs.assets.report import compare_with_earlier
+from vision_assets.defs.report_checks import compare_with_earlier, result_table
 from vision_assets.defs.resources import make_resources
 from vision_assets.snapshots.local_files import LocalFiles
 from vision_assets.snapshots.store import SnapshotStore
+from vision_assets.steps.comparison import latest_results
 from vision_assets_tests.reports import REPORT, make_report, prune_all
 
 
@@ -116,3 +117,18 @@ def test_it_runs_on_its_own(store: SnapshotStore) -> None:
     assert result.success
     assert not evaluation.passed
     assert evaluation.description == "80.0% after 90.0%: -10.0 points."
+
+
+def test_the_latest_results_are_shown_with_the_settings_that_differ(store: SnapshotStore) -> None:
+    make_report(store, images="1:1", counts=accuracy(1.0))
+    for k, reached in ((100, 0.7), (200, 0.9), (400, 0.8)):
+        make_report(store, kmeans_dictionary={"k": k}, counts=accuracy(reached))
+    report, history = store.require_current((REPORT,)), store.history()
+    table = result_table(latest_results(history, report, 10))
+    assert [record.data for record in table.records] == [
+        {"accuracy": 0.9, "k": "200", "run": "01234567"},
+        {"accuracy": 0.8, "k": "400", "run": "01234567"},
+        {"accuracy": 0.7, "k": "100", "run": "01234567"},
+    ]
+    (alone,) = result_table(latest_results(history, report, 1)).records
+    assert alone.data == {"accuracy": 0.8, "run": "01234567"}

@@ -228,6 +228,13 @@ def test_collections_with_the_same_images_are_comparable_and_others_are_not(tmp_
     assert protocols["one"] == protocols["same"] != protocols["other"]
 
 
+def test_other_labels_of_the_same_images_are_told_apart(store: SnapshotStore) -> None:
+    """Unless they follow from the images' names."""
+    for labels, version in (("", "1"), ("", "2"), ("labels.csv", "3"), ("labels.csv", "4")):
+        make_report(store, image_labels={"labels": labels}, labels_version=version)
+    assert len({each.image_set for each in results(store)}) == 3
+
+
 def test_images_without_a_fingerprint_are_told_apart_by_their_snapshot(store: SnapshotStore) -> None:
     """Manifests of the first releases have none."""
     make_report(store, images="")
