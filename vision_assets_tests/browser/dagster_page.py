@@ -88,10 +88,10 @@ query ($asset: AssetKeyInput!) {
 """
 
 _LAUNCH = """
-mutation ($job: String!, $config: RunConfigData!) {
+mutation ($job: String!, $location: String!, $config: RunConfigData!) {
   launchRun(executionParams: {
     selector: {
-      repositoryName: "__repository__", repositoryLocationName: "vision_assets", pipelineName: $job
+      repositoryName: "__repository__", repositoryLocationName: $location, pipelineName: $job
     }
     runConfigData: $config
   }) {
@@ -182,9 +182,10 @@ class Server(NamedTuple):
             raise RuntimeError(f"GraphQL: {result['errors']}")
         return result["data"]
 
-    def launch(self, job: str, config: dict[str, Any]) -> str:
+    def launch(self, job: str, config: dict[str, Any], location: str = "vision_assets") -> str:
         """Start a run of a job and return its id."""
-        result = self.graphql(_LAUNCH, job=job, config=yaml.safe_dump(config))["launchRun"]
+        found = self.graphql(_LAUNCH, job=job, location=location, config=yaml.safe_dump(config))
+        result = found["launchRun"]
         if result["__typename"] != "LaunchRunSuccess":
             raise RuntimeError(f"{job} was not started: {result}")
         return str(result["run"]["runId"])
@@ -320,6 +321,17 @@ class DagsterPage:
         notice.get_by_text("View", exact=True).click()
         self.page.wait_for_url("**/runs/*-*", wait_until="domcontentloaded")
         return self.page.url.partition("/runs/")[2].partition("?")[0]
+
+    def open_collection(self, name: str) -> None:
+        """Open the graph of a collection."""
+        self.open(f"/locations/__repository__@{name}/asset-groups/bovw/lineage")
+        expect(self.button("Materialize all")).to_be_visible()
+
+    def terminate(self) -> None:
+        """End the run whose page is open, as a user would."""
+        self.button("Terminate").click()
+        dialog = self.page.get_by_role("dialog")
+        dialog.get_by_role("button").filter(has_text="Terminate 1 run").click()
 
     def outcome(self) -> str:
         """Wait on a run's page until the run has ended, and return how."""

@@ -53,7 +53,7 @@ def dagster(server: Server) -> Iterator[DagsterPage]:
 
 
 def test_a_collection_is_made_with_the_settings_of_its_file(dagster: DagsterPage, project: Path) -> None:
-    dagster.open_graph("flowers")
+    dagster.open_collection("flowers")
     run = dagster.launch("Materialize all")
     assert dagster.outcome() == "Success"
     flowers = Runner(project / "data" / "flowers")
@@ -95,7 +95,7 @@ def test_a_run_that_is_terminated_ends_and_is_continued(dagster: DagsterPage, pr
     )
     dagster.open_run(run)
     assert dagster.outcome() == "Canceled"
-    dagster.open_graph("scenes")
+    dagster.open_collection("scenes")
     dagster.launch("Materialize all")
     assert dagster.outcome() == "Success"
     features = dagster.server.metadata("scenes/sift_features")
@@ -121,6 +121,6 @@ def test_results_are_compared(
     found = sorted((each["collection"], each["settings"]["kmeans_dictionary.k"]) for each in results)
     assert found == [("flowers", 10), ("flowers", 30), ("scenes", 40)]
     for each in results:
-        table = Runner(project / "data" / each["collection"]).store.snapshots(("classification_report",))
-        (report,) = [snapshot for snapshot in table if snapshot.name == each["snapshot"]]
+        reports = Runner(project / "data" / each["collection"]).store.snapshots(("classification_report",))
+        (report,) = [snapshot for snapshot in reports if snapshot.name == each["snapshot"]]
         assert each["mean_per_class_accuracy"] == report.counts["mean_per_class_accuracy"]
