@@ -2,16 +2,19 @@
 
 import os
 import signal
+import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import dagster as dg
 import pytest
 
+from vision_assets import settings
 from vision_assets.defs.failures import INTERRUPTED
 from vision_assets.vision.data.samples import write_sample_images
-from vision_assets_tests.cli.test_command_line import Started, start
+from vision_assets_tests.cli.test_command_line import ROOT, Started, start
 from vision_assets_tests.pipeline import ALL_ASSETS, Runner, require_same_tables
 from vision_assets_tests.torture.kills import processes
 
@@ -108,3 +111,43 @@ def test_a_run_that_is_interrupted_in_each_phase_ends_and_is_continued(
     made = Runner(data)
     require_same_tables(made, expected, *ALL_ASSETS)
     assert not list(data.rglob("*.pending"))
+
+
+def started_by(home: Path) -> list[str]:
+    """Return the command lines of the processes that have a history of their own."""
+    mark = f"DAGSTER_HOME={home}\0".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # gone
+            if mark in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return [command for command in found if command]
+
+
+@pytest.mark.skipif(not (ROOT / ".venv").exists(), reason="make would set up an environment first")
+def test_make_run_ends_at_ctrl_c_and_continues(tmp_path: Path, source: Path) -> None:
+    home, output = tmp_path / "home", tmp_path / "output"
+    settings_of_run = "kmeans_dictionary.k=50 kmeans_dictionary.max_iter=30 kmeans_dictionary.tol=0.0"
+    command = ["make", "-s", "run", f"SOURCE={source}", f"SET={settings_of_run}"]
+    given = {settings.DATA: str(tmp_path / "data"), "DAGSTER_HOME": str(home)}
+    environment = {name: value for name, value in os.environ.items() if name[:4] not in ("MAKE", "PYTE")}
+    with output.open("wb") as stream:
+        run = subprocess.Popen(
+            command, cwd=ROOT, env=environment | given, stdout=stream, stderr=stream, start_new_session=True
+        )
+    while "iteration 2 of 30" not in output.read_text():
+        assert run.poll() is None, output.read_text()[-2000:]
+        time.sleep(0.02)  # between two looks
+    os.killpg(run.pid, signal.SIGINT)
+    interrupted = time.monotonic()
+    assert run.wait(SECONDS) in (130, -signal.SIGINT)
+    while left := started_by(home):
+        assert time.monotonic() < interrupted + SECONDS, f"goes on: {left[0][:80]}"
+        time.sleep(0.02)  # between two looks
+    assert "The run was stopped. What is finished is kept" in output.read_text()
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        (recorded,) = instance.get_runs()
+    assert recorded.status is dg.DagsterRunStatus.CANCELED
+    again = subprocess.run(command, cwd=ROOT, env=environment | given, capture_output=True, check=False)
+    assert again.returncode == 0
+    assert b"sift_features is up to date" in again.stdout + again.stderr
