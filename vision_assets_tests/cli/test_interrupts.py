@@ -144,7 +144,7 @@ def test_make_run_ends_at_ctrl_c_and_continues(tmp_path: Path, source: Path) -> 
     while left := started_by(home):
         assert time.monotonic() < interrupted + SECONDS, f"goes on: {left[0][:80]}"
         time.sleep(0.02)  # between two looks
-    assert "The run was stopped. What is finished is kept" in output.read_text()
+    assert INTERRUPTED in output.read_text()
     with dg.DagsterInstance.from_config(str(home)) as instance:
         (recorded,) = instance.get_runs()
     assert recorded.status is dg.DagsterRunStatus.CANCELED
