@@ -101,7 +101,7 @@ class Bench:
 
     def table(self, asset: str) -> str:
         """Return the folder of a table that the first run made."""
-        return str(self._first().metadata[asset]["folder"])
+        return str(self._first().metadata[asset]["dagster/uri"])
 
     @property
     def descriptors(self) -> int:

@@ -49,4 +49,7 @@ def measure(features: str, dictionary: str, processes: int) -> dict[str, float]:
     with get_context("fork").Pool(processes) as pool:
         descriptors = sum(pool.imap_unordered(_encode_one, range(len(_images)), _CHUNK))
         seconds = time.monotonic() - started
+        # Leaving the block would end the processes by a signal that the user's shell may have them ignore.
+        pool.close()
+        pool.join()
     return {"seconds": seconds, "descriptors": descriptors}

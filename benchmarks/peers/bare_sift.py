@@ -45,4 +45,7 @@ def measure(folder: str, processes: int) -> dict[str, float]:
     with get_context("fork").Pool(processes, _start) as pool:
         descriptors = sum(pool.imap_unordered(_extract, files, _CHUNK))
         seconds = time.monotonic() - started
+        # Leaving the block would end the processes by a signal that the user's shell may have them ignore.
+        pool.close()
+        pool.join()
     return {"seconds": seconds, "descriptors": descriptors}

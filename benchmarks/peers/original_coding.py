@@ -15,4 +15,7 @@ def measure(features: str, dictionary: str, images: int, processes: int) -> dict
     centers = list(stored.centers(dictionary).astype(np.float64))
     with get_context("fork").Pool(processes) as pool:
         seconds = [coded.seconds for coded in pool.imap_unordered(partial(code, centers, "sum"), chosen)]
+        # As in `bare_sift`.
+        pool.close()
+        pool.join()
     return {"seconds": sum(seconds) / processes, "descriptors": sum(map(len, chosen))}

@@ -29,7 +29,7 @@ IMAGE_PREDICTIONS = Table(
             column(
                 "correct",
                 BooleanType(),
-                "whether `predicted` is `label`; false for a class that the classifier was not trained on",
+                "whether that class is the label; false if the classifier was not trained on the label",
             ),
         ]
     ),

@@ -42,10 +42,10 @@ PHASES = (
     Phase("listing and upload", "60 images"),
     Phase("extraction", "sift_features          reading", "sift_features/*/part-*"),
     Phase("training", "iteration 2 of 30"),
-    Phase("coding", "bow_encodings - reading", "bow_encodings/*/part-*"),
-    Phase("commit", "bow_encodings - reading", "bow_encodings/*/_SUCCESS"),
+    Phase("coding", "bow_encodings          reading", "bow_encodings/*/part-*"),
+    Phase("commit", "bow_encodings          reading", "bow_encodings/*/_SUCCESS"),
     Phase("fitting", "images to train on in each split"),
-    Phase("report", "classification_report - reading"),
+    Phase("report", "classification_report  reading"),
 )
 
 

@@ -43,7 +43,7 @@ def world(filled: Runner, image_folder: Path, tmp_path_factory: pytest.TempPathF
     source = shutil.copytree(image_folder, folder / "source")
     pipeline = Runner(shutil.copytree(filled.data, folder / "data"))
     (source / "cats" / "another.jpg").write_bytes(images.jpeg(images.colored(seed=99)))
-    pipeline.run(source, **FULL_REFRESH)
+    pipeline.run(source, "image_labels", *UP_TO_ENCODINGS, **FULL_REFRESH)
     return World(pipeline, source)
 
 
@@ -155,6 +155,7 @@ def test_a_damaged_classifier_is_named_and_the_advice_repairs_it(world: World, c
     flip_middle(damaged)
     refresh: dict[str, Any] = {
         "image_classifier": CONFIG["image_classifier"] | {"full_refresh": True},
+        "image_predictions": {"full_refresh": True},
         "classification_report": {"full_refresh": True},
     }
     error = copy.error(copy.run(None, "classification_report", fail=True, **refresh))

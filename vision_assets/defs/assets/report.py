@@ -29,11 +29,12 @@ from vision_assets.steps.splits import (
 )
 from vision_assets.steps.stored_tables import StoredTable
 from vision_assets.vision.classification.metrics import accuracy, class_figures, most_confused
-from vision_assets.vision.draw import confusion_matrix
+from vision_assets.vision.draw import confusion_matrix, shorten
 
 _NAMED_CLASSES = 10
 _NAMED_PAIRS = 20
 _NAMED_IMAGES = 10
+_LONGEST_NAME = 40
 
 
 def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
@@ -132,13 +133,12 @@ def _metadata(labels: tuple[str, ...], confusions: NDArray[np.int64]) -> dict[st
 
 
 def _named(images: Sequence[Row]) -> list[dg.TableRecord]:
+    """Name images that are classified wrong; two columns fit into Dagster's page beside the key."""
     return [
         dg.TableRecord(
             {
-                "file": image.fileName,
-                "label": image.label,
-                "predicted": image.predicted,
-                "score": round(image.score, 3),
+                "file": shorten(image.fileName, _LONGEST_NAME),
+                "label, predicted, score": f"{image.label}, {image.predicted}, {image.score:.2f}",
             }
         )
         for image in images
