@@ -10,6 +10,7 @@ The collection without a name has `vision_assets.yaml`, if that file exists. Eac
 `collections` beside it is one more collection, which has the file's name.
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ DEFAULT_LOCATION = "vision_assets"
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 _SUFFIX = ".yaml"
+_FOLDER = "collections"  # in the data folder, as `vision_assets.snapshots.layout` says
 
 AssetSettings = Mapping[str, Mapping[str, Any]]
 """Name of an asset to name of an option to value."""
@@ -121,8 +123,8 @@ def open_collection(name: str = "") -> Collection:
     if name not in (names := collection_names()):
         if names:
             raise UnknownNameError("collection", name, names)
-        raise UserError(f"There is no collection {name!r}: {folder} has no project file.")
-    return read_project_file(folder / f"{name}{_SUFFIX}", name, f"{data.rstrip('/')}/{name}")
+        raise UserError(f"There is no collection {name!r}: {folder} has no file {name}{_SUFFIX}.")
+    return read_project_file(folder / f"{name}{_SUFFIX}", name, f"{data.rstrip('/')}/{_FOLDER}/{name}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -205,4 +207,5 @@ def _beside(file: Path, source: str) -> str:
     if not source or is_uri(source):
         return source
     stands_alone = source.startswith(("~", "/"))
-    return str(local_path(source if stands_alone else str(file.absolute().parent / source)))
+    path = local_path(source if stands_alone else str(file.absolute().parent / source))
+    return os.path.normpath(str(path))

@@ -155,7 +155,8 @@ def test_the_peers_have_the_sample_and_the_start_of_the_project(bench: Bench, me
     descriptors, initial = np.load(sample.descriptors), np.load(sample.initial)
     assert len(descriptors) == measured["kmeans_faiss"]["descriptors"]
     assert inertia(descriptors, initial) == pytest.approx(
-        measured["kmeans_faiss"]["initial_inertia"], rel=1e-12
+        measured["kmeans_faiss"]["initial_inertia"],
+        rel=1e-8,  # the metadata has nine digits
     )
 
 

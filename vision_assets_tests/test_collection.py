@@ -73,14 +73,14 @@ def test_collections_have_their_own_data_source_and_keys(
     monkeypatch.setenv(settings.SOURCE, "/of/the/one/without/a/name")
     assert collection_names() == ["flowers", "scenes"]
     flowers = open_collection("flowers")
-    assert flowers.data == str(project / "data" / "flowers")
+    assert flowers.data == str(project / "data" / "collections" / "flowers")
     assert flowers.source == str(project / "collections" / "flowers")
     assert flowers.key("bow_encodings") == ("flowers", "bow_encodings")
     assert open_collection("scenes").source == ""
 
 
 def test_an_unknown_collection_is_named_with_a_near_one(project: Path) -> None:
-    with pytest.raises(UserError, match="has no project file"):
+    with pytest.raises(UserError, match=r"has no file flowers\.yaml"):
         open_collection("flowers")
     write(project / "collections" / "flowers.yaml", "")
     with pytest.raises(UserError, match=r"no collection 'flower'\. Did you mean flowers\?"):

@@ -43,12 +43,17 @@ def prepare_config(options: argparse.Namespace) -> None:
 
 def _print_config(options: argparse.Namespace) -> None:
     """Print a run configuration for an extractor, with single settings changed."""
-    config = _read_run_config(options.file) if options.file else {}
-    for asset, option, value in map(_assignment, options.set):
-        config.setdefault("ops", {}).setdefault(asset, {}).setdefault("config", {})[option] = value
-    where = str(options.file or "--set")
-    convert(config, options.extractor, where)
     collection = open_collection(options.collection)
+    config = _read_run_config(options.file) if options.file else {}
+    where = str(options.file or "--set")
+    require_faultless(collection.settings, collection.source, str(collection.file))
+    require_faultless(settings_of(config), "", where)
+    for text in options.set:
+        asset, option, value = _assignment(text)
+        require_faultless({asset: {option: value}}, "", text)
+        config.setdefault("ops", {}).setdefault(asset, {}).setdefault("config", {})[option] = value
+    convert(config, options.extractor, where)
+    # A split by folders that one of them sets needs the source that another one names.
     require_faultless(merge_settings(collection.settings, settings_of(config)), collection.source, where)
     print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).rstrip())
 
@@ -146,6 +151,9 @@ def _save(run: str, collection: Collection) -> None:
     file = collection.file or settings.project_file()
     store = open_store(collection.data)
     made = {asset: snapshot for asset in SPECS if (snapshot := _made_by(run, store.snapshots((asset,))))}
+    run_id = next(iter(made.values())).run_id if made else ""
+    # Tables that the run kept have settings, too.
+    made = {asset: each for table in made.values() for asset, each in store.lineage(table).items()} | made
     if not made:
         raise UserError(
             f"{collection.data} has no table of run {run!r}. `vision-assets snapshots ASSET` lists the runs."
@@ -158,7 +166,7 @@ def _save(run: str, collection: Collection) -> None:
     if (images := made.get("image_seqfile")) and images.config.get(SOURCE):
         content = {SOURCE: images.config[SOURCE], **{k: v for k, v in content.items() if k != SOURCE}}
     _replace(file, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-    print(f"{file} has the settings of run {next(iter(made.values())).run_id} for {', '.join(made)}")
+    print(f"{file} has the settings of run {run_id} for {', '.join(made)}")
 
 
 def _made_by(run: str, snapshots: Sequence[Snapshot]) -> Snapshot | None:

@@ -14,7 +14,7 @@ from vision_assets.defs.failures import tells_of_an_interrupt
 from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINES
 from vision_assets.redaction import redact
 
-_FOLLOWS = re.compile(r"Dependencies for step \S+ .*Not executing\.")
+_FOLLOWS = re.compile(r"(Dependencies for step \S+ .*Not executing|Skipping step \S+ due to skipped .*)\.")
 _FAILURE = "dagster._core.definitions.events.Failure: "
 _WIDTH = max(map(len, PIPELINES[DEFAULT_EXTRACTOR].assets))
 _WARNING, _ERROR, _PLAIN = "\x1b[33m", "\x1b[31m", "\x1b[0m"
@@ -43,7 +43,7 @@ def level_of(record: logging.LogRecord) -> int:
     """Return how important a record is to who looks at the terminal."""
     event = _event_of(record)
     if event is None:
-        # The steps after one that has failed. Its own line is the only one that tells something.
+        # The steps after one that has failed or was skipped, whose own line tells why.
         follows = _FOLLOWS.fullmatch(_message_of(record))
         return logging.DEBUG if follows else record.levelno
     # The process ends with a line on it.
@@ -145,6 +145,10 @@ def use_short_lines() -> None:
     dg.colored_console_logger._logger_fn = _default_logger
     sys.excepthook = _say_what_is_misconfigured
     logging.getLogger().addFilter(_tells_something)
+    # Where an asset has nothing to make, its checks have nothing to say; the asset's own line tells why.
+    logging.getLogger("dagster._core.execution.plan.active").addFilter(
+        lambda record: "emitted no result" not in record.getMessage()
+    )
 
 
 def _tells_something(record: logging.LogRecord) -> bool:

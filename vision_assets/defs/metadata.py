@@ -14,7 +14,7 @@ PICTURE = "picture_"
 
 _DECIMALS = {"seconds": 2, "size_mb": 3}
 _USUAL_DECIMALS = 4  # of accuracies and other shares
-_SIGNIFICANT_DIGITS = {"inertia": 6, "inertia_per_descriptor": 6}
+_SIGNIFICANT_DIGITS = {"inertia": 9, "inertia_per_descriptor": 6}
 
 
 def materialization_metadata(
@@ -46,7 +46,7 @@ def rounded(metadata: Mapping[str, Any]) -> dict[str, Any]:
     Examples
     --------
     >>> rounded({"accuracy": 0.97512345, "seconds": 17.3124, "images": 240, "inertia": 6131234567.0})
-    {'accuracy': 0.9751, 'seconds': 17.31, 'images': 240, 'inertia': 6131230000.0}
+    {'accuracy': 0.9751, 'seconds': 17.31, 'images': 240, 'inertia': 6131234570.0}
     """
     return {name: _rounded(name, value) for name, value in metadata.items()}
 

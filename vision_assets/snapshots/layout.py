@@ -8,11 +8,15 @@ The layout::
     <asset key…>/_snapshots/<name>.beat                 the last heartbeat of that process
     <asset key…>/_history/<sequence>-<snapshot>.json    the manifest of a snapshot that was pruned
     <asset key…>/_checkpoints/                          intermediate results of a long computation
+    collections/<name>/                                 the data folder of a collection
 """
 
 import re
 import uuid
 from collections.abc import Sequence
+
+COLLECTIONS = "collections"
+"""Folder with a data folder for each collection that has a name. No asset is called so."""
 
 AssetPath = tuple[str, ...]
 """Parts of an asset key."""

@@ -18,7 +18,7 @@ from vision_assets.snapshots import liveness
 from vision_assets.snapshots.checkpoints import Checkpoint
 from vision_assets.snapshots.files import Files, open_files
 from vision_assets.snapshots.history import History, trace_lineage
-from vision_assets.snapshots.layout import CHECKPOINTS, RECORDS, AssetPath, path_of
+from vision_assets.snapshots.layout import CHECKPOINTS, COLLECTIONS, RECORDS, AssetPath, path_of
 from vision_assets.snapshots.leases import Leases, Leftover, PendingSnapshot, ReadLease, leased
 from vision_assets.snapshots.manifests import Manifests, Snapshot, damaged_file, snapshot_of
 
@@ -494,7 +494,8 @@ class SnapshotStore:
             yield folder
             return
         for name in names:
-            yield from self._walk((*folder, name))
+            if (*folder, name) != (COLLECTIONS,):  # data folders of their own
+                yield from self._walk((*folder, name))
 
     def _named_snapshots(self) -> set[tuple[str, str]]:
         """Return the snapshots that are read now or that current ones were made from, if indirectly."""

@@ -39,6 +39,19 @@ def as_keyboard_interrupts() -> Iterator[None]:
 
 
 @contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait until the block has ended, and leave it by `KeyboardInterrupt` then."""
+    received: list[int] = []
+    with handlers_kept() as before:
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, lambda number, _: received.append(number))
+        yield
+    if received:
+        raise KeyboardInterrupt
+
+
+@contextmanager
 def handlers_kept() -> Iterator[dict[signal.Signals, Any]]:
     """Restore the handlers of SIGINT and SIGTERM after the block: PySpark's calls the JVM within a call.
 

@@ -14,6 +14,7 @@ from pyspark.conf import SparkConf
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
+from vision_assets.spark.interrupts import interrupts_deferred
 from vision_assets.spark.properties import configured_properties, spark_config
 
 _PYTHON = "spark.pyspark.python"
@@ -53,9 +54,10 @@ def start(config: dict[str, str]) -> None:
     threading.Thread(
         target=_forward, args=(os.fdopen(reading, "rb"),), name="jvm-stderr", daemon=True
     ).start()
-    with os.fdopen(writing, "wb") as stderr:
+    # Until PySpark knows the JVM, nothing could end it.
+    with os.fdopen(writing, "wb") as stderr, interrupts_deferred():
         gateway = launch_gateway(conf, popen_kwargs={"stderr": stderr})
-    SparkContext._ensure_initialized(gateway=gateway)
+        SparkContext._ensure_initialized(gateway=gateway)
 
 
 def is_alive(session: SparkSession) -> bool:

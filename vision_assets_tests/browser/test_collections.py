@@ -56,11 +56,11 @@ def test_a_collection_is_made_with_the_settings_of_its_file(dagster: DagsterPage
     dagster.open_collection("flowers")
     run = dagster.launch("Materialize all")
     assert dagster.outcome() == "Success"
-    flowers = Runner(project / "data" / "flowers")
+    flowers = Runner(project / "data" / "collections" / "flowers")
     assert flowers.current("image_seqfile").rows == 60
     words = flowers.current("kmeans_dictionary")
     assert (words.run_id, words.rows) == (run, 30)
-    assert not (project / "data" / "scenes").exists()
+    assert not (project / "data" / "collections" / "scenes").exists()
     dagster.open_asset("flowers/kmeans_dictionary", "checks")
     expect(dagster.page.get_by_text("project_settings", exact=True).first).to_be_visible()
     expect(dagster.page.get_by_text("Failed", exact=True)).to_have_count(0)
@@ -76,7 +76,7 @@ def test_both_collections_are_code_locations_of_one_page(dagster: DagsterPage) -
 
 def test_a_run_that_is_terminated_ends_and_is_continued(dagster: DagsterPage, project: Path) -> None:
     """While SIFT works; other moments are those of Ctrl-C."""
-    data = project / "data" / "scenes"
+    data = project / "data" / "collections" / "scenes"
     config = {"ops": {"sift_features": {"config": {"partitions": 8}}}}
     run = dagster.server.launch("bovw_pipeline", config, "scenes")
     wait_until(lambda: any(data.glob("sift_features/*/part-*")), 120, "no features are extracted")
@@ -121,6 +121,8 @@ def test_results_are_compared(
     found = sorted((each["collection"], each["settings"]["kmeans_dictionary.k"]) for each in results)
     assert found == [("flowers", 10), ("flowers", 30), ("scenes", 40)]
     for each in results:
-        reports = Runner(project / "data" / each["collection"]).store.snapshots(("classification_report",))
+        reports = Runner(project / "data" / "collections" / each["collection"]).store.snapshots(
+            ("classification_report",)
+        )
         (report,) = [snapshot for snapshot in reports if snapshot.name == each["snapshot"]]
         assert each["mean_per_class_accuracy"] == report.counts["mean_per_class_accuracy"]

@@ -178,7 +178,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_collections_are_compared(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, images in (("birds", "5:1"), ("flowers", "6:1")):
         counts = {"mean_per_class_accuracy": 0.9 if name == "flowers" else 0.8}
-        make_report(SnapshotStore(LocalFiles(data / name)), images=images, counts=counts)
+        make_report(SnapshotStore(LocalFiles(data / "collections" / name)), images=images, counts=counts)
     for named in ([], ["birds", "flowers"]):
         title, *rows = compare(capsys, *named).splitlines()[:3]
         assert title.split()[:3] == ["protocol", "collection", "extractor"]
@@ -189,12 +189,12 @@ def test_collections_are_compared(data: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_a_collection_without_a_report_is_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make_report(SnapshotStore(LocalFiles(data / "flowers")))
+    make_report(SnapshotStore(LocalFiles(data / "collections" / "flowers")))
     for named in (["birds"], ["flowers", "birds"]):
         assert main(["compare", *named]) == 1
         printed = capsys.readouterr()
         assert printed.out == ""
-        missing = f"There is no report in {data / 'birds'} yet."
+        missing = f"There is no report in {data / 'collections' / 'birds'} yet."
         assert printed.err == f"{missing} Materialize classification_report first.\n"
     assert main(["compare", "trees"]) == 2
     assert "There is no collection 'trees'" in capsys.readouterr().err

@@ -41,8 +41,14 @@ def test_settings_are_changed_one_by_one(project: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("kmeans_dictionary.k=0", "--set: kmeans_dictionary.k must be at least 1, but is 0.\n"),
-        ("kmeans_dictionary.kk=1", "--set: kmeans_dictionary has no setting kk (did you mean k?). "),
+        (
+            "kmeans_dictionary.k=0",
+            "kmeans_dictionary.k=0: kmeans_dictionary.k must be at least 1, but is 0.\n",
+        ),
+        (
+            "kmeans_dictionary.kk=1",
+            "kmeans_dictionary.kk=1: kmeans_dictionary has no setting kk (did you mean k?). ",
+        ),
         ("k=1", "'k=1' is no setting: write ASSET.OPTION=VALUE, such as kmeans_dictionary.k=200.\n"),
         ("bow_encodings.pooling=[", "'bow_encodings.pooling=[': the value is no YAML.\n"),
     ],

@@ -45,7 +45,7 @@ class Week:
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def made(self, name: str) -> Runner:
-        return Runner(self.folder / "data" / name)
+        return Runner(self.folder / "data" / "collections" / name)
 
     def write(self, name: str, **options: Any) -> None:
         """Write the project file of a collection."""

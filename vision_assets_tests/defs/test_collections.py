@@ -93,7 +93,7 @@ def test_runs_of_a_collection(write: Write, tmp_path: Path, image_folder: Path, 
         first = run(defs, *both, instance=instance)
         assert first.success
         assert _check(first, "project_settings", "sift_features").passed
-        made = Runner(tmp_path / "data" / "pets")
+        made = Runner(tmp_path / "data" / "collections" / "pets")
         assert made.current("image_seqfile").rows == 12
         assert made.current("image_seqfile").config["source"] == str(image_folder)
         assert made.current("sift_features").config["nfeatures"] == 50

@@ -68,9 +68,8 @@ def page() -> str:
         parts.append(f"\n## {asset}\n\n| field | default | values | meaning |\n|---|---|---|---|\n")
         for name, field in config.model_json_schema()["properties"].items():
             default = json.dumps(field.get("default"))
-            parts.append(
-                f"| `{name}` | `{default}` | {values(field)} | {field['description'].rpartition(' [')[0]} |\n"
-            )
+            meaning = field["description"].partition(" [default ")[0]
+            parts.append(f"| `{name}` | `{default}` | {values(field)} | {meaning} |\n")
     return "".join(parts)
 
 

@@ -71,5 +71,5 @@ def test_figures_are_rounded_and_what_is_stored_is_not() -> None:
     }
     assert {name: metadata[name] for name in expected} == expected
     (record,) = metadata["classes_in_a_table"].records
-    assert record.data == {"class": "cats", "recall": 0.3333, "inertia": 6131230000.0, "seconds": 17.31}
+    assert record.data == {"class": "cats", "recall": 0.3333, "inertia": 6131234570.0, "seconds": 17.31}
     assert SNAPSHOT.counts["accuracy"] == 2 / 3

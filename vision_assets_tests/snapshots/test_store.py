@@ -469,6 +469,7 @@ def test_folders_without_permission_are_ignored(
 def test_assets_are_found_at_any_depth(store: SnapshotStore) -> None:
     make(store)
     make(store, ("surf", "dictionary"))
+    make(store, ("collections", "flowers", "dictionary"))  # in a data folder of its own
     assert sorted(store.assets()) == [FEATURES, ("surf", "dictionary")]
 
 

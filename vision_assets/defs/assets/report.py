@@ -29,12 +29,11 @@ from vision_assets.steps.splits import (
 )
 from vision_assets.steps.stored_tables import StoredTable
 from vision_assets.vision.classification.metrics import accuracy, class_figures, most_confused
-from vision_assets.vision.draw import confusion_matrix, shorten
+from vision_assets.vision.draw import confusion_matrix
 
 _NAMED_CLASSES = 10
 _NAMED_PAIRS = 20
 _NAMED_IMAGES = 10
-_LONGEST_NAME = 40
 
 
 def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
@@ -85,7 +84,7 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
                 f"no test image belongs to the classes {', '.join(untested[:_NAMED_CLASSES])}"
             )
         table = report_rows(predictions.spark, labels, confusions, counts)
-        named = {"surest_wrong": dg.MetadataValue.table(_named(wrong))} if wrong else {}
+        named = {"surest_wrong": _named(wrong)} if wrong else {}
         metadata = {**pictures, **_metadata(labels, confusions), "test_images_of_unknown_classes": unknown}
         return NewTable(
             table,
@@ -132,17 +131,12 @@ def _metadata(labels: tuple[str, ...], confusions: NDArray[np.int64]) -> dict[st
     }
 
 
-def _named(images: Sequence[Row]) -> list[dg.TableRecord]:
-    """Name images that are classified wrong; two columns fit into Dagster's page beside the key."""
-    return [
-        dg.TableRecord(
-            {
-                "file": shorten(image.fileName, _LONGEST_NAME),
-                "label, predicted, score": f"{image.label}, {image.predicted}, {image.score:.2f}",
-            }
-        )
-        for image in images
+def _named(images: Sequence[Row]) -> dg.MarkdownMetadataValue:
+    """Name images that are classified wrong, in lines: a table would not fit into Dagster's page."""
+    lines = [
+        f"- `{image.fileName}`: {image.label}, said {image.predicted}, {image.score:.2f}" for image in images
     ]
+    return dg.MetadataValue.md("\n".join(lines))
 
 
 def _worst_and_best(labels: tuple[str, ...], confusion: NDArray[np.int64]) -> list[dg.TableRecord]:

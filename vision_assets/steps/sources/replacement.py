@@ -1,5 +1,7 @@
 """Whether images of a source may replace those that are stored."""
 
+import os
+
 from vision_assets.errors import UserError
 from vision_assets.pipelines import IMAGE_ASSET
 from vision_assets.redaction import redact
@@ -24,13 +26,19 @@ def require_same_source(stored: Snapshot | None, source: str) -> None:
     """
     # Snapshots of earlier releases do not tell where their images come from.
     before = stored.config.get("source") if stored else None
-    if not before or readable(before) == redact(readable(source)):
+    if not before or _place(before) == redact(_place(source)):
         return
     folder = local_path(before)
     if folder and is_sample(folder):
         return
     raise UserError(
         f"The data folder has the images of {readable(before)}, and {redact(readable(source))} would replace "
-        f"all of them. Set `replace_source: true` of {IMAGE_ASSET} if that is wanted; otherwise use another "
-        "data folder (VISION_ASSETS_DATA) or a collection."
+        f"all of them. If that is wanted, set `replace_source: true` of {IMAGE_ASSET} (for make: "
+        f"SET='{IMAGE_ASSET}.replace_source=true'); otherwise use another data folder (VISION_ASSETS_DATA), "
+        "or a collection."
     )
+
+
+def _place(source: str) -> str:
+    path = local_path(source)
+    return source if path is None else os.path.normpath(str(path))
