@@ -43,7 +43,7 @@ PHASES = (
     Phase("extraction", "sift_features          reading", "sift_features/*/part-*"),
     Phase("training", "iteration 2 of 30"),
     Phase("coding", "bow_encodings          reading", "bow_encodings/*/part-*"),
-    Phase("commit", "bow_encodings          reading", "bow_encodings/*/_SUCCESS"),
+    Phase("commit", "bow_encodings          60 images"),
     Phase("fitting", "images to train on in each split"),
     Phase("report", "classification_report  reading"),
 )
