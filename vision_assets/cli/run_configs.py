@@ -116,9 +116,9 @@ def _check(file: Path, collection: Collection) -> None:
 
 def require_faultless(given: AssetSettings, source: str, where: str) -> None:
     """Raise a `UserError` with a line for each fault in settings."""
-    from vision_assets.steps.settings_check import find_faults  # noqa: PLC0415 - imports PySpark
+    from vision_assets.steps.settings_check import find_faults, find_missing  # noqa: PLC0415 - imports PySpark
 
-    if faults := find_faults(given, source):
+    if faults := find_faults(given, source) or find_missing(given, source):
         raise UserError("\n".join(f"{where}: {fault}" for fault in faults))
 
 

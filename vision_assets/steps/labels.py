@@ -53,6 +53,21 @@ class LabelOptions(Options):
         le=100,
     )
 
+    @property
+    def given(self) -> list[str]:
+        """Names of the options that say where labels come from; none for the default."""
+        return [each.name for each in fields(self) if getattr(self, each.name) != each.default]
+
+    def require_usable(self) -> None:
+        """Raise a `UserError` if more than one way is given, or the pattern cannot be used."""
+        if len(self.given) > 1:
+            raise UserError(
+                f"{' and '.join(self.given)} are set together, but labels come from one of them. Remove the "
+                "others."
+            )
+        if self.label_pattern:
+            require_pattern(self.label_pattern)
+
 
 IMAGE_LABELS = Table(
     schema=StructType(
@@ -157,11 +172,7 @@ def label_images(index: DataFrame, options: LabelOptions) -> ImageLabels:
     UserError
         If more than one way is given, or the file or the pattern cannot be used.
     """
-    given = [each.name for each in fields(options) if getattr(options, each.name) != each.default]
-    if len(given) > 1:
-        raise UserError(
-            f"{' and '.join(given)} are set together, but labels come from one of them. Remove the others."
-        )
+    options.require_usable()
     names = index.select("fileName")
     if options.labels:
         return _by_file(names, read_label_file(index.sparkSession, options.labels))
@@ -170,9 +181,9 @@ def label_images(index: DataFrame, options: LabelOptions) -> ImageLabels:
     else:
         split = F.lit(None).cast("string").alias("split")
         rows = names.select("fileName", folder(options.label_level).alias("label"), split)
-    if not given:
+    if not options.given:
         return ImageLabels(rows)
-    unmatched = _first_names(f"{given[0]} gives these images no label", rows.where("label is null"))
+    unmatched = _first_names(f"{options.given[0]} gives these images no label", rows.where("label is null"))
     return ImageLabels(rows, {"images_without_match": unmatched})
 
 
@@ -183,7 +194,6 @@ def folder(level: int) -> Column:
 
 
 def _by_pattern(names: DataFrame, pattern: str) -> DataFrame:
-    require_pattern(pattern)
     rows = names.mapInArrow(partial(_match_batches, pattern), IMAGE_LABELS.schema)
     wrong: Any = rows.where("split not in ('train', 'test')").head()
     if wrong is not None:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from vision_assets.collection import did_you_mean
-from vision_assets.pipelines import IMAGE_ASSET
+from vision_assets.errors import UserError
+from vision_assets.pipelines import IMAGE_ASSET, LABEL_ASSET
 from vision_assets.steps.catalog import SPECS
+from vision_assets.steps.labels import LabelOptions
 from vision_assets.steps.splits import TEST, TRAIN, SplitOptions
 from vision_assets.uris import local_path
 
@@ -39,7 +41,26 @@ def find_faults(settings: Mapping[str, Mapping[str, Any]], source: str = "") -> 
         faults = [
             fault for asset, options in settings.items() for fault in _faults_of_split(asset, options, source)
         ]
+        faults += _faults_of_labels(settings.get(LABEL_ASSET, {}))
     return faults
+
+
+def find_missing(settings: Mapping[str, Mapping[str, Any]], source: str = "") -> list[str]:
+    """Return a sentence for each file or folder of this machine that is named and does not exist.
+
+    Parameters
+    ----------
+    settings : mapping
+        Asset to option to value.
+    source : str
+        Source of the images, unless the settings name one.
+    """
+    named = {
+        "source": settings.get(IMAGE_ASSET, {}).get("source") or source,
+        f"{LABEL_ASSET}.labels": settings.get(LABEL_ASSET, {}).get("labels"),
+    }
+    paths = {name: local_path(text) for name, text in named.items() if text and isinstance(text, str)}
+    return [f"{name}: {path} does not exist." for name, path in paths.items() if path and not path.exists()]
 
 
 def _faults_of_asset(asset: str, options: Mapping[str, Any]) -> Iterator[str]:
@@ -63,6 +84,14 @@ def _faults_of_asset(asset: str, options: Mapping[str, Any]) -> Iterator[str]:
 def _is_from_environment(value: Any) -> bool:
     """Tell whether Dagster takes a value from an environment variable when the run starts."""
     return isinstance(value, dict) and value.keys() == {"env"}
+
+
+def _faults_of_labels(options: Mapping[str, Any]) -> Iterator[str]:
+    fixed = {name: value for name, value in options.items() if not _is_from_environment(value)}
+    try:
+        LabelOptions.from_config(fixed).require_usable()
+    except UserError as error:
+        yield f"{LABEL_ASSET}: {error}"
 
 
 def _faults_of_split(asset: str, options: Mapping[str, Any], source: str) -> Iterator[str]:

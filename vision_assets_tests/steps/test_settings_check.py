@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from vision_assets.steps.catalog import SPECS
-from vision_assets.steps.settings_check import find_faults, option_names
+from vision_assets.steps.settings_check import find_faults, find_missing, option_names
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,29 @@ from vision_assets.steps.settings_check import find_faults, option_names
 def test_each_fault_is_a_sentence(asset: str, option: str, value: Any, expected: str) -> None:
     (fault,) = find_faults({asset: {option: value}})
     assert fault.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"label_pattern": "([a-z"}, "`label_pattern` '([a-z' cannot be used"),
+        ({"label_pattern": "([a-z]+)_"}, "`label_pattern` '([a-z]+)_' "),
+        ({"labels": "a.csv", "label_level": 2}, "labels and label_level are set together"),
+    ],
+)
+def test_labels_that_no_run_could_find_are_a_fault(options: dict[str, Any], expected: str) -> None:
+    (fault,) = find_faults({"image_labels": options})
+    assert fault.startswith(f"image_labels: {expected}")
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    missing = {"image_labels": {"labels": str(tmp_path / "none.csv")}}
+    assert find_missing(missing, str(tmp_path)) == [
+        f"image_labels.labels: {tmp_path}/none.csv does not exist."
+    ]
+    gone = {"image_seqfile": {"source": f"file://{tmp_path}/gone"}}
+    assert find_missing(gone, str(tmp_path)) == [f"source: {tmp_path}/gone does not exist."]
+    assert find_missing({"image_labels": {"labels": "hdfs://far/a.csv"}}, "s3a://bucket/a") == []
 
 
 def test_all_faults_are_found_at_once() -> None:
