@@ -14,6 +14,7 @@ from vision_assets.defs.console import cause_of
 from vision_assets.defs.failures import INTERRUPTED, tells_of_an_interrupt
 from vision_assets.defs.history import show_under_its_job
 from vision_assets.defs.run_settings import check_settings
+from vision_assets.errors import UserError
 from vision_assets.redaction import redact
 
 _EXIT_STATUS = 130  # of a program that Ctrl-C ended: 128 and the number of the signal
@@ -46,7 +47,7 @@ class InterruptibleExecutor(InProcessExecutor):
 
         Raises
         ------
-        UserError
+        Failure
             If a setting is wrong.
         DagsterExecutionInterruptedError
             After a step that was interrupted.
@@ -56,7 +57,11 @@ class InterruptibleExecutor(InProcessExecutor):
             show_under_its_job(instance, run, self._collection.location)
         except Exception as error:  # noqa: BLE001 - where the UI shows a run is no reason to fail
             plan_context.log.warning(f"the run is not shown under its job: {redact(str(error))}")
-        check_settings(plan_context.run_config, self._collection, plan_context.log.info)
+        try:
+            check_settings(plan_context.run_config, self._collection, plan_context.log.info)
+        except UserError as error:
+            atexit.register(_say_why, str(error))
+            raise dg.Failure(str(error), allow_retries=False) from None
         try:
             yield from _up_to_an_interrupt(super().execute(plan_context, execution_plan))
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):

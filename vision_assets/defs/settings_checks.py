@@ -14,6 +14,7 @@ def settings_check(spec: StepSpec, collection: Collection) -> dg.AssetChecksDefi
     """Make the check that compares the settings of an asset's table with those of the project file."""
     assert collection.file  # noqa: S101 - only then is there something to compare with
     key = asset_key(collection, spec.asset)
+    named = f" --collection {collection.name}" if collection.name else ""
     config_type = config_of(spec, collection.settings.get(spec.asset))
 
     @dg.asset_check(
@@ -25,7 +26,8 @@ def settings_check(spec: StepSpec, collection: Collection) -> dg.AssetChecksDefi
     def project_settings(data_folder: TableStoreResource) -> dg.AssetCheckResult:
         """Warn when a run was given other settings."""
         with failures():
-            made_with = data_folder.store.require_current((spec.asset,)).config
+            snapshot = data_folder.store.require_current((spec.asset,))
+        made_with = snapshot.config
         wanted = spec.table_settings(config_type().model_dump())
         wanted.pop("source", None)  # the project file has it apart, and the environment may name another
         # A manifest of an earlier release lacks options that were added since.
@@ -43,7 +45,7 @@ def settings_check(spec: StepSpec, collection: Collection) -> dg.AssetChecksDefi
             severity=dg.AssetCheckSeverity.WARN,
             metadata={"differing_settings": dg.MetadataValue.table(rows)} if rows else {},
             description=f"Other settings than in {collection.file}: {', '.join(differing)}. Materialize "
-            f"{spec.asset} again, or keep them with `vision-assets config --save`."
+            f"{spec.asset} again, or keep them: `vision-assets config --save {snapshot.run_id[:8]}{named}`."
             if differing
             else None,
         )
