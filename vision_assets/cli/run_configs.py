@@ -67,7 +67,9 @@ def _assignment(text: str) -> tuple[str, str, Any]:
     try:
         return asset, option, yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise UserError(f"{text!r}: the value is no YAML.") from error
+        raise UserError(
+            f"{text!r}: the value is no YAML. In SET='…' a space ends a setting: write lists as [a,b]."
+        ) from error
 
 
 def convert(config: dict[str, Any], extractor: str, where: str) -> None:

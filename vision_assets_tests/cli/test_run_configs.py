@@ -50,7 +50,7 @@ def test_settings_are_changed_one_by_one(project: Path, capsys: pytest.CaptureFi
             "kmeans_dictionary.kk=1: kmeans_dictionary has no setting kk (did you mean k?). ",
         ),
         ("k=1", "'k=1' is no setting: write ASSET.OPTION=VALUE, such as kmeans_dictionary.k=200.\n"),
-        ("bow_encodings.pooling=[", "'bow_encodings.pooling=[': the value is no YAML.\n"),
+        ("bow_encodings.pooling=[", "'bow_encodings.pooling=[': the value is no YAML. In SET="),
     ],
 )
 def test_a_wrong_change_is_one_line(change: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,10 +66,13 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
             classes = tuple(sorted({label for _, label, subset in counts if subset == TRAIN}))
             if len(classes) < 2:
                 _require_no_setting_at_fault(len(classes), options, parts)
-                context.log.warning(
-                    f"Nothing to classify: the {parts['usable_images']:,} readable images with a label have "
-                    f"{len(classes)} classes of two images or more. {HOW_TO_LABEL}"
+                usable = parts["usable_images"]
+                why = (
+                    f"the {usable:,} readable images with a label have {len(classes)} classes of two or more"
+                    if usable
+                    else "no readable image has a label"
                 )
+                context.log.warning(f"Nothing to classify: {why}. {HOW_TO_LABEL}")
                 return None
             context.log.info(
                 f"{len(classes):,} classes, {_per_split(counts, TRAIN):,.0f} images to train on in each split"
