@@ -100,6 +100,11 @@ def collection_names() -> list[str]:
     return [file.stem for file in files]
 
 
+def has_collection(name: str) -> bool:
+    """Tell whether there is a collection of a name, whatever other files the folder has."""
+    return bool(_NAME.fullmatch(name)) and (settings.collections_folder() / f"{name}{_SUFFIX}").is_file()
+
+
 def open_collection(name: str = "") -> Collection:
     """Return a collection.
 
@@ -120,8 +125,8 @@ def open_collection(name: str = "") -> Collection:
             return read_project_file(file, data=data)
         return Collection(name, data)
     folder = settings.collections_folder()
-    if name not in (names := collection_names()):
-        if names:
+    if not has_collection(name):
+        if names := collection_names():
             raise UnknownNameError("collection", name, names)
         raise UserError(f"There is no collection {name!r}: {folder} has no file {name}{_SUFFIX}.")
     return read_project_file(folder / f"{name}{_SUFFIX}", name, f"{data.rstrip('/')}/{_FOLDER}/{name}")

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import dagster as dg
 
-from vision_assets.collection import Collection, collection_names, open_collection
+from vision_assets.collection import Collection, has_collection, open_collection
 from vision_assets.defs.automation import follow_upstream_sensor
 from vision_assets.defs.checks import invariant_checks
 from vision_assets.defs.console import console_logger, use_short_lines
@@ -79,6 +79,6 @@ defs = make_definitions(configured_pipelines(), open_collection())
 
 def __getattr__(name: str) -> dg.Definitions:
     """Return the definitions of a collection with a name."""
-    if name not in collection_names():
+    if not has_collection(name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return make_definitions(configured_pipelines(), open_collection(name))

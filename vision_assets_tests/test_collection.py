@@ -92,6 +92,8 @@ def test_a_name_has_to_fit_an_asset_key(project: Path, name: str) -> None:
     write(project / "collections" / f"{name}.yaml", "")
     with pytest.raises(UserError, match="Rename the file"):
         collection_names()
+    write(project / "collections" / "flowers.yaml", "")
+    assert open_collection("flowers").name == "flowers", "others are not affected"
 
 
 @pytest.mark.parametrize(

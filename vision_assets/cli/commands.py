@@ -11,7 +11,7 @@ from vision_assets.cli.run_configs import prepare_config
 from vision_assets.cli.suspects import list_suspects
 from vision_assets.cli.sweep import sweep
 from vision_assets.cli.workspace import workspace
-from vision_assets.collection import collection_names, open_collection
+from vision_assets.collection import collection_names, has_collection, open_collection
 from vision_assets.errors import UnknownNameError, UserError
 from vision_assets.snapshots.manifests import changes_of
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, open_store
@@ -265,7 +265,7 @@ def _current(key: str) -> tuple[SnapshotStore, Snapshot]:
     """Return the current snapshot of an asset that the user named, and its store."""
     *parts, name = list(filter(None, key.split("/"))) or [""]
     collection, asset = "/".join(parts), (name,)
-    is_known = not collection or collection in collection_names()
+    is_known = not collection or has_collection(collection)
     store = _store(collection if is_known else "")
     if is_known and name and (snapshot := store.current(asset)):
         return store, snapshot

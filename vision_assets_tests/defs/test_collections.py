@@ -49,7 +49,8 @@ def test_assets_have_the_name_of_their_collection_in_front(write: Write) -> None
     write("collections/flowers.yaml", "source: images\nkmeans_dictionary: {k: 7}\n")
     defs: dg.Definitions = vision_assets.definitions.flowers
     dg.Definitions.validate_loadable(defs)
-    graph, unnamed = defs.resolve_asset_graph(), vision_assets.definitions.defs.resolve_asset_graph()
+    unnamed = make_definitions(configured_pipelines(), open_collection()).resolve_asset_graph()
+    graph = defs.resolve_asset_graph()
     assert {key.path[0] for key in graph.get_all_asset_keys()} == {"flowers"}
     assert {key.path[-1] for key in graph.get_all_asset_keys()} == {
         key.path[-1] for key in unnamed.get_all_asset_keys()
