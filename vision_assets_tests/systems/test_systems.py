@@ -158,6 +158,7 @@ def test_a_run_that_is_killed_harms_nothing(
     here.run(source, "image_seqfile")
     before = here.current("image_seqfile")
     config = config_of(source) | {"sift_features": {"partitions": 6}}
+    config["image_seqfile"] |= {"full_refresh": True}  # unchanged images would not be stored again
     command = ["vision_assets_tests.systems.stopped_run", moment, *materialize((asset,), config)]
     killed = begin(tmp_path / "run", system, here.uri, command)
     assert killed.wait() == -signal.SIGKILL, output(tmp_path / "run")[-3000:]
