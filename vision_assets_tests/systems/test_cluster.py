@@ -44,7 +44,7 @@ MADE_WHILE_RUNNING = {
 """The files that are there once some of an asset's work is done."""
 SAID_WHILE_RUNNING = {
     "image_classifier": "images to train on in each split",
-    "image_predictions": "image_predictions  reading",
+    "image_predictions": "image_predictions      reading",
     "classification_report": "classification_report  reading",
 }
 """What an asset without such files says before most of its work."""
