@@ -88,7 +88,8 @@ def require_canceled(run: Started) -> None:
         (recorded,) = instance.get_runs()
         kinds = {event.dagster_event_type for event in instance.all_logs(recorded.run_id)}
     assert recorded.status is dg.DagsterRunStatus.CANCELED
-    assert dg.DagsterEventType.STEP_UP_FOR_RETRY not in kinds
+    # Dagster announces another attempt where the interrupt meets its own code; the run ends before it.
+    assert dg.DagsterEventType.STEP_RESTARTED not in kinds
     assert INTERRUPTED in run.output.read_text()
 
 
