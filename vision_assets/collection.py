@@ -12,7 +12,7 @@ The collection without a name has `vision_assets.yaml`, if that file exists. Eac
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from vision_assets import settings
-from vision_assets.errors import UnknownNameError, UserError, nearest
+from vision_assets.errors import UnknownNameError, UserError
 from vision_assets.uris import is_uri, local_path
 
 SOURCE = "source"
@@ -130,12 +130,6 @@ def open_collection(name: str = "") -> Collection:
             raise UnknownNameError("collection", name, names)
         raise UserError(f"There is no collection {name!r}: {folder} has no file {name}{_SUFFIX}.")
     return read_project_file(folder / f"{name}{_SUFFIX}", name, f"{data.rstrip('/')}/{_FOLDER}/{name}")
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return what a message about an unknown word suggests; empty if no known one is near."""
-    near = nearest(word, known)
-    return f" (did you mean {near}?)" if near else ""
 
 
 def settings_of(run_config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

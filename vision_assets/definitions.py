@@ -15,10 +15,10 @@ from vision_assets.defs.checks import invariant_checks
 from vision_assets.defs.console import console_logger, use_short_lines
 from vision_assets.defs.executor import make_executor
 from vision_assets.defs.jobs import make_job
+from vision_assets.defs.project_settings import settings_check
 from vision_assets.defs.resources import make_resources
 from vision_assets.defs.schedules import make_schedule
 from vision_assets.defs.sensors import make_source_sensor
-from vision_assets.defs.settings_checks import settings_check
 from vision_assets.errors import UserError
 from vision_assets.pipelines import Pipeline, configured_pipelines, steps_of
 from vision_assets.steps.catalog import SPECS

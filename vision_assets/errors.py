@@ -42,3 +42,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the one of some known names that an unknown one is most like; None if none is near."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return near[0] if near else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return what a message about an unknown word suggests; empty if no known one is near."""
+    near = nearest(word, known)
+    return f" (did you mean {near}?)" if near else ""

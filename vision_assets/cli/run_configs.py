@@ -14,14 +14,13 @@ from vision_assets.collection import (
     SOURCE,
     AssetSettings,
     Collection,
-    did_you_mean,
     merge_settings,
     open_collection,
     read_project_file,
     read_yaml,
     settings_of,
 )
-from vision_assets.errors import UserError
+from vision_assets.errors import UserError, did_you_mean
 from vision_assets.snapshots.store import Snapshot, open_store
 
 if TYPE_CHECKING:

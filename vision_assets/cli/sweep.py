@@ -73,7 +73,8 @@ def sweep(options: argparse.Namespace) -> None:
     for each in combinations:
         given = settings_of(each.run_config(str(options.file)))
         require_faultless(merge_settings(collection.settings, given), collection.source, str(options.file))
-    pending = [each for each in combinations if not _result_of(each, collection)]
+    made = _results(collection)
+    pending = [each for each in combinations if not _result_of(each, collection, made)]
     if known := len(combinations) - len(pending):
         print(f"{known:,} of {len(combinations):,} combinations have a result already", file=sys.stderr)
     total = len(pending)
@@ -82,7 +83,8 @@ def sweep(options: argparse.Namespace) -> None:
         print(f"The tables get the settings of {collection.file} again.", file=sys.stderr)
         if _execute(Combination(pending[-1].extractor, {}), collection, tags={}):
             raise UserError("The last run, with the settings of the project file, has failed. Run it again.")
-    found = [result for each in combinations if (result := _result_of(each, collection))]
+    made = _results(collection)
+    found = [result for each in combinations if (result := _result_of(each, collection, made))]
     if found:
         _show(found, options.file.with_suffix(".png"))
     if failed:
@@ -140,7 +142,7 @@ def _run(combination: Combination, number: int, total: int, collection: Collecti
     if status == _INTERRUPTED:
         print("The sweep continues from here when it is started again.", file=sys.stderr)
         raise SystemExit(_INTERRUPTED)
-    return status == 0 and _result_of(combination, collection) is not None
+    return status == 0 and _result_of(combination, collection, _results(collection)) is not None
 
 
 def _execute(combination: Combination, collection: Collection, tags: Mapping[str, str]) -> int:
@@ -169,13 +171,24 @@ def _execute(combination: Combination, collection: Collection, tags: Mapping[str
             return _INTERRUPTED
 
 
-def _result_of(combination: Combination, collection: Collection) -> "Result | None":
-    """Return the newest result of a combination on the current images, if there is one."""
-    from vision_assets.pipelines import DEFAULT_EXTRACTOR, IMAGE_ASSET  # noqa: PLC0415 - imports OpenCV
+def _results(collection: Collection) -> "list[Result]":
+    """Return the results of a collection on its current images, the oldest first."""
+    from vision_assets.pipelines import IMAGE_ASSET  # noqa: PLC0415 - imports OpenCV
     from vision_assets.steps.comparison import find_results  # noqa: PLC0415 - imports PySpark
 
     store = open_store(collection.data)
-    images = store.current((IMAGE_ASSET,))
+    if (images := store.current((IMAGE_ASSET,))) is None:
+        return []
+    found = find_results([(collection.name, store)])
+    return [each for each in found if (each.image_set or "").partition("/")[0] == images.images]
+
+
+def _result_of(
+    combination: Combination, collection: Collection, results: "Sequence[Result]"
+) -> "Result | None":
+    """Return the newest result of a combination, if there is one."""
+    from vision_assets.pipelines import DEFAULT_EXTRACTOR, IMAGE_ASSET  # noqa: PLC0415 - imports OpenCV
+
     wanted = {
         f"{asset.removeprefix(f'{combination.extractor}_')}.{name}": value
         for asset, options in collection.settings.items()
@@ -186,10 +199,8 @@ def _result_of(combination: Combination, collection: Collection) -> "Result | No
     }
     found = [
         result
-        for result in find_results([(collection.name, store)])
+        for result in results
         if result.extractor == combination.extractor
-        and images is not None
-        and (result.image_set or "").partition("/")[0] == images.images
         and all(result.settings.get(name) == value for name, value in wanted.items())
         and {*result.changed_settings} - {f"{IMAGE_ASSET}.source"} <= wanted.keys()
     ]

@@ -1,7 +1,6 @@
 """The configuration of an asset: the options of its step as fields of Dagster's Launchpad."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import Field, fields
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -10,6 +9,7 @@ import dagster as dg
 import pydantic
 from pydantic import ValidationError, create_model
 
+from vision_assets.collection import AssetSettings
 from vision_assets.steps.spec import StepSpec
 from vision_assets.vision.options import BOUNDS, Options, summary_of
 
@@ -35,14 +35,14 @@ class AssetConfig(dg.Config):
         return kind.from_config(self.model_dump())
 
 
-def config_of(spec: StepSpec, settings: Mapping[str, Any] | None = None) -> Any:
+def config_of(spec: StepSpec, settings: AssetSettings | None = None) -> Any:
     """Make the configuration of an asset from the options of its step.
 
     Parameters
     ----------
     spec : StepSpec
     settings : mapping, optional
-        Option to value: defaults in place of those of the options.
+        Asset to option to value: defaults in place of those of the options.
 
     Returns
     -------
@@ -54,13 +54,14 @@ def config_of(spec: StepSpec, settings: Mapping[str, Any] | None = None) -> Any:
     TypeError
         If a field of the options was not made with `vision_assets.vision.options.option`.
     """
+    own = (settings or {}).get(spec.asset, {})
     described: dict[str, Any] = {}
     for options in spec.options:
         types = get_type_hints(options)
         for each in fields(options):
             if "description" not in each.metadata:
                 raise TypeError(f"{options.__name__}.{each.name} is a field without option(...)")
-            default = (settings or {}).get(each.name, each.default)
+            default = own.get(each.name, each.default)
             described[each.name] = _field(types[each.name], default, each)
     name = "".join(part.title() for part in spec.asset.split("_")) + "Config"
     summary = summary_of(spec.options[0]) if spec.options else ""

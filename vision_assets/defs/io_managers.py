@@ -191,7 +191,7 @@ class SequenceFileIOManager(SnapshotIOManager):
 
     def resolved_settings(self, content: ImageFiles) -> Mapping[str, Any]:
         """Return where the images come from."""
-        return {"source": redact(content.source)}
+        return self.row_settings(content)
 
 
 class ClassifierIOManager(SnapshotIOManager):

@@ -5,8 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from vision_assets.collection import did_you_mean
-from vision_assets.errors import UserError
+from vision_assets.errors import UserError, did_you_mean
 from vision_assets.pipelines import IMAGE_ASSET, LABEL_ASSET
 from vision_assets.steps.catalog import SPECS
 from vision_assets.steps.labels import LabelOptions

@@ -36,7 +36,7 @@ from vision_assets.vision.classification.linear import TrainingOptions
 
 def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     """Make the asset of the classifier on an extractor's encodings."""
-    config_type = config_of(spec, collection.settings.get(spec.asset))
+    config_type = config_of(spec, collection.settings)
     step = spec.step
     encoding = step.encoding
     assert encoding  # noqa: S101 - a classifier is trained on encodings

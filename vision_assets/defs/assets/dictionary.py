@@ -26,7 +26,7 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     """Make the asset of the visual words of an extractor's descriptors."""
     extractor = spec.step.extractor
     assert extractor  # noqa: S101 - a dictionary is made from features
-    config_type = config_of(spec, collection.settings.get(spec.asset))
+    config_type = config_of(spec, collection.settings)
 
     def require_fit(words: StoredTable, inputs: Mapping[str, StoredTable]) -> None:
         require_one_descriptor_space(extractor, inputs[spec.step.inputs["features"]], words)

@@ -20,7 +20,7 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     """Make the asset of an encoding of an extractor's features."""
     extractor, encoding = spec.step.extractor, spec.step.encoding
     assert extractor and encoding  # noqa: PT018, S101 - a step of encodings has both
-    config_type = config_of(spec, collection.settings.get(spec.asset))
+    config_type = config_of(spec, collection.settings)
 
     @step_asset(spec, collection)
     def encodings(

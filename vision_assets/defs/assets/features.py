@@ -25,7 +25,7 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     """Make the asset of an extractor's features, and its check."""
     extractor = spec.step.extractor
     assert extractor  # noqa: S101 - a step of features has one
-    config_type = config_of(spec, collection.settings.get(spec.asset))
+    config_type = config_of(spec, collection.settings)
 
     @step_asset(spec, collection)
     def features(

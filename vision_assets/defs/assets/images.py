@@ -19,7 +19,7 @@ from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 
 def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     """Make the asset of the images."""
-    config_type = config_of(spec, collection.settings.get(spec.asset))
+    config_type = config_of(spec, collection.settings)
 
     @step_asset(spec, collection)
     def images(

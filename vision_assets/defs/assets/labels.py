@@ -18,7 +18,7 @@ _LOGGED_NAMES = 3
 
 def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     """Make the asset of the labels of the images."""
-    config_type = config_of(spec, collection.settings.get(spec.asset))
+    config_type = config_of(spec, collection.settings)
 
     @step_asset(spec, collection, reads_more=lambda config: bool(config["labels"]))
     def labels(

@@ -15,7 +15,7 @@ from vision_assets.steps.stored_tables import StoredTable
 
 def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     """Make the asset of the predictions of an extractor's classifier."""
-    config_type = config_of(spec, collection.settings.get(spec.asset))
+    config_type = config_of(spec, collection.settings)
     step = spec.step
     encoding = step.encoding
     assert encoding  # noqa: S101 - a classifier is trained on encodings

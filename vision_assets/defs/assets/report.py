@@ -38,7 +38,7 @@ _NAMED_IMAGES = 10
 
 def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
     """Make the asset of the report on an extractor's classifier, and its checks."""
-    config_type = config_of(spec, collection.settings.get(spec.asset))
+    config_type = config_of(spec, collection.settings)
     step = spec.step
 
     @step_asset(spec, collection)

@@ -15,7 +15,7 @@ def settings_check(spec: StepSpec, collection: Collection) -> dg.AssetChecksDefi
     assert collection.file  # noqa: S101 - only then is there something to compare with
     key = asset_key(collection, spec.asset)
     named = f" --collection {collection.name}" if collection.name else ""
-    config_type = config_of(spec, collection.settings.get(spec.asset))
+    config_type = config_of(spec, collection.settings)
 
     @dg.asset_check(
         name="project_settings",
