@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         Exit status: 0 on success, 1 after an error that the user can correct, 2 if it is a name that does not
-        exist, as for an option that does not exist.
+        exist, as for an option that does not exist, 130 after Ctrl-C.
     """
     options = build_parser().parse_args(arguments)
     from vision_assets.cli.commands import COMMANDS  # noqa: PLC0415 - --help needs none of them
@@ -36,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         COMMANDS[options.command](options)
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130  # of a program that Ctrl-C ended: 128 and the number of the signal
     except BrokenPipeError:  # the reader, such as head, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:

@@ -355,3 +355,15 @@ def test_verbose_shows_where_the_tables_are_and_the_stack(
     assert first == f"The tables are in {tmp_path}."
     assert "Traceback (most recent call last):" in stack
     assert "Materialize bow_encodings first" in last
+
+
+@pytest.mark.parametrize("command", [["suspects"], ["predict", "a.jpg"], ["encode", "a.jpg"], ["summary"]])
+def test_ctrl_c_is_one_line(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(COMMANDS, command[0], interrupt)
+    assert main(command) == 130
+    assert capsys.readouterr() == ("", "Interrupted.\n")
