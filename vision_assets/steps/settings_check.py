@@ -37,6 +37,7 @@ def find_faults(settings: Mapping[str, Mapping[str, Any]], source: str = "") -> 
     faults = [fault for asset, options in settings.items() for fault in _faults_of_asset(asset, options)]
     if not faults:
         source = settings.get(IMAGE_ASSET, {}).get("source") or source
+        source = "" if _is_from_environment(source) else source
         faults = [
             fault for asset, options in settings.items() for fault in _faults_of_split(asset, options, source)
         ]
