@@ -79,6 +79,6 @@ def test_a_split_by_folders_needs_the_folders(tmp_path: Path) -> None:
     (tmp_path / "test").mkdir()
     assert find_faults(wanted, str(tmp_path)) == []
     assert find_faults({"image_classifier": {"split": "random"}}, str(tmp_path / "test")) == []
-    later = {"image_seqfile": {"source": {"env": "PICTURES"}}}
-    assert find_faults(wanted | later, str(tmp_path / "test")) == [], "known when the run starts"
+    later: dict[str, Any] = {"image_seqfile": {"source": {"env": "PICTURES"}}}
+    assert find_faults({**wanted, **later}, str(tmp_path / "test")) == [], "known when the run starts"
     assert find_faults(wanted, "hdfs://far/away") == [], "only a folder of this machine is looked at"
