@@ -21,5 +21,6 @@ torture "Malicious archives" python -m pytest vision_assets_tests/torture -m tor
 torture "Killed runs on S3Proxy and Alluxio" python -m pytest vision_assets_tests/systems -m "storage and torture" -q
 torture "Killed runs" python -m vision_assets_tests.torture.kills --kills "${KILLS:-120}" --folder "$work/kills"
 torture "Two runs at once" python -m vision_assets_tests.torture.two_at_once --rounds 20
+torture "Interrupted runs" python -m pytest vision_assets_tests/cli -m torture -q
 torture "Many images, large images" python -m vision_assets_tests.torture.load
 exit "$status"

@@ -278,7 +278,7 @@ def run_alone(pipeline: Runner, asset: str, *prefix: str, **environment: str) ->
     """Materialize an asset in a process of its own, which must fail; return the error's first line."""
     config = json.dumps({"ops": {asset: {"config": {"k": WORDS}}}})
     result = subprocess.run(
-        [*prefix, sys.executable, "-m", "vision_assets_tests.torture.one_run", asset, config, "0"],
+        [*prefix, sys.executable, "-m", "vision_assets_tests.torture.one_run", asset, config, "0", "SIGKILL"],
         env=os.environ | environment | {settings.DATA: str(pipeline.data), settings.PICTURES: "no"},
         capture_output=True,
         text=True,

@@ -1,10 +1,11 @@
-"""Kills real runs at random moments, and looks at what is left and at what the next run makes of it.
+"""Kills or interrupts real runs at random moments, and looks at what is left and what the next run makes.
 
     python -m vision_assets_tests.torture.kills --kills 120 --seed 1
 
 A trial materializes one asset in a process of its own, beside snapshots of an earlier state of the source or
-none, and kills the driver at an operation on the storage, or at a random time the driver, its JVM or a Python
-worker. Afterwards every current snapshot must be complete; one more run must succeed, give the tables of an
+none. It kills the driver at an operation on the storage, or at a random time the driver, its JVM or a Python
+worker, or it interrupts the driver at an operation on the storage, which must end the run within ten seconds.
+Afterwards every current snapshot must be complete; one more run must succeed, give the tables of an
 undisturbed run to the bit and leave nothing behind.
 """
 
@@ -32,7 +33,7 @@ from vision_assets.pipelines import PIPELINES
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, open_store
 from vision_assets.vision.classification.linear import CLASSIFIER_FILE
 from vision_assets.vision.data.samples import write_sample_images
-from vision_assets_tests.torture.one_run import OPERATIONS
+from vision_assets_tests.torture.one_run import OPERATIONS, SENT
 
 ASSETS = (
     "image_seqfile",
@@ -49,7 +50,11 @@ CONFIG: dict[str, dict[str, Any]] = {
     "kmeans_dictionary": {"k": 16, "max_iter": 8, "tol": 0.0},
     "image_classifier": {"train_per_class": 3, "splits": 2, "max_iter": 5},
 }
-VICTIMS = ("storage", "driver", "java", "worker")
+VICTIMS = ("storage", "driver", "java", "worker", "interrupt")
+_AT_OPERATION = ("storage", "interrupt")
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+_INTERRUPTED = 130  # exit status
+_TO_STOP = 10.0  # seconds that an interrupted run may take to end
 _LONGEST = 300.0  # seconds that a run may take
 _REMOVAL = 10
 """Operations of removing a snapshot: marker, manifest, table, sign of life, marker, before and after each."""
@@ -115,8 +120,10 @@ class World:
         """Return the snapshots that the undisturbed pipeline has made of an asset."""
         return [made[asset] for made in (self.earlier, self.expected) if asset in made]
 
-    def command(self, assets: Sequence[str], operation: int = 0) -> list[str]:
-        return run_command(assets, self.source, operation)
+    def command(
+        self, assets: Sequence[str], operation: int = 0, sent: signal.Signals = signal.SIGKILL
+    ) -> list[str]:
+        return run_command(assets, self.source, operation, sent)
 
     def run(self, data: Path, assets: Sequence[str], keep: int = 3) -> int:
         """Run undisturbed; return how many operations on the storage that took."""
@@ -127,13 +134,18 @@ class World:
         return int(log.read_text().rpartition(OPERATIONS)[2].split()[0])
 
 
-def run_command(assets: Sequence[str], source: Path | None = None, operation: int = 0) -> list[str]:
+def run_command(
+    assets: Sequence[str],
+    source: Path | None = None,
+    operation: int = 0,
+    sent: signal.Signals = signal.SIGKILL,
+) -> list[str]:
     configured = {name: {"config": CONFIG[name]} for name in assets if name in CONFIG}
     if "image_seqfile" in assets:
         configured["image_seqfile"] = {"config": {"source": str(source)}}
     run_config = json.dumps({"ops": configured})
     module = "vision_assets_tests.torture.one_run"
-    return [sys.executable, "-m", module, ",".join(assets), run_config, str(operation)]
+    return [sys.executable, "-m", module, ",".join(assets), run_config, str(operation), sent.name]
 
 
 def start_run(data: Path, log: Path, command: list[str], keep: int) -> "subprocess.Popen[bytes]":
@@ -259,9 +271,11 @@ def torture(world: World, trial: Trial) -> Outcome:
     store = open_store(str(data))
     removal = _REMOVAL if trial.earlier and trial.keep == 1 else 0
     operation = 1 + int(trial.moment * (world.operations[trial.asset] + removal))
-    command = world.command([trial.asset], operation if trial.victim == "storage" else 0)
+    at_operation = trial.victim in _AT_OPERATION
+    sent = _INTERRUPTS[trial.number % 2] if trial.victim == "interrupt" else signal.SIGKILL
+    command = world.command([trial.asset], operation if at_operation else 0, sent)
     process = start_run(data, log, command, trial.keep)
-    if trial.victim != "storage":
+    if not at_operation:
         until = time.monotonic() + trial.moment * world.seconds[trial.asset]
         before = len(part_files(data, trial.asset))
         outcome.killed = kill(
@@ -274,7 +288,9 @@ def torture(world: World, trial: Trial) -> Outcome:
             ),
         )
     outcome.died = process.wait(_LONGEST) != 0
-    outcome.killed |= trial.victim == "storage" and outcome.died
+    outcome.killed |= at_operation and outcome.died
+    if trial.victim == "interrupt" and outcome.died:
+        outcome.faults += faults_of_interrupt(process.returncode, log.read_text())
     until = time.monotonic() + 60
     while orphans := [command for _, command in processes(process.pid)]:
         if time.monotonic() > until:
@@ -304,14 +320,21 @@ def torture(world: World, trial: Trial) -> Outcome:
     return outcome
 
 
+def faults_of_interrupt(status: int, output: str) -> list[str]:
+    """Tell what is wrong with how an interrupted run has just ended."""
+    faults = [] if status == _INTERRUPTED else [f"ended with {status}"]
+    took = time.time() - float(output.rpartition(SENT)[2].split()[0])
+    return faults if took < _TO_STOP else [*faults, f"took {took:.0f} s to end"]
+
+
 def trials(count: int, seed: int) -> list[Trial]:
     """Spread kills evenly over assets and victims."""
     generator = random.Random(seed)
     chosen = []
     for number in range(count):
-        victim = VICTIMS[number // len(ASSETS) % len(VICTIMS)]
-        asset = ASSETS[number % len(ASSETS)]
-        moment = generator.uniform(0.0 if victim == "storage" else 0.25, 1.0)
+        # Their numbers have no common divisor, so each victim meets each asset.
+        victim, asset = VICTIMS[number % len(VICTIMS)], ASSETS[number % len(ASSETS)]
+        moment = generator.uniform(0.0 if victim in _AT_OPERATION else 0.25, 1.0)
         earlier, keep = generator.random() < 0.5, generator.choice([1, 3])
         chosen.append(Trial(asset, victim, earlier, moment, number, keep))
     return chosen
@@ -343,8 +366,8 @@ def main() -> None:
             for fault in outcome.faults:
                 print(f"FAULT {trial}: {fault}", flush=True)
     for victim in VICTIMS:
-        print(f"{victim}: {killed[victim]} kills, {died[victim]} runs ended by it")
-    print(f"{killed.total()} kills, {faults} with a fault, {time.monotonic() - started:,.0f} s")
+        print(f"{victim}: {killed[victim]} runs hit, {died[victim]} ended by it")
+    print(f"{killed.total()} runs hit, {faults} with a fault, {time.monotonic() - started:,.0f} s")
     sys.exit(bool(faults))
 
 

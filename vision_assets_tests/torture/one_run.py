@@ -1,15 +1,16 @@
-"""Materializes assets as a user does, and kills itself at an operation on the storage.
+"""Materializes assets as a user does, and sends itself a signal at an operation on the storage.
 
-    python -m vision_assets_tests.torture.one_run ASSETS RUN_CONFIG OPERATION
+    python -m vision_assets_tests.torture.one_run ASSETS RUN_CONFIG OPERATION SIGNAL
 
 Each change of the storage counts as two operations: the moment before it and the moment after it. Operation 0
-means no kill; at the end the number of operations is printed.
+means no signal; at the end the number of operations is printed.
 """
 
 import atexit
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -19,15 +20,17 @@ from dagster._cli import main
 from vision_assets.snapshots.local_files import LocalFiles
 
 OPERATIONS = "operations: "
+SENT = "signal sent at "
 
 
-def kill_at(operation: int) -> None:
+def send_at(operation: int, number: int) -> None:
     operations = count(1)
     atexit.register(lambda: print(f"{OPERATIONS}{next(operations) - 1}", flush=True))
 
     def point() -> None:
         if next(operations) == operation:
-            os.kill(os.getpid(), signal.SIGKILL)
+            print(f"{SENT}{time.time()}", flush=True)
+            os.kill(os.getpid(), number)
 
     def counted(change: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*arguments: Any) -> Any:
@@ -43,8 +46,8 @@ def kill_at(operation: int) -> None:
 
 
 if __name__ == "__main__":
-    assets, config, operation = sys.argv[1:]
-    kill_at(int(operation))
+    assets, config, operation, name = sys.argv[1:]
+    send_at(int(operation), signal.Signals[name])
     sys.argv = ["dagster", "asset", "materialize", "--select", assets, "-m", "vision_assets.definitions"]
     sys.argv += ["--config-json", config]
     main()

@@ -25,6 +25,9 @@ from vision_assets_tests.torture.kills import (
     trials,
 )
 
+INTERRUPTS = ((2, 0.1), (3, 0.4), (4, 0.6), (5, 0.95))
+"""Number of a trial (odd: by SIGTERM), and the moment among the operations on the storage."""
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
@@ -38,8 +41,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         # The manifest of the first snapshot is there, its marker is not removed.
         Trial("image_seqfile", "storage", earlier=False, moment=0.3, number=0),
         Trial("sift_features", "driver", earlier=False, moment=0, number=1, parts=2),
+        *(Trial("image_seqfile", "interrupt", False, moment, number) for number, moment in INTERRUPTS),
     ],
-    ids=["during the commit", "during the extraction"],
+    ids=[
+        "during the commit",
+        "during the extraction",
+        *(f"interrupt at {moment:.0%} of the commit" for _, moment in INTERRUPTS),
+    ],
 )
 def test_a_killed_run_harms_nothing_and_the_next_one_makes_the_same(world: World, trial: Trial) -> None:
     outcome = torture(world, trial)
