@@ -20,6 +20,7 @@ from vision_assets.spark.progress import DISPLAY, Progress
 
 _READ_BYTES = 1 << 16
 _NOTICE_SECONDS = 0.5
+_INTERRUPTED = 130  # exit status of a program that Ctrl-C ended: 128 and the number of the signal
 _STOPPING = b"Stopping. Press Ctrl-C again to kill the run; the next run continues from what is finished.\n"
 
 
@@ -82,7 +83,8 @@ def _run(command: Sequence[str], log: IO[bytes], screen: _Screen, messages: sock
 
     def stop(*_: object) -> None:
         notices.append(_STOPPING)
-        process.send_signal(signal.SIGINT if len(notices) == 1 else signal.SIGKILL)
+        # Not SIGINT: Python answers it by a stack while the command is still importing its modules.
+        process.send_signal(signal.SIGTERM if len(notices) == 1 else signal.SIGKILL)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
@@ -96,6 +98,8 @@ def _run(command: Sequence[str], log: IO[bytes], screen: _Screen, messages: sock
     finally:
         status = process.wait()
         screen.close(success=status == 0)
+    if notices and status == -signal.SIGTERM:  # it had not begun to handle signals
+        return _INTERRUPTED
     return status if status >= 0 else 128 - status
 
 

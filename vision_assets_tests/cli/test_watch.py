@@ -104,7 +104,7 @@ def test_the_status_is_that_of_the_command(code: str, status: int, tmp_path: Pat
 
 ENDURING = """
 import os, signal
-signal.signal(signal.SIGINT, lambda *_: os.write(1, b"interrupted\\n"))
+signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"interrupted\\n"))
 os.write(1, b"ready\\n")
 while True:
     signal.pause()
@@ -122,6 +122,17 @@ def test_the_first_interrupt_asks_the_command_to_stop_and_the_second_kills_it(tm
         process.send_signal(signal.SIGINT)
         assert process.stdout.read() == b""
     assert process.returncode == 128 + signal.SIGKILL
+
+
+def test_a_command_that_handles_no_signals_yet_ends_without_a_stack(tmp_path: Path) -> None:
+    with watch(
+        "import os, time; os.write(1, b'ready'); time.sleep(60)", tmp_path / "log", subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stdout.read(5) == b"ready"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read().startswith(b"Stopping.")
+    assert process.returncode == 128 + signal.SIGINT
 
 
 def test_the_command_ends_when_its_output_is_not_read(tmp_path: Path) -> None:
