@@ -4,6 +4,14 @@
 export SOURCE_AS_GIVEN := $(value SOURCE)
 export SET_AS_GIVEN := $(value SET)
 
+# A variable that no target reads would be ignored: KK=200, k=200.
+VARIABLES := SOURCE CONFIG EXTRACTOR RECIPE K POOLING SPLIT SET COLLECTION LOG PORT PYTEST_ARGS N ROUNDS ROWS \
+	CONNECTORS STORAGES CLUSTER_PORT KILLS PYTHON UPGRADE SYSTEM_PACKAGES \
+	VISION_ASSETS_% DAGSTER_% SPARK_% HADOOP_% YARN_% AWS_% JAVA_HOME CI SHELL HOME PATH TMPDIR
+given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+unknown := $(filter-out $(VARIABLES),$(given))
+$(if $(unknown),$(error There is no variable $(unknown). `make help` lists them))
+
 .PHONY: help run env test test-whole test-storage jars cluster cluster-stop torture bench lint ui sample screenshots lock clean
 .NOTPARALLEL:
 
@@ -16,7 +24,7 @@ help: ## List the targets and their variables.
 	@echo "  RECIPE=bovw      for make run: the pipeline, named as its job: bovw (default), surf, kaze or daisy"
 	@echo "  K=200            for make run: number of visual words"
 	@echo "  POOLING=count    for make run: sum (default), max or count"
-	@echo "  SPLIT=folder     for make run: random (default) or folder"
+	@echo "  SPLIT=folder     for make run: random (default), folder or labels"
 	@echo "  SET='...'        for make run: any settings, such as SET='kmeans_dictionary.seed=1 image_classifier.splits=5'"
 	@echo "  COLLECTION=name  for make run: a project file in the folder collections"
 	@echo "  LOG=warning      for make run: lines from this level on: debug, info (default) or warning"

@@ -17,6 +17,10 @@ recipe=${RECIPE:-}
 [ "$recipe" != bovw ] || recipe=sift
 extractor=${EXTRACTOR:-${recipe:-sift}}
 [ -z "$recipe" ] || [ "$recipe" = "$extractor" ] || die "RECIPE=$RECIPE and EXTRACTOR=$EXTRACTOR differ: give one of them."
+case ${LOG:-info} in
+    debug | info | warning) ;;
+    *) die "LOG=$LOG is no level: choose debug, info or warning." ;;
+esac
 job=bovw_pipeline
 [ "$extractor" = sift ] || job=${extractor}_pipeline
 [ -z "$config" ] || [ -r "$config" ] || die "CONFIG: $config does not exist. Available: $(echo run_configs/*.yaml)."

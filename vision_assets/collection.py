@@ -34,6 +34,7 @@ DEFAULT_LOCATION = "vision_assets"
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 _SUFFIX = ".yaml"
+_OTHER_SUFFIX = ".yml"
 _FOLDER = "collections"  # in the data folder, as `vision_assets.snapshots.layout` says
 
 AssetSettings = Mapping[str, Mapping[str, Any]]
@@ -90,7 +91,10 @@ def collection_names() -> list[str]:
     UserError
         If the name of a project file cannot be part of an asset's key.
     """
-    files = sorted(settings.collections_folder().glob(f"*{_SUFFIX}"))
+    folder = settings.collections_folder()
+    for file in folder.glob(f"*{_OTHER_SUFFIX}"):
+        raise UserError(f"{file} is not read: project files end in {_SUFFIX}. Rename the file.")
+    files = sorted(folder.glob(f"*{_SUFFIX}"))
     for file in files:
         if not _NAME.fullmatch(file.stem):
             raise UserError(
@@ -118,18 +122,34 @@ def open_collection(name: str = "") -> Collection:
     UserError
         If there is no collection of that name, or its project file cannot be read.
     """
+    data = data_of(name)
+    if name:
+        return read_project_file(settings.collections_folder() / f"{name}{_SUFFIX}", name, data)
+    file = settings.project_file()
+    if settings.names_project_file() or file.exists():
+        return read_project_file(file, data=data)
+    if (other := file.with_suffix(_OTHER_SUFFIX)).exists():
+        raise UserError(f"{other} is not read: the project file is {file.name}. Rename the file.")
+    return Collection(name, data)
+
+
+def data_of(name: str) -> str:
+    """Return the folder or URI of a collection's tables. Its project file is not read.
+
+    Raises
+    ------
+    UserError
+        If there is no collection of that name.
+    """
     data = settings.data_folder()
     if not name:
-        file = settings.project_file()
-        if settings.names_project_file() or file.exists():
-            return read_project_file(file, data=data)
-        return Collection(name, data)
-    folder = settings.collections_folder()
+        return data
     if not has_collection(name):
         if names := collection_names():
             raise UnknownNameError("collection", name, names)
+        folder = settings.collections_folder()
         raise UserError(f"There is no collection {name!r}: {folder} has no file {name}{_SUFFIX}.")
-    return read_project_file(folder / f"{name}{_SUFFIX}", name, f"{data.rstrip('/')}/{_FOLDER}/{name}")
+    return f"{data.rstrip('/')}/{_FOLDER}/{name}"
 
 
 def settings_of(run_config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

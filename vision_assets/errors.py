@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 
+_SHORTEST_PART = 3
+"""Characters of a part of a name by which the name is recognized: `bow` means `bow_encodings`."""
+
 
 class UserError(Exception):
     """Something in the input, the configuration or the storage is wrong.
@@ -40,8 +43,9 @@ class UnknownNameError(UserError):
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the one of some known names that an unknown one is most like; None if none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return near[0] if near else None
+    names = list(known)
+    containing = [each for each in names if len(name) >= _SHORTEST_PART and name in each]
+    return next(iter(difflib.get_close_matches(name, names, n=1) or containing), None)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

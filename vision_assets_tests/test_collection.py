@@ -1,5 +1,6 @@
 """Project files, and the collections they stand for."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,17 @@ def test_the_environment_names_another_file_and_another_source(
     monkeypatch.setenv(settings.CONFIG, str(project / "gone.yaml"))
     with pytest.raises(UserError, match=r"cannot read .*gone\.yaml: No such file"):
         open_collection()
+
+
+@pytest.mark.parametrize(
+    ("name", "read"), [("vision_assets.yml", open_collection), ("collections/flowers.yml", collection_names)]
+)
+def test_a_project_file_with_the_other_ending_is_named(
+    project: Path, name: str, read: Callable[[], object]
+) -> None:
+    file = write(project / name, "")
+    with pytest.raises(UserError, match=f"{file} is not read: .* Rename the file"):
+        read()
 
 
 def test_collections_have_their_own_data_source_and_keys(

@@ -37,6 +37,7 @@ def test_make_alone_lists_what_can_be_made() -> None:
         (("ui", "PORT=http"), "PORT=http"),
         (("bench", "N=many"), "N=many"),
         (("bench", "ROUNDS=0"), "ROUNDS=0"),
+        (("run", "LOG=loud"), "LOG=loud"),
     ],
 )
 def test_wrong_arguments_are_one_clear_sentence(arguments: tuple[str, ...], named: str) -> None:
@@ -46,6 +47,13 @@ def test_wrong_arguments_are_one_clear_sentence(arguments: tuple[str, ...], name
     assert message.startswith("Error: ")
     assert named in message
     assert refused.stdout == ""
+
+
+def test_a_variable_that_does_not_exist_is_named() -> None:
+    refused = make("run", "KK=200")
+    assert refused.returncode != 0
+    assert "There is no variable KK. `make help` lists them" in refused.stderr
+    assert make("help", "K=200", "VISION_ASSETS_DATA=/data", "SPARK_CONF_DIR=/conf").returncode == 0
 
 
 @pytest.fixture

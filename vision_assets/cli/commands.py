@@ -11,7 +11,7 @@ from vision_assets.cli.run_configs import prepare_config
 from vision_assets.cli.suspects import list_suspects
 from vision_assets.cli.sweep import sweep
 from vision_assets.cli.workspace import workspace
-from vision_assets.collection import collection_names, has_collection, open_collection
+from vision_assets.collection import collection_names, data_of
 from vision_assets.errors import UnknownNameError, UserError
 from vision_assets.snapshots.manifests import changes_of
 from vision_assets.snapshots.store import Snapshot, SnapshotStore, open_store
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def _print_path(options: argparse.Namespace) -> None:
-    _, snapshot = _current(options.asset)
+    _, snapshot = _current(options)
     if options.json:
         _print_json({"asset": snapshot.asset, "snapshot": snapshot.name, "path": snapshot.uri})
     else:
@@ -32,7 +32,7 @@ def _print_path(options: argparse.Namespace) -> None:
 
 
 def _list_snapshots(options: argparse.Namespace) -> None:
-    store, current = _current(options.asset)
+    store, current = _current(options)
     snapshots = store.snapshots(current.asset_path)
     if options.json:
         for snapshot in snapshots:
@@ -47,8 +47,8 @@ def _list_assets(options: argparse.Namespace) -> None:
     from vision_assets.steps.catalog import SPECS  # noqa: PLC0415 - PySpark only when needed
 
     chosen = steps_of([pipeline_of(options.extractor)]) if options.extractor else []
-    names = [step.asset for step in chosen] or list(SPECS)
     store = _store(options.collection)
+    names = [step.asset for step in chosen] or _configured_or_made(store)
     found = [(SPECS[name], store.current((name,))) for name in names]
     if options.json:
         for spec, snapshot in found:
@@ -58,12 +58,20 @@ def _list_assets(options: argparse.Namespace) -> None:
         (
             spec.asset,
             f"{snapshot.rows:,} {spec.table.row_noun}" if snapshot else "not materialized",
-            snapshot.committed_at if snapshot else "",
+            _minute(snapshot) if snapshot else "",
             ", ".join(spec.step.inputs.values()) or "the source",
         )
         for spec, snapshot in found
     ]
-    print_table(("asset", "rows", "committed", "made from"), rows, right=("rows",))
+    print_table(("asset", "rows", "made (UTC)", "made from"), rows, right=("rows",))
+
+
+def _configured_or_made(store: SnapshotStore) -> list[str]:
+    """Return the assets of the extractors that Dagster has pipelines of, and all that are materialized."""
+    from vision_assets.pipelines import STEPS, configured_pipelines, steps_of  # noqa: PLC0415 - as above
+
+    configured = {step.asset for step in steps_of(configured_pipelines())}
+    return [asset for asset in STEPS if asset in configured or store.current((asset,))]
 
 
 def _summarize(options: argparse.Namespace) -> None:
@@ -98,17 +106,19 @@ def _summarize(options: argparse.Namespace) -> None:
             f"{s.rows:,} {SPECS[s.asset].table.row_noun}",
             f"{s.seconds:,.1f} s",
             _megabytes(s),
+            _minute(s),
             changes_of(s),
         )
         for s in snapshots.values()
     ]
-    print_table(("asset", "rows", "took", "size", "changes"), rows, right=("rows", "took", "size"))
+    titles = ("asset", "rows", "took", "size", "made (UTC)", "changes")
+    print_table(titles, rows, right=("rows", "took", "size"))
     print()
     for sentence in sentences:
         print(sentence)
     if missing:
         print(f"Not materialized yet: {', '.join(missing)}.")
-    if LABELS.asset in snapshots and (why := _why_no_classifier(store, pipeline, snapshots[LABELS.asset])):
+    elif LABELS.asset in snapshots and (why := _why_no_classifier(store, pipeline, snapshots[LABELS.asset])):
         print(why)
     print("\nThe tables are in:")
     for snapshot in snapshots.values():
@@ -147,7 +157,7 @@ def _compare(options: argparse.Namespace) -> None:
     from vision_assets.cli.comparison import as_csv, as_json, console_table  # noqa: PLC0415 - as below
     from vision_assets.steps.comparison import find_results, rank  # noqa: PLC0415 - PySpark only when needed
 
-    places = {name: open_collection(name).data for name in options.collections or ["", *collection_names()]}
+    places = {name: data_of(name) for name in options.collections or ["", *collection_names()]}
     results = {name: find_results([(name, open_store(place))]) for name, place in places.items()}
     empty = [places[name] for name in options.collections if not results[name]]
     if empty or not any(results.values()):
@@ -194,7 +204,7 @@ def _predict(options: argparse.Namespace) -> None:
     from vision_assets.prediction import predict  # noqa: PLC0415 - OpenCV only when needed
 
     images = [image for path in options.images for image in _image_files(path)]
-    data = open_collection(options.collection).data
+    data = data_of(options.collection)
     predictions = predict(images, top=options.top, extractor=options.extractor, data_folder=data)
     failed = 0
     for image, prediction in zip(images, predictions, strict=True):
@@ -221,7 +231,7 @@ def _encode(options: argparse.Namespace) -> None:
 
     write = require_writer(options.output) if options.output else None
     images = [image for path in options.images for image in _image_files(path)]
-    data = open_collection(options.collection).data
+    data = data_of(options.collection)
     encoded = encode(images, extractor=options.extractor, data_folder=data)
     if write:
         failed = write(images, encoded)
@@ -258,26 +268,34 @@ def _image_files(path: Path) -> list[Path]:
 
 
 def _store(collection: str) -> SnapshotStore:
-    return open_store(open_collection(collection).data)
+    return open_store(data_of(collection))
 
 
-def _current(key: str) -> tuple[SnapshotStore, Snapshot]:
-    """Return the current snapshot of an asset that the user named, and its store."""
-    *parts, name = list(filter(None, key.split("/"))) or [""]
-    collection, asset = "/".join(parts), (name,)
-    is_known = not collection or has_collection(collection)
-    store = _store(collection if is_known else "")
-    if is_known and name and (snapshot := store.current(asset)):
+def _current(options: argparse.Namespace) -> tuple[SnapshotStore, Snapshot]:
+    """Return the current snapshot of the asset that the user named, and its store.
+
+    The collection is part of the asset's key in Dagster, or an option of its own.
+    """
+    *parts, name = list(filter(None, options.asset.split("/"))) or [""]
+    collection = "/".join(parts)
+    if collection and options.collection:
+        raise UserError(f"{options.asset} names its collection: leave --collection out.")
+    store = _store(collection or options.collection)
+    if name and (snapshot := store.current((name,))):
         return store, snapshot
     from vision_assets.pipelines import STEPS  # noqa: PLC0415 - imports OpenCV
 
-    if not is_known or name not in STEPS:
-        raise UnknownNameError("asset", key, STEPS)
-    return store, store.require_current(asset)
+    if name not in STEPS:
+        raise UnknownNameError("asset", name, STEPS)
+    return store, store.require_current((name,))
 
 
 def _print_workspace(options: argparse.Namespace) -> None:
     print(workspace().rstrip())
+
+
+def _minute(snapshot: Snapshot) -> str:
+    return snapshot.committed_at[:16].replace("T", " ")
 
 
 def _megabytes(snapshot: Snapshot) -> str:

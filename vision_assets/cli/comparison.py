@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from vision_assets.steps.comparison import RankedResult, Result, differing_settings
 
 _LONGEST_SETTING = 28
+_PATHS = ("image_seqfile.source", "image_labels.labels")
 _RUN_ID = 8  # characters, as in the names of snapshots
 
 _BEST = "* marks the best: the highest mean accuracy of the classes."
@@ -46,10 +47,14 @@ def console_table(ranked: Sequence[RankedResult]) -> ConsoleTable:
     ranked : sequence of RankedResult
     """
     results = [each.result for each in ranked]
-    differing = differing_settings(results)
-    short = _short_names(differing, results)
     with_protocol = len({each.protocol for each in ranked}) > 1
     with_collection = len({each.collection for each in results}) > 1
+    differing = [
+        name
+        for name in differing_settings(results)
+        if not (with_collection and name in _PATHS and _is_told_by_collection(name, results))
+    ]
+    short = _short_names(differing, results)
     columns = {
         "": ["*" if each.is_best else "" for each in ranked],
         **({"protocol": [_known(each.protocol) for each in ranked]} if with_protocol else {}),
@@ -68,6 +73,12 @@ def console_table(ranked: Sequence[RankedResult]) -> ConsoleTable:
     if any(cell.endswith("?") for row in rows for cell in row):
         notes.append(_UNKNOWN)
     return ConsoleTable(list(columns), rows, ["images", "classes", "training"], notes)
+
+
+def _is_told_by_collection(setting: str, results: Sequence[Result]) -> bool:
+    """Return whether all results of a collection have the same value."""
+    pairs = {(each.collection, _setting(each, setting)) for each in results}
+    return len(pairs) == len({collection for collection, _ in pairs})
 
 
 def as_csv(ranked: Sequence[RankedResult]) -> str:

@@ -311,7 +311,17 @@ def build_parser(
         "config", "--check", type=Path, metavar="FILE", help="check a run configuration or a project file"
     )
     argument("config", "--save", metavar="RUN", help="keep the settings of a run: its id, or how it begins")
-    for command in ("summary", "assets", "predict", "encode", "suspects", "config", "sweep"):
+    for command in (
+        "summary",
+        "path",
+        "snapshots",
+        "assets",
+        "predict",
+        "encode",
+        "suspects",
+        "config",
+        "sweep",
+    ):
         argument(
             command,
             "--collection",

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +54,15 @@ def _print_config(options: argparse.Namespace) -> None:
     convert(config, options.extractor, where)
     # A split by folders that one of them sets needs the source that another one names.
     require_faultless(merge_settings(collection.settings, settings_of(config)), collection.source, where)
-    print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).rstrip())
+    if collection.settings:
+        print(f"# Every run starts from {collection.file}:")
+        for line in _as_yaml(dict(collection.settings)).splitlines():
+            print(f"#   {line}")
+    print(_as_yaml(config).rstrip())
+
+
+def _as_yaml(content: Mapping[str, Any]) -> str:
+    return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
 def _assignment(text: str) -> tuple[str, str, Any]:
@@ -157,7 +165,8 @@ def _save(run: str, collection: Collection) -> None:
     made = {asset: each for table in made.values() for asset, each in store.lineage(table).items()} | made
     if not made:
         raise UserError(
-            f"{collection.data} has no table of run {run!r}. `vision-assets snapshots ASSET` lists the runs."
+            f"{collection.data} has no table that run {run!r} made. A run makes none of what is up to date: "
+            "`vision-assets snapshots ASSET` lists the runs that made the tables."
         )
     content = dict(read_yaml(file, "a project file") or {}) if file.exists() else {}
     for asset, snapshot in made.items():
@@ -166,7 +175,7 @@ def _save(run: str, collection: Collection) -> None:
             content[asset] = changed
     if (images := made.get("image_seqfile")) and images.config.get(SOURCE):
         content = {SOURCE: images.config[SOURCE], **{k: v for k, v in content.items() if k != SOURCE}}
-    _replace(file, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    _replace(file, _as_yaml(content))
     print(f"{file} has the settings of run {run_id} for {', '.join(made)}")
 
 

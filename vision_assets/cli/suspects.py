@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vision_assets.cli.console_table import print_table
-from vision_assets.collection import open_collection
+from vision_assets.collection import data_of
 from vision_assets.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def list_suspects(options: argparse.Namespace) -> None:
 
     if options.top < 1:
         raise UserError(f"top={options.top}: ask for 1 suspect or more")
-    data = open_collection(options.collection).data
+    data = data_of(options.collection)
     report = inspect_labels(extractor=options.extractor, data_folder=data, trained=say_trained)
     if not report.is_current:
         print(

@@ -52,6 +52,9 @@ def level_of(record: logging.LogRecord) -> int:
     # Dagster logs it as DEBUG, and then nothing for as long as the step waits.
     if event.is_step_up_for_retry:
         return logging.WARNING
+    # A failed check is DEBUG, too.
+    if check := _failed_check(event):
+        return logging.WARNING if check.severity is dg.AssetCheckSeverity.WARN else logging.ERROR
     # It repeats the line of the step.
     if event.is_run_failure and event.job_failure_data.first_step_failure_event:
         return logging.DEBUG
@@ -89,6 +92,8 @@ class LineFormatter(logging.Formatter):
         text, stack = _message_of(record), ""
         event = _event_of(record)
         data: Any = event and event.event_specific_data
+        if event and (check := _failed_check(event)):
+            return f"check {check.check_name}: {check.description or 'failed'}"
         if error := getattr(data, "error", None):
             text, stack = cause_of(error), str(getattr(data, "error_display_string", error.to_string()))
             if event and event.is_step_up_for_retry:
@@ -106,6 +111,13 @@ def _message_of(record: logging.LogRecord) -> str:
 def _event_of(record: logging.LogRecord) -> dg.DagsterEvent | None:
     event: dg.DagsterEvent | None = getattr(record, "dagster_meta", {}).get("dagster_event")
     return event
+
+
+def _failed_check(event: dg.DagsterEvent) -> dg.AssetCheckEvaluation | None:
+    """Return the check of an asset that an event tells of, if it has failed."""
+    data: Any = event.event_specific_data
+    is_failed = event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION and not data.passed
+    return data if is_failed else None
 
 
 def _logger(level: int) -> logging.Logger:

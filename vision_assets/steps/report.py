@@ -98,7 +98,8 @@ def _summarize(counts: Mapping[str, float]) -> str:
     return (
         f"Accuracy {counts['accuracy']:.1%}, mean of the classes {counts['mean_per_class_accuracy']:.1%} "
         f"(chance: {1 / counts['classes']:.1%}), on {counts['test_images'] / counts['splits']:,.0f} "
-        f"test images of {counts['classes']:,} classes, mean of {counts['splits']:,} split(s)."
+        f"test images of {counts['classes']:,} classes, "
+        + (f"mean of {counts['splits']:,} splits." if counts["splits"] > 1 else "one split.")
     )
 
 

@@ -242,8 +242,8 @@ def test_a_slash_at_the_end_of_an_asset_is_harmless(
     [
         ("", "Choose one of image_seqfile, image_labels, "),
         ("nonsense", "Choose one of image_seqfile, image_labels, "),
-        ("sift_features/x", "Did you mean sift_features?"),
         ("bow_encoding", "Did you mean bow_encodings?"),
+        ("dict", "Did you mean kmeans_dictionary?"),
     ],
 )
 @pytest.mark.parametrize("command", ["path", "snapshots"])
@@ -253,6 +253,17 @@ def test_an_unknown_asset_is_named(
     assert main([command, key]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"There is no asset {key!r}. {advice}")
+
+
+@pytest.mark.parametrize("command", ["path", "snapshots"])
+def test_the_collection_of_an_asset_is_part_of_its_key_or_an_option(
+    command: str, on_filled: Runner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (["sift_features/x"], ["x", "--collection", "sift_features"]):
+        assert main([command, *arguments]) == 1
+        assert capsys.readouterr().err.startswith("There is no collection 'sift_features': ")
+    assert main([command, "birds/x", "--collection", "flowers"]) == 1
+    assert capsys.readouterr().err == "birds/x names its collection: leave --collection out.\n"
 
 
 def test_a_table_that_is_not_there_yet_is_named(
@@ -318,16 +329,20 @@ def test_json_of_the_summary(on_filled: Runner, capsys: pytest.CaptureFixture[st
     assert all(sentence in printed for sentence in found["sentences"])
 
 
-def test_assets_lists_what_there_is(on_filled: Runner, capsys: pytest.CaptureFixture[str]) -> None:
+def test_assets_lists_what_there_is(
+    on_filled: Runner, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert {made["asset"] for made in objects(["assets"], capsys)} == set(STEPS), "of all extractors"
+    monkeypatch.setenv(settings.EXTRACTORS, "sift")
     found = {made["asset"]: made for made in objects(["assets"], capsys)}
-    assert list(found) == list(STEPS)
+    assert list(found) == [asset for asset in STEPS if asset in ALL_ASSETS]
     assert {name for name, made in found.items() if made["snapshot"]} == set(FILLED)
     assert found["bow_encodings"]["inputs"] == ["sift_features", "kmeans_dictionary"]
     assert found["bow_encodings"]["path"] == on_filled.current("bow_encodings").uri
     assert all(made["description"] for made in found.values())
     assert main(["assets", "--extractor", "sift"]) == 0
     title, *rows = capsys.readouterr().out.splitlines()
-    assert title.split() == ["asset", "rows", "committed", "made", "from"]
+    assert title.split() == ["asset", "rows", "made", "(UTC)", "made", "from"]
     assert {row.split()[0]: "not materialized" in row for row in rows} == {
         asset: asset not in FILLED for asset in ALL_ASSETS
     }

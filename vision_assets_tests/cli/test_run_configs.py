@@ -38,6 +38,17 @@ def test_settings_are_changed_one_by_one(project: Path, capsys: pytest.CaptureFi
     assert printed == {"ops": {"kaze_kmeans_dictionary": {"config": {"k": 7}}}}
 
 
+def test_what_runs_start_from_is_shown_beside_the_configuration(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = project / "vision_assets.yaml"
+    file.write_text("kmeans_dictionary: {k: 300}\n")
+    assert main(["config", "--set", "bow_encodings.pooling=max"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"# Every run starts from {file}:\n#   kmeans_dictionary:\n#     k: 300\n")
+    assert yaml.safe_load(printed) == {"ops": {"bow_encodings": {"config": {"pooling": "max"}}}}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -116,7 +127,7 @@ def test_a_run_has_to_be_known_and_its_id_clear(project: Path, capsys: pytest.Ca
     for run_id in ("abc1", "abc2"):
         commit("kmeans_dictionary", run_id, k=300)
     assert main(["config", "--save", "xyz"]) == 1
-    assert "has no table of run 'xyz'" in capsys.readouterr().err
+    assert "has no table that run 'xyz' made" in capsys.readouterr().err
     assert main(["config", "--save", "abc"]) == 1
     assert "'abc' is the beginning of several runs' ids" in capsys.readouterr().err
     assert not (project / "vision_assets.yaml").exists()

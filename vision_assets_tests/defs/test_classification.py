@@ -566,7 +566,7 @@ def test_the_summary_shows_a_classifier_of_these_encodings_alone(
     sample_copy.run(None, "bow_encodings", bow_encodings=same)
     capsys.readouterr()
     assert main(["summary"]) == 0
-    assert "40 test images of 10 classes, mean of 3 split(s)" in capsys.readouterr().out
+    assert "40 test images of 10 classes, mean of 3 splits" in capsys.readouterr().out
     sample_copy.run(None, "bow_encodings", bow_encodings={"pooling": "max"})
     capsys.readouterr()
     assert main(["summary"]) == 0

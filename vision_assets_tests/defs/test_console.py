@@ -89,6 +89,24 @@ def test_a_failure_is_one_line_without_its_stack_and_without_what_follows_from_i
     assert terminal.messages(broken, after_broken) == [f"broken                 error: {CAUSE}"]
 
 
+@dg.asset(check_specs=[dg.AssetCheckSpec(name, asset="judged") for name in ("kept", "whole", "near")])
+def judged() -> Iterator[Any]:
+    yield dg.MaterializeResult(
+        check_results=[
+            dg.AssetCheckResult(check_name="kept", passed=True),
+            dg.AssetCheckResult(check_name="whole", passed=False, description="a row is missing"),
+            dg.AssetCheckResult(check_name="near", passed=False, severity=dg.AssetCheckSeverity.WARN),
+        ]
+    )
+
+
+def test_a_check_that_fails_is_a_line(terminal: Terminal) -> None:
+    assert terminal.messages(judged) == [
+        "judged                 error: check whole: a row is missing",
+        "judged                 warning: check near: failed",
+    ]
+
+
 def test_each_attempt_says_why_and_when_the_next_begins(terminal: Terminal) -> None:
     cause = "No answer came in time (TimeoutError: timed out)."
     first, last = terminal.messages(unlucky)
