@@ -19,7 +19,7 @@ def textured(height: int = 120, width: int = 160, *, seed: int = 0) -> GrayImage
     """Smooth random grey values on which SIFT finds keypoints."""
     noise = np.random.default_rng(seed).integers(0, 256, (height, width)).astype(np.float32)
     smooth = cv2.GaussianBlur(noise, (0, 0), 2.5)
-    return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)  # type: ignore[call-overload]
+    return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
 
 
 def flat(height: int = 40, width: int = 60) -> GrayImage:

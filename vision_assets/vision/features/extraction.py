@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from vision_assets.errors import UserError
 from vision_assets.vision.features.base import ExtractorOptions
 from vision_assets.vision.features.keypoints import scale_keypoints
-from vision_assets.vision.io.decoding import ImageError, decode_gray, opencv_reason
+from vision_assets.vision.io.decoding import ImageError, decode_gray
+from vision_assets.vision.io.unpacking.opencv import opencv_reason
 from vision_assets.vision.vocabulary.fixed_point import UINT8, Descriptors, quantize
 
 _CELL_BYTES = 2**30

@@ -1,16 +1,21 @@
 """Decodes the content of an image file, and refuses what cannot or should not be decoded."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vision_assets.vision.io.formats import UNSUPPORTED
 from vision_assets.vision.io.headers import ImageHeader, read_header
+from vision_assets.vision.io.orientation import upright
+from vision_assets.vision.io.pixels import DECLARED
+from vision_assets.vision.io.unpacking import UNPACKERS
+from vision_assets.vision.io.unpacking.opencv import imdecode
+from vision_assets.vision.io.unpacking.stored import StoredImage, UnpackError
 
 _LONGEST_SIDE = np.iinfo(np.int32).max  # the largest number that OpenCV and the tables can store
+
+_LONGEST_REASON = 200
+_MAGIC_BYTES = 256
 
 _REDUCED_MODES = (
     (8, cv2.IMREAD_REDUCED_COLOR_8),
@@ -41,19 +46,22 @@ class ImageError(Exception):
         self.height = height
 
 
-def decode_gray(data: bytes, *, max_pixels: int) -> npt.NDArray[np.uint8]:
+def decode_gray(data: bytes, *, max_pixels: int, value_range: str = DECLARED) -> npt.NDArray[np.uint8]:
     """Decode an image file to grey values.
 
-    The result is that of ``cv2.imdecode(..., cv2.IMREAD_GRAYSCALE)``: an EXIF orientation is applied, 16-bit
-    values become 8-bit ones, an alpha channel is dropped, and an animation gives its first frame.
+    Those of a JPEG are OpenCV's: its luminance, which is stored apart from colour. Those of all other formats
+    are a function of the stored values alone, see `vision_assets.vision.io.pixels`. An orientation is
+    applied, an alpha channel is dropped, and of several frames or pages the first is decoded.
 
     Parameters
     ----------
     data : bytes
-        The content of the file, in any format that OpenCV reads.
+        The content of the file, in a format of `vision_assets.vision.io.headers`.
     max_pixels : int
         The largest width x height to decode, in pixels. An image whose header claims more is refused without
         being decoded.
+    value_range : str
+        Which stored values become black and white, as `Pixels.limits` takes it.
 
     Returns
     -------
@@ -63,8 +71,8 @@ def decode_gray(data: bytes, *, max_pixels: int) -> npt.NDArray[np.uint8]:
     Raises
     ------
     ImageError
-        If `data` is empty, not an image, truncated, broken, of a kind that OpenCV cannot decode, or larger
-        than `max_pixels` or claims to be.
+        If `data` is empty, not an image, truncated, broken, of a kind that cannot be decoded, or larger than
+        `max_pixels` or claims to be.
 
     Notes
     -----
@@ -78,22 +86,28 @@ def decode_gray(data: bytes, *, max_pixels: int) -> npt.NDArray[np.uint8]:
     >>> decode_gray(data.tobytes(), max_pixels=100)
     array([[  0, 128, 255]], dtype=uint8)
     """
-    image = _decode(data, max_pixels, lambda _: cv2.IMREAD_GRAYSCALE)
-    # OpenCV returns a PFM with the channels of the file, whatever the mode.
-    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)  # type: ignore[return-value]
+    header = _checked_header(data, max_pixels)
+    if header.kind == "JPEG":
+        return _decode_jpeg(data, header, cv2.IMREAD_GRAYSCALE, max_pixels)
+    stored = _unpack(data, header, max_pixels)
+    return np.ascontiguousarray(upright(stored.pixels.to_gray(value_range), stored.orientation))
 
 
-def decode_preview(data: bytes, *, side: int, max_pixels: int) -> npt.NDArray[np.uint8]:
+def decode_preview(
+    data: bytes, *, side: int, max_pixels: int, value_range: str = DECLARED
+) -> npt.NDArray[np.uint8]:
     """Decode an image file to a small colour picture.
 
     Parameters
     ----------
     data : bytes
-        The content of the file, in any format that OpenCV reads.
+        The content of the file.
     side : int
         Longer side of the picture in pixels; a smaller image is not enlarged.
     max_pixels : int
         The largest width x height to decode, in pixels.
+    value_range : str
+        As in `decode_gray`.
 
     Returns
     -------
@@ -105,9 +119,12 @@ def decode_preview(data: bytes, *, side: int, max_pixels: int) -> npt.NDArray[np
     ImageError
         In the same cases as `decode_gray`.
     """
-    image = _decode(data, max_pixels, partial(_preview_mode, side))
-    if image.ndim == 2:
-        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)  # type: ignore[assignment]  # as in decode_gray
+    header = _checked_header(data, max_pixels)
+    if header.kind == "JPEG":
+        image = _decode_jpeg(data, header, _preview_mode(side, header), max_pixels)
+    else:
+        stored = _unpack(data, header, max_pixels)
+        image = np.ascontiguousarray(upright(stored.pixels.to_color(value_range), stored.orientation))
     scale = side / max(image.shape[:2])
     if scale >= 1:
         return image
@@ -124,42 +141,44 @@ def _preview_mode(side: int, header: ImageHeader) -> int:
     return cv2.IMREAD_COLOR_BGR
 
 
-def _decode(data: bytes, max_pixels: int, mode: Callable[[ImageHeader], int]) -> npt.NDArray[np.uint8]:
+def _checked_header(data: bytes, max_pixels: int) -> ImageHeader:
+    """Read the header of a file; raise `ImageError` if nothing should be decoded."""
     if not data:
         raise ImageError("the file is empty")
     header = read_header(data)
+    if header.kind is None:
+        raise ImageError(_unknown(data))
     if header.width is not None and header.height is not None:
         _check_size(header.width, header.height, max_pixels)
     if not header.complete:
-        raise ImageError(
-            f"the {header.kind} image is truncated: its end is missing",
-            width=header.width,
-            height=header.height,
-        )
-    if header.kind is not None and header.width is None:
-        # OpenCV might read a size there that exceeds the limit.
-        raise _undecodable(data, header)
-    image = _imdecode(data, header, mode(header))
-    # The header of some formats was not read before.
+        raise _error(header, "it is truncated: its end is missing")
+    if header.width is None:
+        # A decoder might read a size there that exceeds the limit.
+        raise _error(header, "its header is broken")
+    return header
+
+
+def _decode_jpeg(data: bytes, header: ImageHeader, mode: int, max_pixels: int) -> npt.NDArray[np.uint8]:
+    try:
+        image = imdecode(data, mode)
+    except UnpackError as error:
+        raise _error(header, str(error)) from error
     _check_size(image.shape[1], image.shape[0], max_pixels)
     return image
 
 
-def opencv_reason(error: cv2.error) -> str:
-    """Return the reason of an OpenCV error in one line, without names of source files.
-
-    Parameters
-    ----------
-    error : cv2.error
-        The exception.
-
-    Returns
-    -------
-    str
-        For example ``pixels <= CV_IO_MAX_IMAGE_PIXELS``, the assertion that failed.
-    """
-    reason = getattr(error, "err", None) or str(error).rpartition("error: ")[2]
-    return " ".join(reason.split()) or "unknown error"
+def _unpack(data: bytes, header: ImageHeader, max_pixels: int) -> StoredImage:
+    try:
+        stored = UNPACKERS[header.kind or ""](data)
+    except UnpackError as error:
+        raise _error(header, str(error)) from error
+    except Exception as error:  # libraries raise almost anything on a broken file
+        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
+        raise _error(header, f"it is broken ({reason})") from error
+    height, width = stored.pixels.values.shape[:2]
+    # The header of some formats was not read before.
+    _check_size(width, height, max_pixels)
+    return stored
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
@@ -173,36 +192,15 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def _imdecode(data: bytes, header: ImageHeader, mode: int) -> npt.NDArray[np.uint8]:
-    try:
-        with _silent_opencv():
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
-    except cv2.error as error:
-        raise ImageError(
-            f"OpenCV cannot decode the image: {opencv_reason(error)}",
-            width=header.width,
-            height=header.height,
-        ) from error
-    if image is None:
-        raise _undecodable(data, header)
-    return image  # type: ignore[return-value]  # always uint8 without IMREAD_ANYDEPTH
-
-
-def _undecodable(data: bytes, header: ImageHeader) -> ImageError:
-    if header.kind is None:
-        return ImageError(f"not an image in a format that OpenCV reads: the file begins with {data[:8]!r}")
+def _error(header: ImageHeader, why: str) -> ImageError:
     return ImageError(
-        f"the {header.kind} image is truncated, broken or of a kind that OpenCV cannot decode",
-        width=header.width,
-        height=header.height,
+        f"the {header.kind} image cannot be decoded: {why}", width=header.width, height=header.height
     )
 
 
-@contextmanager
-def _silent_opencv() -> Iterator[None]:
-    """Keep OpenCV's log messages off stderr: the exception or the missing result tells the same."""
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
+def _unknown(data: bytes) -> str:
+    """Say what a file is that cannot be decoded."""
+    for pattern, what, advice in UNSUPPORTED:
+        if pattern.match(data[:_MAGIC_BYTES]):
+            return f"{what} is not supported: {advice}"
+    return f"not an image in a supported format: the file begins with {data[:8]!r}"

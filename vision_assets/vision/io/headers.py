@@ -12,7 +12,9 @@ from typing import NamedTuple
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
-from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, ImageFileDirectory_v2
+from tifffile import TiffFile
+
+from vision_assets.vision.io.tiff_pages import main_page
 
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
 _JPEG_END = b"\xff\xd9"
@@ -26,6 +28,7 @@ _PAM_WIDTH = re.compile(rb"^WIDTH\s+(\d{1,9})\s*$", re.MULTILINE)
 _PAM_HEIGHT = re.compile(rb"^HEIGHT\s+(\d{1,9})\s*$", re.MULTILINE)
 _HDR_SIZE = re.compile(rb"^-Y (\d{1,9}) \+X (\d{1,9})", re.MULTILINE)
 _TEXT_HEADER_BYTES = 4096
+_START_BYTES = 64
 
 
 class ImageHeader(NamedTuple):
@@ -66,7 +69,7 @@ def read_header(data: bytes) -> ImageHeader:
     >>> read_header(b"<html>").kind is None
     True
     """
-    start = data[:16]
+    start = data[:_START_BYTES]
     for pattern, read in _HEADER_READERS:
         if pattern.match(start):
             return read(data)
@@ -109,14 +112,11 @@ def _read_png(data: bytes) -> ImageHeader:
 
 
 def _read_tiff(data: bytes) -> ImageHeader:
-    """Read the two tags alone: Pillow's class for TIFF refuses kinds of pixels that OpenCV decodes."""
+    """Read the size of the page that is decoded; Pillow's class for TIFF refuses kinds of pixels."""
     try:
-        with _no_warnings():
-            file = io.BytesIO(data)
-            directory = ImageFileDirectory_v2(file.read(16 if data[2:4] in {b"+\x00", b"\x00+"} else 8))
-            file.seek(directory.next)
-            directory.load(file)
-            return ImageHeader("TIFF", int(directory[IMAGEWIDTH]), int(directory[IMAGELENGTH]))
+        with TiffFile(io.BytesIO(data)) as file:
+            page = main_page(file)
+            return ImageHeader("TIFF", page.imagewidth, page.imagelength) if page else ImageHeader("TIFF")
     except Exception:  # noqa: BLE001 - as in _read_with_pillow
         return ImageHeader("TIFF")
 
@@ -192,11 +192,11 @@ _HEADER_READERS: tuple[tuple[re.Pattern[bytes], Callable[[bytes], ImageHeader]],
     (re.compile(rb"GIF8"), partial(_read_at, "GIF", 6, "<HH")),
     (re.compile(rb"BM"), _read_bmp),
     (re.compile(rb"RIFF....WEBP", re.DOTALL), _read_webp),
-    (re.compile(rb"....ftyp", re.DOTALL), partial(_read_with_pillow, "AVIF", AvifImageFile)),
+    (re.compile(rb"....ftyp(?=.*avi[fs])", re.DOTALL), partial(_read_with_pillow, "AVIF", AvifImageFile)),
     (re.compile(rb"\0\0\0\x0cjP|\xff\x4f\xff\x51"), partial(_read_with_pillow, "JPEG 2000", Jpeg2KImageFile)),
     (re.compile(rb"P[1-6Ff]\s"), _read_pnm),
     (re.compile(rb"P7\s"), _read_pam),
     (re.compile(rb"\#\?(RGBE|RADIANCE)"), _read_hdr),
     (re.compile(rb"\x59\xa6\x6a\x95"), partial(_read_at, "Sun raster", 4, ">II")),
 )
-"""Pattern of the first 16 bytes of a file to the function that reads the header."""
+"""Pattern of the beginning of a file to the function that reads the header."""

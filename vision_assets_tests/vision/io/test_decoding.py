@@ -82,13 +82,23 @@ def decoded_or_error(data: bytes) -> np.ndarray | ImageError:
         return error
 
 
+@pytest.mark.parametrize("name", [name for name in READABLE if "jpeg" in name or name == "mpo"])
+def test_a_jpeg_is_what_opencv_makes_of_it(name: str) -> None:
+    gray = decode_gray(READABLE[name], max_pixels=MANY)
+
+    if name == "jpeg 2000":
+        assert np.abs(gray.astype(int) - opencv_gray(READABLE[name])).max() <= 1
+    else:
+        np.testing.assert_array_equal(gray, opencv_gray(READABLE[name]))
+
+
 @pytest.mark.parametrize("name", READABLE)
-def test_gives_what_opencv_gives(name: str) -> None:
+def test_the_result_is_an_array_of_grey_bytes(name: str) -> None:
     gray = decode_gray(READABLE[name], max_pixels=MANY)
 
     assert gray.dtype == np.uint8
     assert gray.ndim == 2
-    np.testing.assert_array_equal(gray, opencv_gray(READABLE[name]))
+    assert gray.flags.c_contiguous
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
@@ -158,7 +168,7 @@ def test_refuses_a_size_that_no_image_has(size: tuple[int, int]) -> None:
 def test_decodes_nothing_of_a_size_it_cannot_tell(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
     monkeypatch.delattr(cv2, "imdecode")  # it would decode whatever size it reads there
 
-    with pytest.raises(ImageError, match="is truncated, broken or of a kind that OpenCV cannot decode"):
+    with pytest.raises(ImageError, match="cannot be decoded: its header is broken"):
         decode_gray(data, max_pixels=MANY)
 
 
@@ -167,7 +177,7 @@ def test_a_pfm_has_the_channels_asked_for(channels: int) -> None:
     pixels = GRAY if channels == 1 else COLOR
     as_gray = GRAY if channels == 1 else cv2.cvtColor(COLOR, cv2.COLOR_BGR2GRAY)
     as_color = np.dstack([GRAY] * 3) if channels == 1 else COLOR
-    data = images.cv_encoded(pixels.astype(np.float32), ".pfm")
+    data = images.cv_encoded(pixels.astype(np.float32) / 255, ".pfm")
 
     np.testing.assert_array_equal(decode_gray(data, max_pixels=MANY), as_gray)
     np.testing.assert_array_equal(decode_preview(data, side=1000, max_pixels=MANY), as_color)
@@ -187,18 +197,17 @@ def test_the_limit_is_the_largest_size_allowed(name: str) -> None:
     ("data", "message"),
     [
         (b"", "the file is empty"),
+        (b"<!DOCTYPE html><p>Not found", "^a web page is not supported: download the image itself$"),
         (
-            b"<!DOCTYPE html><p>Not found",
-            "not an image in a format that OpenCV reads: the file begins with b'<!DOCTYP'",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:",
+            "^a pointer of Git LFS is not supported: run",
         ),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1", "^HEIC is not supported: convert it to PNG, TIFF or JPEG$"),
+        (b"once upon a time", "not an image in a supported format: the file begins with b'once upo'"),
         (b"\xff", "not an image"),
         (bytes(100), "not an image"),
-        (b"\xff\xd8\xff", "the JPEG image is truncated"),
-        (b"\x89PNG\r\n\x1a\n", "the PNG image is truncated"),
-        (
-            images.encoded(GRAY.astype(np.float32), "TIFF"),
-            "the TIFF image is .* of a kind that OpenCV cannot",
-        ),
+        (b"\xff\xd8\xff", "^the JPEG image cannot be decoded: it is truncated: its end is missing$"),
+        (b"\x89PNG\r\n\x1a\n", "^the PNG image cannot be decoded: it is truncated: its end is missing$"),
     ],
 )
 def test_says_what_is_wrong(data: bytes, message: str) -> None:
@@ -211,7 +220,7 @@ def test_says_what_is_wrong(data: bytes, message: str) -> None:
 def test_refuses_a_truncated_jpeg(kept: float, *, progressive: bool) -> None:
     whole = images.jpeg(COLOR, progressive=progressive)
 
-    with pytest.raises(ImageError, match="JPEG image is truncated"):
+    with pytest.raises(ImageError, match="JPEG image cannot be decoded: it is truncated"):
         decode_gray(whole[: int(kept * len(whole))], max_pixels=MANY)
 
 
@@ -245,7 +254,7 @@ def test_refuses_a_png_whose_chunk_claims_more_than_there_is(monkeypatch: pytest
     data[data.index(b"IDAT") - 4] = 0xF0
     monkeypatch.delattr(cv2, "imdecode")  # it would take 4 GB
 
-    with pytest.raises(ImageError, match="PNG image is truncated"):
+    with pytest.raises(ImageError, match="PNG image cannot be decoded: it is truncated"):
         decode_gray(bytes(data), max_pixels=MANY)
 
 
@@ -259,7 +268,7 @@ def test_refuses_a_png_with_a_changed_byte() -> None:
 
 def test_opencv_s_own_limit_becomes_a_short_message() -> None:
     with pytest.raises(
-        ImageError, match=r"^OpenCV cannot decode the image: pixels <= CV_IO_MAX_IMAGE_PIXELS$"
+        ImageError, match=r"PNG image cannot be decoded: OpenCV: pixels <= CV_IO_MAX_IMAGE_PIXELS$"
     ):
         decode_gray(images.png_claiming(60_000, 50_000), max_pixels=10**12)
 

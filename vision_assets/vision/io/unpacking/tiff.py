@@ -1,0 +1,116 @@
+"""TIFF, in strips and tiles, with all compressions that imagecodecs knows."""
+
+import io
+import logging
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tifffile import COMPRESSION, PHOTOMETRIC, TIFF, TiffFile, TiffPage
+
+from vision_assets.vision.io.orientation import UPRIGHT, valid_orientation
+from vision_assets.vision.io.pixels import Pixels
+from vision_assets.vision.io.tiff_pages import main_page
+from vision_assets.vision.io.unpacking.opencv import imdecode
+from vision_assets.vision.io.unpacking.stored import StoredImage, UnpackError
+
+_CONVERTED_BY_OPENCV = (PHOTOMETRIC.YCBCR, PHOTOMETRIC.CIELAB)
+_READ_BY_OPENCV = (
+    COMPRESSION.NONE,
+    COMPRESSION.LZW,
+    COMPRESSION.ADOBE_DEFLATE,
+    COMPRESSION.DEFLATE,
+    COMPRESSION.PACKBITS,
+)
+_ORIENTATION_TAG = 274
+_MOST_SAMPLES = 16
+_COLORS, _INKS = 3, 4
+
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it logs of a broken file shows in the values
+
+
+def unpack(data: bytes) -> StoredImage:
+    """Unpack the first image of a TIFF that is not a reduced one: some programs write those before it.
+
+    Raises
+    ------
+    UnpackError
+        If the file is truncated, or has colours or a compression that no library here reads.
+    """
+    with TiffFile(io.BytesIO(data)) as file:
+        page = main_page(file)
+        if page is None:
+            raise UnpackError("it has no page")
+        orientation = valid_orientation(page.tags.valueof(_ORIENTATION_TAG))
+        _require_readable(page, len(data))
+        if page.photometric in _CONVERTED_BY_OPENCV and page.compression in _READ_BY_OPENCV:
+            return _unpack_with_opencv(data, page, orientation)
+        return StoredImage(_pixels(page), orientation)
+
+
+def _require_readable(page: TiffPage, size: int) -> None:
+    if page.compression not in TIFF.DECOMPRESSORS:
+        raise UnpackError(
+            f"its compression is {_name(COMPRESSION, page.compression)}, which no library here reads"
+        )
+    if page.samplesperpixel > _MOST_SAMPLES:
+        raise UnpackError(f"it has {page.samplesperpixel} values per pixel")
+    ends = (start + length for start, length in zip(page.dataoffsets, page.databytecounts, strict=False))
+    if max(ends, default=0) > size or len(page.dataoffsets) != len(page.databytecounts):
+        raise UnpackError("it is truncated: its end is missing")
+
+
+def _name(names: Any, number: int) -> str:
+    return str(names(number).name) if number in names.__members__.values() else str(int(number))
+
+
+def _unpack_with_opencv(data: bytes, page: TiffPage, orientation: int) -> StoredImage:
+    """Convert colours that are not red, green and blue by OpenCV's libtiff, which turns the image upright."""
+    if page.is_tiled and orientation != UPRIGHT:
+        raise UnpackError("its tiles have an orientation, and colours that only OpenCV converts")
+    if page is not page.parent.pages[0]:
+        raise UnpackError("it is not the first page, and has colours that only OpenCV converts")
+    return StoredImage(Pixels(imdecode(data, cv2.IMREAD_COLOR_BGR)))
+
+
+def _pixels(page: TiffPage) -> Pixels:
+    values, kind, white = _values(page), page.photometric, _white(page)
+    if kind == PHOTOMETRIC.MINISWHITE:
+        return Pixels(_inverted(values[..., 0], white), white)
+    if kind == PHOTOMETRIC.PALETTE and page.colormap is not None:
+        return Pixels(np.moveaxis(page.colormap, 0, -1)[values[..., 0]][..., ::-1], 65535.0)
+    if kind == PHOTOMETRIC.SEPARATED and values.shape[2] >= _INKS and values.dtype.kind == "u":
+        limit = np.iinfo(values.dtype).max
+        inks = limit - values[..., :_INKS].astype(np.uint64)
+        colors = inks[..., _COLORS - 1 :: -1] * inks[..., _COLORS:] // limit
+        return Pixels(colors.astype(values.dtype), white)
+    if kind in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR) and values.shape[2] >= _COLORS:
+        return Pixels(values[..., _COLORS - 1 :: -1], white)
+    if kind == PHOTOMETRIC.MINISBLACK:
+        return Pixels(values[..., 0], white)
+    raise UnpackError(f"its colours are {_name(PHOTOMETRIC, kind)}, which nothing here converts")
+
+
+def _values(page: TiffPage) -> NDArray[Any]:
+    """Return the values of a page as height x width x samples."""
+    separate, depth, height, width, samples = page.shaped
+    values = page.asarray(maxworkers=1).reshape(separate, depth, height, width, samples)[:, 0]
+    values = values[0] if separate == 1 else np.moveaxis(values[..., 0], 0, -1)
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def _white(page: TiffPage) -> float | None:
+    """Return the largest value of unsigned integers whose bits do not fill their type."""
+    bits = page.bitspersample
+    is_part = page.dtype is not None and page.dtype.kind in "bu" and bits < 8 * page.dtype.itemsize
+    return float(2**bits - 1) if is_part else None
+
+
+def _inverted(values: NDArray[Any], white: float | None) -> NDArray[Any]:
+    if values.dtype.kind == "b":
+        return ~values
+    if values.dtype.kind == "f":
+        return values.max() - values
+    limit = int(white) if white is not None else np.iinfo(values.dtype).max
+    return limit - values if values.dtype.kind == "u" else ~values
