@@ -30,7 +30,7 @@ FLOORS = (
 EXTERNAL: dict[str, set[str]] = {
     **{name: set() for name in ("errors", "redaction", "uris", "settings", "pipelines")},
     "collection": {"yaml"},
-    "vision": {"cv2", "mahotas", "matplotlib", "numpy", "scipy", "PIL"},
+    "vision": {"cv2", "mahotas", "matplotlib", "netpbmfile", "numpy", "scipy", "tifffile", "PIL"},
     "spark": {"numpy", "pyarrow", "pyspark", "py4j"},
     "snapshots": set(),
     "tables": {"pyspark"},

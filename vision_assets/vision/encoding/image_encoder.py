@@ -120,7 +120,7 @@ class ImageEncoder:
         ImageError, OSError, UserError, ValueError
             As `encode` raises them.
         """
-        gray = load_gray(image, max_pixels=self.extractor.max_pixels)
+        gray = load_gray(image, max_pixels=self.extractor.max_pixels, value_range=self.extractor.value_range)
         return self._image_extractor.extract_gray(gray)
 
     def encode_features(self, features: ImageFeatures) -> NDArray[np.float32]:

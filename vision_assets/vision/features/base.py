@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vision_assets.vision.io.decoding import DECODING_VERSION
+from vision_assets.vision.io.pixels import ValueRange
 from vision_assets.vision.options import Options
 
 Features: TypeAlias = tuple[NDArray[np.float32], NDArray[Any]]
@@ -36,6 +38,8 @@ class ExtractorOptions(Options, ABC):
         Longer side in pixels that larger images are shrunk to.
     max_pixels : int
         The largest width x height to decode, in pixels.
+    value_range : str
+        Which stored values become black and white, see `vision_assets.vision.io.pixels.Pixels.limits`.
     """
 
     name: ClassVar[str]
@@ -46,6 +50,7 @@ class ExtractorOptions(Options, ABC):
 
     max_side: int | None
     max_pixels: int
+    value_range: ValueRange
 
     @abstractmethod
     def build(self) -> DetectAndCompute:
@@ -71,7 +76,7 @@ class ExtractorOptions(Options, ABC):
         mapping of str to str
             Name of a library to its version.
         """
-        return {"opencv": cv2.__version__}
+        return {"opencv": cv2.__version__, "decoding": DECODING_VERSION}
 
     def descriptor_space(self) -> str:
         """Return the name of the space that the descriptors are in.

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from vision_assets.vision.io.pixels import DECLARED, ValueRange
 from vision_assets.vision.options import option
 
 
@@ -18,6 +19,15 @@ def max_side() -> int | None:
         cast("int | None", None),
         "Shrink larger images so that the longer side has this many pixels; null shrinks none.",
         ge=1,
+    )
+
+
+def value_range() -> ValueRange:
+    """Declare the option for which stored values become black and white."""
+    return option(
+        DECLARED,
+        "Which stored values become black and white: what the file declares (declared), the range of the "
+        "data type (full), or each image's least and greatest value (image). Matters beyond 8 bits only.",
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vision_assets.vision.features import common_options as common
 from vision_assets.vision.features.base import DetectAndCompute, ExtractorOptions, Features
+from vision_assets.vision.io.pixels import ValueRange
 from vision_assets.vision.options import option
 from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT
 
@@ -28,7 +29,7 @@ class DaisyOptions(ExtractorOptions):
         Pixels from one point of the grid to the next.
     radius : float
         Radius of the descriptor's support region, in pixels.
-    max_side, max_pixels : int
+    max_side, max_pixels, value_range
         See `vision_assets.vision.features.sift.SiftOptions`.
     """
 
@@ -42,6 +43,7 @@ class DaisyOptions(ExtractorOptions):
     radius: float = option(15.0, "Radius of the descriptor's support region, in pixels.", ge=3, le=500)
     max_side: int | None = common.max_side()
     max_pixels: int = common.max_pixels()
+    value_range: ValueRange = common.value_range()
 
     def build(self) -> DetectAndCompute:
         """Build OpenCV's DAISY on a grid of points; its descriptors have the norm 1."""

@@ -89,7 +89,10 @@ class ImageExtractor:
         UserError
             If the descriptors are not those that the options describe.
         """
-        return self.extract_gray(decode_gray(data, max_pixels=self.options.max_pixels))
+        options = self.options
+        return self.extract_gray(
+            decode_gray(data, max_pixels=options.max_pixels, value_range=options.value_range)
+        )
 
     def extract_gray(self, gray: NDArray[np.uint8]) -> ImageFeatures:
         """Extract the features of a decoded image.

@@ -9,6 +9,7 @@ from vision_assets.vision.features import common_options as common
 from vision_assets.vision.features.base import DetectAndCompute, ExtractorOptions
 from vision_assets.vision.features.keypoints import strongest
 from vision_assets.vision.features.opencv import by_opencv
+from vision_assets.vision.io.pixels import ValueRange
 from vision_assets.vision.options import option
 from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT
 
@@ -32,7 +33,7 @@ class KazeOptions(ExtractorOptions):
         Layers per octave.
     upright : bool
         Give all keypoints the angle 0: faster, for images that are never rotated.
-    max_side, max_pixels : int
+    max_side, max_pixels, value_range
         See `vision_assets.vision.features.sift.SiftOptions`.
     """
 
@@ -52,6 +53,7 @@ class KazeOptions(ExtractorOptions):
     )
     max_side: int | None = common.max_side()
     max_pixels: int = common.max_pixels()
+    value_range: ValueRange = common.value_range()
 
     def build(self) -> DetectAndCompute:
         """Build OpenCV's KAZE; its descriptors have the norm 1."""

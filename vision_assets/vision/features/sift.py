@@ -8,6 +8,7 @@ import cv2
 from vision_assets.vision.features import common_options as common
 from vision_assets.vision.features.base import DetectAndCompute, ExtractorOptions
 from vision_assets.vision.features.opencv import by_opencv
+from vision_assets.vision.io.pixels import ValueRange
 from vision_assets.vision.options import option
 from vision_assets.vision.vocabulary.fixed_point import UINT8
 
@@ -35,6 +36,9 @@ class SiftOptions(ExtractorOptions):
         Shrink larger images so that the longer side has this many pixels. None shrinks none.
     max_pixels : int
         The largest width x height to decode, in pixels; `max_side` does not matter for it.
+    value_range : str
+        Which stored values become black and white: ``declared``, ``full`` or ``image``, see
+        `vision_assets.vision.io.pixels.Pixels.limits`.
 
     Raises
     ------
@@ -69,6 +73,7 @@ class SiftOptions(ExtractorOptions):
     )
     max_side: int | None = common.max_side()
     max_pixels: int = common.max_pixels()
+    value_range: ValueRange = common.value_range()
 
     def build(self) -> DetectAndCompute:
         """Build OpenCV's SIFT."""

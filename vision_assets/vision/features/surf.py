@@ -18,6 +18,7 @@ from vision_assets.vision.features import common_options as common
 from vision_assets.vision.features.base import DetectAndCompute, ExtractorOptions, Features
 from vision_assets.vision.features.keypoints import strongest
 from vision_assets.vision.features.opencv import by_opencv
+from vision_assets.vision.io.pixels import ValueRange
 from vision_assets.vision.options import option
 from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT
 
@@ -44,7 +45,7 @@ class SurfOptions(ExtractorOptions):
         Octaves of the scale space.
     n_octave_layers : int
         Layers per octave that are searched; mahotas computes two more.
-    max_side, max_pixels : int
+    max_side, max_pixels, value_range
         See `vision_assets.vision.features.sift.SiftOptions`.
     """
 
@@ -71,6 +72,7 @@ class SurfOptions(ExtractorOptions):
     n_octave_layers: int = option(4, "Layers per octave that are searched.", ge=1, le=32)
     max_side: int | None = common.max_side()
     max_pixels: int = common.max_pixels()
+    value_range: ValueRange = common.value_range()
 
     def build(self) -> DetectAndCompute:
         """Build the SURF of the engine; its descriptors have the norm 1.

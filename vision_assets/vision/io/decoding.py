@@ -7,10 +7,13 @@ import numpy.typing as npt
 from vision_assets.vision.io.formats import UNSUPPORTED
 from vision_assets.vision.io.headers import ImageHeader, read_header
 from vision_assets.vision.io.orientation import upright
-from vision_assets.vision.io.pixels import DECLARED
+from vision_assets.vision.io.pixels import DECLARED, ValueRange
 from vision_assets.vision.io.unpacking import UNPACKERS
 from vision_assets.vision.io.unpacking.opencv import imdecode
 from vision_assets.vision.io.unpacking.stored import StoredImage, UnpackError
+
+DECODING_VERSION = "2"
+"""Changes when the grey values of an image change that is decoded already."""
 
 _LONGEST_SIDE = np.iinfo(np.int32).max  # the largest number that OpenCV and the tables can store
 
@@ -46,7 +49,7 @@ class ImageError(Exception):
         self.height = height
 
 
-def decode_gray(data: bytes, *, max_pixels: int, value_range: str = DECLARED) -> npt.NDArray[np.uint8]:
+def decode_gray(data: bytes, *, max_pixels: int, value_range: ValueRange = DECLARED) -> npt.NDArray[np.uint8]:
     """Decode an image file to grey values.
 
     Those of a JPEG are OpenCV's: its luminance, which is stored apart from colour. Those of all other formats
@@ -94,7 +97,7 @@ def decode_gray(data: bytes, *, max_pixels: int, value_range: str = DECLARED) ->
 
 
 def decode_preview(
-    data: bytes, *, side: int, max_pixels: int, value_range: str = DECLARED
+    data: bytes, *, side: int, max_pixels: int, value_range: ValueRange = DECLARED
 ) -> npt.NDArray[np.uint8]:
     """Decode an image file to a small colour picture.
 

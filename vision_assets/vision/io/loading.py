@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_assets.vision.io.decoding import ImageError, decode_gray
+from vision_assets.vision.io.pixels import DECLARED, ValueRange
 
 Image: TypeAlias = str | os.PathLike[str] | bytes | bytearray | NDArray[np.uint8]
 """An image: the path of an image file, the content of one, or decoded pixels in OpenCV's order BGR(A)."""
@@ -17,7 +18,7 @@ _TO_GRAY = {(): None, (1,): None, (3,): cv2.COLOR_BGR2GRAY, (4,): cv2.COLOR_BGRA
 """Shape of a pixel to OpenCV's code of the conversion to grey."""
 
 
-def load_gray(image: Image, *, max_pixels: int) -> NDArray[np.uint8]:
+def load_gray(image: Image, *, max_pixels: int, value_range: ValueRange = DECLARED) -> NDArray[np.uint8]:
     """Return the grey values of an image.
 
     Parameters
@@ -26,6 +27,8 @@ def load_gray(image: Image, *, max_pixels: int) -> NDArray[np.uint8]:
         Path of an image file, content of an image file, or pixels as `to_gray` takes them.
     max_pixels : int
         The largest width x height to decode, in pixels. An array is taken at any size.
+    value_range : str
+        As `decode_gray` takes it; an array is taken as it is.
 
     Returns
     -------
@@ -43,9 +46,9 @@ def load_gray(image: Image, *, max_pixels: int) -> NDArray[np.uint8]:
     if isinstance(image, np.ndarray):
         return to_gray(image)
     if isinstance(image, bytes | bytearray):
-        return decode_gray(bytes(image), max_pixels=max_pixels)
+        return decode_gray(bytes(image), max_pixels=max_pixels, value_range=value_range)
     if isinstance(image, str | os.PathLike):
-        return decode_gray(Path(image).read_bytes(), max_pixels=max_pixels)
+        return decode_gray(Path(image).read_bytes(), max_pixels=max_pixels, value_range=value_range)
     raise ImageError(f"{type(image).__name__} is not an image: pass a path, bytes or an array")
 
 

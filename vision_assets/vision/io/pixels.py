@@ -1,15 +1,18 @@
 """Grey and colour values of 8 bits from the values that an image file stores, the same for every format."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-DECLARED, FULL, IMAGE = "declared", "full", "image"
-VALUE_RANGES = (DECLARED, FULL, IMAGE)
+ValueRange = Literal["declared", "full", "image"]
 """Ways to choose which stored values become black and white, see `Pixels.limits`."""
+
+DECLARED: ValueRange = "declared"
+FULL: ValueRange = "full"
+IMAGE: ValueRange = "image"
 
 _USUAL_BITS = (8, 10, 12, 14, 16, 24, 32, 64)
 _16_BITS = 65535
@@ -30,7 +33,7 @@ class Pixels:
     values: NDArray[Any]
     white: float | None = None
 
-    def limits(self, value_range: str) -> tuple[float, float]:
+    def limits(self, value_range: ValueRange) -> tuple[float, float]:
         """Return the values that become black and white.
 
         Parameters
@@ -77,7 +80,7 @@ class Pixels:
             values = values[np.isfinite(values)]
         return (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
 
-    def to_gray(self, value_range: str = DECLARED) -> NDArray[np.uint8]:
+    def to_gray(self, value_range: ValueRange = DECLARED) -> NDArray[np.uint8]:
         """Return grey values of 8 bits.
 
         Colours become 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), of 8 bits if the values are bytes from 0 to
@@ -92,7 +95,7 @@ class Pixels:
             values = cast("NDArray[Any]", cv2.cvtColor(values, cv2.COLOR_BGR2GRAY))
         return _to_8_bits(values)
 
-    def to_color(self, value_range: str = DECLARED) -> NDArray[np.uint8]:
+    def to_color(self, value_range: ValueRange = DECLARED) -> NDArray[np.uint8]:
         """Return colours of 8 bits.
 
         Returns
@@ -107,7 +110,7 @@ class Pixels:
             else cast("NDArray[np.uint8]", cv2.cvtColor(values, cv2.COLOR_GRAY2BGR))
         )
 
-    def _scaled(self, value_range: str) -> NDArray[Any]:
+    def _scaled(self, value_range: ValueRange) -> NDArray[Any]:
         """Return values from 0 to 255 as they are, others stretched to 0..65535."""
         black, white = self.limits(value_range)
         dtype = self.values.dtype

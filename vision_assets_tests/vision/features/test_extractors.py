@@ -176,7 +176,7 @@ def test_what_is_missing_for_surf_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(surf_module, "version", missing)
-    assert SurfOptions().versions().keys() == {"opencv"}, "asked for before it is built"
+    assert SurfOptions().versions().keys() == {"opencv", "decoding"}, "asked for before it is built"
 
 
 def opencv_has_surf() -> bool:

@@ -276,9 +276,8 @@ def other_cases() -> Iterator[tuple[str, Case]]:
     transparent = Image.fromarray(beside(COLOR, ALPHA))
     yield "webp with alpha", (images.encoded(transparent, "WEBP", lossless=True, exact=True), COLOR)
     for bits in (8, 10, 12):
-        deep: NDArray[Any] = np.ascontiguousarray(
-            COLOR.astype(np.uint8 if bits == 8 else np.uint16) << (bits - 8)
-        )
+        dtype: type[Any] = np.uint8 if bits == 8 else np.uint16
+        deep, gray = (np.left_shift(values, bits - 8, dtype=dtype) for values in (COLOR, GRAY))
         file = bytes(imagecodecs.avif_encode(deep, level=100, bitspersample=bits, pixelformat="444"))
         yield f"avif {bits}", (file, scaled(deep, 2**bits - 1))
         for container in ("jp2", "j2k"):
@@ -288,7 +287,6 @@ def other_cases() -> Iterator[tuple[str, Case]]:
                 "bitspersample": bits,
                 "codecformat": container,
             }
-            gray = np.left_shift(GRAY.astype(deep.dtype), bits - 8)
             file = bytes(imagecodecs.jpeg2k_encode(gray, **kept))
             yield f"{container} gray {bits}", (file, scaled(gray, 2**bits - 1))
             yield (
