@@ -30,7 +30,17 @@ FLOORS = (
 EXTERNAL: dict[str, set[str]] = {
     **{name: set() for name in ("errors", "redaction", "uris", "settings", "pipelines")},
     "collection": {"yaml"},
-    "vision": {"cv2", "mahotas", "matplotlib", "netpbmfile", "numpy", "scipy", "tifffile", "PIL"},
+    "vision": {
+        "cv2",
+        "imagecodecs",
+        "mahotas",
+        "matplotlib",
+        "netpbmfile",
+        "numpy",
+        "scipy",
+        "tifffile",
+        "PIL",
+    },
     "spark": {"numpy", "pyarrow", "pyspark", "py4j"},
     "snapshots": set(),
     "tables": {"pyspark"},

@@ -20,6 +20,8 @@ _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
 _JPEG_END = b"\xff\xd9"
 _JPEG_BARE_MARKERS = {0x01, *range(0xD0, 0xD9)}
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_LOSSLESS_FRAMES = (0xC3, 0xC7, 0xCB, 0xCF)
+_JPEG_BITS = 8
 _JPEG_SCAN = 0xDA
 
 _PNM_SPACE = rb"(?:\s|#[^\r\n]*[\r\n])+"
@@ -37,7 +39,7 @@ class ImageHeader(NamedTuple):
     Attributes
     ----------
     kind : str or None
-        Name of the format, such as ``JPEG``; None for an unknown one.
+        Name of the format, such as ``JPEG``; None for an unknown one. A ``deep JPEG`` has more than 8 bits.
     width, height : int or None
         Size in pixels, as stored, before any EXIF orientation; None if it cannot be read.
     complete : bool
@@ -82,18 +84,22 @@ def _read_jpeg(data: bytes) -> ImageHeader:
     The end-of-image marker is searched after that: an embedded thumbnail has its own in a segment before it.
     """
     width = height = None
-    position = 2
+    kind, position = "JPEG", 2
     while marker := _JPEG_MARKER.search(data, position):
         position = marker.end()
         code = marker[1][0]
         if code == _JPEG_SCAN:
-            return ImageHeader("JPEG", width, height, complete=data.find(_JPEG_END, position) >= 0)
+            return ImageHeader(kind, width, height, complete=data.find(_JPEG_END, position) >= 0)
         if code in _JPEG_BARE_MARKERS:
             continue
         if code in _JPEG_FRAMES and len(data) >= position + 7:
-            height, width = struct.unpack_from(">HH", data, position + 3)
+            bits, height, width = struct.unpack_from(">BHH", data, position + 2)
+            if code in _LOSSLESS_FRAMES:
+                kind = "lossless JPEG"
+            elif bits != _JPEG_BITS:
+                kind = "deep JPEG"
         position += int.from_bytes(data[position : position + 2], "big")
-    return ImageHeader("JPEG", width, height, complete=False)
+    return ImageHeader(kind, width, height, complete=False)
 
 
 def _read_png(data: bytes) -> ImageHeader:
@@ -186,7 +192,7 @@ def _no_warnings() -> Iterator[None]:
 
 
 _HEADER_READERS: tuple[tuple[re.Pattern[bytes], Callable[[bytes], ImageHeader]], ...] = (
-    (re.compile(rb"\xff\xd8\xff"), _read_jpeg),
+    (re.compile(rb"\xff\xd8\xff(?!\xf7)"), _read_jpeg),
     (re.compile(rb"\x89PNG\r\n\x1a\n"), _read_png),
     (re.compile(rb"II[*+]\x00|MM\x00[*+]"), _read_tiff),
     (re.compile(rb"GIF8"), partial(_read_at, "GIF", 6, "<HH")),

@@ -1,16 +1,19 @@
+import io
 import pickle
 import struct
 import warnings
+import zlib
 
 import cv2
+import imagecodecs
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from vision_assets.vision.io.decoding import ImageError, decode_gray, decode_preview
-from vision_assets_tests.vision import images
+from vision_assets_tests.vision import image_files, images
 
 MANY = 25_000_000
 
@@ -92,6 +95,12 @@ def test_a_jpeg_is_what_opencv_makes_of_it(name: str) -> None:
         np.testing.assert_array_equal(gray, opencv_gray(READABLE[name]))
 
 
+def test_a_jpeg_of_12_bits_is_decoded() -> None:
+    data = bytes(imagecodecs.jpeg_encode(GRAY.astype(np.uint16) * 16, bitspersample=12, level=99))
+    gray = decode_gray(data, max_pixels=MANY).astype(int)
+    assert np.abs(gray - GRAY).mean() < 1
+
+
 @pytest.mark.parametrize("name", READABLE)
 def test_the_result_is_an_array_of_grey_bytes(name: str) -> None:
     gray = decode_gray(READABLE[name], max_pixels=MANY)
@@ -128,6 +137,37 @@ def test_turns_the_image_as_its_exif_orientation_says(kind: str, orientation: in
 
     assert gray.shape == upright.shape
     assert np.abs(gray.astype(int) - upright).mean() < 5
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turns_an_avif_as_its_properties_say(orientation: int) -> None:
+    """Pillow writes `irot` and `imir` for the orientation of the Exif that it is given."""
+    exif = Image.Exif()
+    exif[images.EXIF_ORIENTATION] = orientation
+    file = images.encoded(Image.fromarray(GRAY), "AVIF", quality=90, exif=exif)
+    with Image.open(io.BytesIO(file)) as opened:
+        upright = np.asarray(ImageOps.exif_transpose(opened).convert("L")).astype(int)
+
+    gray = decode_gray(file, max_pixels=MANY)
+
+    assert gray.shape == upright.shape
+    assert np.abs(gray - upright).mean() < 5
+
+
+@pytest.mark.parametrize("chunk", [b"tEXt", b"zTXt", b"iTXt", b"eXIf"])
+def test_turns_a_png_as_its_raw_profile_says(chunk: bytes) -> None:
+    exif = b"Exif\0\0MM\0*" + struct.pack(">IHHHIHHI", 8, 1, images.EXIF_ORIENTATION, 3, 1, 6, 0, 0)
+    text = b"\nexif\n%8d\n" % len(exif) + exif.hex().encode() + b"\n"
+    name = b"Raw profile type exif\0"
+    content = {
+        b"tEXt": name + text,
+        b"zTXt": name + b"\0" + zlib.compress(text),
+        b"iTXt": name + b"\1\0\0\0" + zlib.compress(text),
+        b"eXIf": exif[6:],
+    }[chunk]
+    data = image_files.png(GRAY, image_files.png_chunk(chunk, content))
+
+    np.testing.assert_array_equal(decode_gray(data, max_pixels=MANY), np.rot90(GRAY, -1))
 
 
 @pytest.mark.parametrize("name", TOO_LARGE)

@@ -264,6 +264,9 @@ STORED: tuple[Callable[[NDArray[Any]], NDArray[Any]], ...] = (
 
 
 def other_cases() -> Iterator[tuple[str, Case]]:
+    for values, name in ((GRAY, "gray"), (COLOR, "color"), (GRAY_16, "gray 16"), (COLOR_16, "color 16")):
+        file = bytes(imagecodecs.jpeg_encode(values, lossless=True, bitspersample=8 * values.itemsize))
+        yield f"lossless jpeg {name}", (file, scaled(values, 256**values.itemsize - 1))
     picture = Image.fromarray(COLOR).quantize(64)
     colors = np.asarray(picture.convert("RGB"))
     for name, options in {

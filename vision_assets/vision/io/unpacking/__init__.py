@@ -7,10 +7,12 @@ colour, is the exception.
 
 from collections.abc import Callable, Mapping
 
-from vision_assets.vision.io.unpacking import bmp, netpbm, opencv, pillow, sun_raster, tiff
+from vision_assets.vision.io.unpacking import bmp, jpeg, netpbm, opencv, pillow, sun_raster, tiff
 from vision_assets.vision.io.unpacking.stored import StoredImage
 
 UNPACKERS: Mapping[str, Callable[[bytes], StoredImage]] = {
+    "lossless JPEG": jpeg.unpack,
+    "deep JPEG": jpeg.unpack,
     "PNG": opencv.unpack_png,
     "WebP": opencv.unpack_webp,
     "AVIF": opencv.unpack_avif,
