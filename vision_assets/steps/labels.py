@@ -1,11 +1,12 @@
 """The labels of images: from a file, by a pattern on their names, or by a folder that they are in."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import StringType, StructType
@@ -48,8 +49,9 @@ class LabelOptions(Options):
     )
     label_level: int = option(
         1,
-        "Which folder is the label: 1 is the one that the file is in, 2 the one above it, and so on.",
-        ge=1,
+        "Which folder is the label: 1 is the one that the file is in, 2 the one above it, and so on; -1 is "
+        "the one at the top of the source, -2 the one below it. 0 gives no labels.",
+        ge=-100,
         le=100,
     )
 
@@ -147,7 +149,8 @@ class ImageLabels:
         With the schema of `IMAGE_LABELS`, one row per image, not yet computed.
     names : mapping
         What did not fit: ``unknown_names`` (in the file, but of no image) and ``images_without_row`` if the
-        labels come from a file; ``images_without_match`` if they come from a pattern or another level.
+        labels come from a file; ``images_without_match`` if they come from a pattern or another level;
+        ``images_at_unusual_depth`` if they come from the folders that the images are in.
     """
 
     rows: DataFrame
@@ -172,25 +175,60 @@ def label_images(index: DataFrame, options: LabelOptions) -> ImageLabels:
     UserError
         If more than one way is given, or the file or the pattern cannot be used.
     """
+    found = _label_images(index.select("fileName"), options)
+    return replace(found, rows=found.rows.mapInArrow(_compose, IMAGE_LABELS.schema))
+
+
+def _compose(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Bring labels into Unicode's composed form: file systems differ in it, and people cannot see it."""
+    for batch in batches:
+        label = pc.utf8_normalize(batch["label"], form="NFC")
+        yield batch.set_column(batch.schema.get_field_index("label"), "label", label)
+
+
+def _label_images(names: DataFrame, options: LabelOptions) -> ImageLabels:
     options.require_usable()
-    names = index.select("fileName")
     if options.labels:
-        return _by_file(names, read_label_file(index.sparkSession, options.labels))
+        return _by_file(names, read_label_file(names.sparkSession, options.labels))
     if options.label_pattern:
         rows = _by_pattern(names, options.label_pattern)
     else:
         split = F.lit(None).cast("string").alias("split")
         rows = names.select("fileName", folder(options.label_level).alias("label"), split)
     if not options.given:
-        return ImageLabels(rows)
+        return ImageLabels(rows, {"images_at_unusual_depth": _at_unusual_depth(names)})
     unmatched = _first_names(f"{options.given[0]} gives these images no label", rows.where("label is null"))
     return ImageLabels(rows, {"images_without_match": unmatched})
 
 
 def folder(level: int) -> Column:
-    """Return the SQL of `vision_assets.vision.io.labels.label_of`, for a column ``fileName``."""
-    parts = F.filter(F.split("fileName", "/"), lambda part: ~part.isin("", "."))
-    return F.try_element_at(parts, F.lit(-level - 1))
+    """Return the SQL of `vision_assets.vision.io.labels.label_of`, for a column ``fileName``.
+
+    Its result is not in Unicode's composed form yet.
+    """
+    if level == 0:
+        return F.lit(None).cast("string")
+    folders = _folders()
+    return F.try_element_at(folders, F.lit(-level))
+
+
+def _folders() -> Column:
+    """Return the SQL of the folders that a file is in, the one at the top first."""
+    of_windows = F.translate("fileName", "\\", "/")
+    path = F.when(F.contains("fileName", F.lit("/")), F.col("fileName")).otherwise(of_windows)
+    parts = F.filter(F.split(path, "/"), lambda part: ~part.isin("", "."))
+    return F.slice(parts, 1, F.greatest(F.size(parts) - 1, F.lit(0)))
+
+
+def _at_unusual_depth(names: DataFrame) -> Names:
+    """Name the images whose folder is deeper, or less deep, than that of most images with a folder.
+
+    Such a folder is often none of a class: it may be below one (`dog/others/1.jpg`).
+    """
+    depths = names.select("fileName", F.size(_folders()).alias("depth")).where("depth > 0")
+    usual = depths.groupBy("depth").count().orderBy(F.desc("count"), "depth").limit(1).collect()
+    others = depths.where(F.col("depth") != usual[0].depth) if usual else depths.limit(0)
+    return _first_names("the folder that is their label is at another depth than that of most images", others)
 
 
 def _by_pattern(names: DataFrame, pattern: str) -> DataFrame:

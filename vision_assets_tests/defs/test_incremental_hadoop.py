@@ -26,7 +26,7 @@ AWKWARD = (
     "日本/é😀.jpg",
     "_DSC1234.JPG",
     ".hidden.jpg",
-    "_x/.y/z.jpg",
+    "_x/_y/z.jpg",
     "d=1/_x=1/z.jpg",
     "empty.jpg",
 )

@@ -1,5 +1,6 @@
 """Labels of images: from names and from files."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -30,15 +31,27 @@ def test_levels_of_folders(spark: SparkSession, rng: np.random.Generator) -> Non
     parts = ["a", "bé", ".", "..", "", "c d", "x.jpg"]
     names = {"/".join(rng.choice(parts, size=rng.integers(1, 7))) for _ in range(400)}
     index = images(spark, *names).withColumnRenamed("fileName", "fileName")
-    for level in (1, 2, 4):
+    for level in (1, 2, 4, 0, -1, -2):
         found = label_images(index, LabelOptions(label_level=level))
         assert said(found) == {name: (label_of(name, level), None) for name in names}
         lost = {name for name in names if label_of(name, level) is None}
         if level == 1:
-            assert not found.names
+            assert found.names.keys() == {"images_at_unusual_depth"}
         else:
             assert found.names["images_without_match"].total == len(lost)
             assert list(found.names["images_without_match"].first) == sorted(lost)[:20]
+
+
+def test_names_that_look_alike_are_one_label(spark: SparkSession) -> None:
+    names = [f"{unicodedata.normalize(form, 'café')}/{form}.jpg" for form in ("NFC", "NFD")]
+    found = label_images(images(spark, *names, "C:\\data\\cat\\1.jpg"), LabelOptions())
+    assert {label for label, _ in said(found).values()} == {"café", "cat"}
+
+
+def test_folders_at_an_unusual_depth_are_named(spark: SparkSession) -> None:
+    names = ["cat/1.jpg", "dog/1.jpg", "dog/2.jpg", "dog/others/x/1.jpg", "dog/others/x/2.jpg", "0.jpg"]
+    unusual = label_images(images(spark, *names), LabelOptions()).names["images_at_unusual_depth"]
+    assert (unusual.total, unusual.first) == (2, ("dog/others/x/1.jpg", "dog/others/x/2.jpg"))
 
 
 def test_a_pattern(spark: SparkSession) -> None:

@@ -7,7 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from vision_assets.errors import UserError
-from vision_assets.steps.sources.image_files import LINK, SPECIAL, ImageFiles, Pair, Patterns, Skipped, stamp
+from vision_assets.steps.sources.image_files import (
+    LINK,
+    SPECIAL,
+    ImageFiles,
+    Pair,
+    Patterns,
+    Skipped,
+    in_folder,
+    is_hidden,
+    stamp,
+)
 from vision_assets.steps.sources.listing import Entries, Listing, clean_key, listed
 from vision_assets.steps.sources.place import Place
 from vision_assets.steps.sources.source import read_splits
@@ -65,8 +75,8 @@ class FolderSource:
             return read_splits(images, splits, by_driver=place.by_driver)
 
         def stamps() -> Iterator[tuple[str, str | None]]:
-            for name, (size, *times) in listing.rows():
-                yield folder_key(name), stamp(size, *times, now=now)
+            for name, (size, modified, changed, *identity) in listing.rows():
+                yield folder_key(name), stamp(size, modified, changed, identity=identity, now=now)
 
         return replace(read(listing), listed=listed(listing, stamps, read))
 
@@ -77,7 +87,8 @@ def list_folder(source: str, path: str, patterns: Patterns) -> tuple[Listing, Sk
     Returns
     -------
     Listing
-        The images with size and times of the last change of content and of state, in nanoseconds.
+        The images with size, times of the last change of content and of state, in nanoseconds, device and
+        inode.
     Skipped
 
     Raises
@@ -86,7 +97,7 @@ def list_folder(source: str, path: str, patterns: Patterns) -> tuple[Listing, Sk
         If a folder cannot be listed.
     """
     root = os.fsencode(path)
-    listing, skipped = Listing(further_numbers=2), Skipped()
+    listing, skipped = Listing(further_numbers=4), Skipped()
     for name, entry in walk(root, skipped):
         key = folder_key(name)
         try:
@@ -98,7 +109,8 @@ def list_folder(source: str, path: str, patterns: Patterns) -> tuple[Listing, Sk
         if reason:
             skipped.add(key, reason)
         else:
-            listing.add(name, status.st_size, max(0, status.st_mtime_ns), max(0, status.st_ctime_ns))
+            times = max(0, status.st_mtime_ns), max(0, status.st_ctime_ns)
+            listing.add(name, status.st_size, *times, status.st_dev, status.st_ino)
     return listing, skipped
 
 
@@ -109,6 +121,8 @@ def folder_key(name: bytes) -> str:
 
 def walk(root: bytes, skipped: Skipped) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
     """Yield the relative path of everything below a folder except folders, in the order of the names.
+
+    Hidden folders are left out.
 
     Raises
     ------
@@ -140,7 +154,10 @@ def walk(root: bytes, skipped: Skipped) -> Iterator[tuple[bytes, os.DirEntry[byt
         for entry in entries:
             name = folder + b"/" + entry.name if folder else entry.name
             if _is_folder(entry):
-                (links if entry.is_symlink() else inside).append(name)
+                if is_hidden(_text(entry.name)):
+                    skipped.add(f"{clean_key(_text(name))}/", in_folder(_text(entry.name)))
+                else:
+                    (links if entry.is_symlink() else inside).append(name)
             else:
                 yield name, entry
         folders.extend(reversed(inside))

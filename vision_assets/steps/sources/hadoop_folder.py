@@ -1,5 +1,6 @@
 """A folder behind one of Hadoop's file systems: HDFS, S3, Swift and the like."""
 
+import posixpath
 import re
 import shutil
 import time
@@ -18,6 +19,9 @@ from vision_assets.steps.sources.image_files import (
     Pair,
     Patterns,
     Skipped,
+    hidden_folder,
+    in_folder,
+    is_hidden,
     stamp,
 )
 from vision_assets.steps.sources.listing import BYTES_PER_FILE, SPLIT_BYTES, SPLITS_PER_CORE, Listing, listed
@@ -56,7 +60,11 @@ def open_folder(spark: SparkSession, source: str, uri: str, patterns: Patterns) 
         for status in list_status(spark, pending.pop()):
             key = status.path.removeprefix(root)
             if status.is_folder:
-                folders.append(status.path)
+                name = posixpath.basename(status.path)
+                if is_hidden(name):
+                    skipped.add(f"{key}/", in_folder(name))
+                else:
+                    folders.append(status.path)
             elif reason := patterns.reason_to_skip(key, status.size):
                 skipped.add(key, reason)
             else:
@@ -126,8 +134,9 @@ def _visible(
 
 def _chosen_rows(root: str, patterns: Patterns, rows: Iterator[Row]) -> Iterator[Pair]:
     for path, content in rows:
-        if patterns.match(path):
-            yield path.removeprefix(root), bytes(content)
+        key = path.removeprefix(root)
+        if patterns.match(key) and not hidden_folder(key):
+            yield key, bytes(content)
 
 
 def hadoop_glob(globs: tuple[str, ...]) -> str | None:

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -121,7 +121,7 @@ def open_tar_blocks(
     stream = files.open(path)
     try:
         headers = _Headers(ranges, starts, stream)
-        listing, prefix, skipped = list_tar(source, headers, patterns)
+        listing, prefix, skipped = list_tar(source, headers, patterns, with_sparse=False)
     finally:
         stream.close()
 
@@ -286,25 +286,39 @@ def pieces(records: Iterable[bytes], position: int, tables: Tables) -> Iterator[
     held_from = 0
     for record in _larger(records):
         end = position + len(record)
-        while member and member[2] < end:
-            name, size, start = member
+        while member and member.start < end:
+            start, size = member.start, member.size
             if not held:
                 held_from = max(position - start, 0)
             held.append(record[max(start - position, 0) : start + size - position])
             if start + size > end:
                 break
-            yield Piece(name, size, held_from, b"".join(held))
+            yield from member.pieces(held_from, held)
             held.clear()
             member = next(members, None)
         position = end
     if held and member:
-        yield Piece(member[0], member[1], held_from, b"".join(held))
+        yield from member.pieces(held_from, held)
 
 
-def _members_from(position: int, tables: Tables) -> Iterator[tuple[str, int, int]]:
-    """Yield key, size and offset of members, from the first with a byte at or after `position`."""
-    table = max(0, bisect_right(tables, position, key=lambda row: row[0]) - 1)
-    for _, entries in tables[table:]:
-        for name, (size, offset) in entries:
-            if offset >= position or offset + size > position:
-                yield name.decode(), size, offset
+class _Member(NamedTuple):
+    """Bytes of the archive, and the keys of all images that are these bytes."""
+
+    start: int
+    size: int
+    keys: list[str]
+
+    def pieces(self, start: int, held: list[bytes]) -> Iterator[Piece]:
+        data = b"".join(held)
+        for key in self.keys:
+            yield Piece(key, self.size, start, data)
+
+
+def _members_from(position: int, tables: Tables) -> Iterator[_Member]:
+    """Yield members, from the first with a byte at or after `position`."""
+    # Links to the first member of a table may be at the end of the table before it.
+    table = max(0, bisect_right(tables, position, key=lambda row: row[0]) - 2)
+    rows = (row for _, entries in tables[table:] for row in entries)
+    for (offset, size), same in groupby(rows, lambda row: (row[1][1], row[1][0])):
+        if offset >= position or offset + size > position:
+            yield _Member(offset, size, [name.decode() for name, _ in same])

@@ -28,6 +28,12 @@ _COARSE_TICK = 2 * _SECOND  # the one of FAT
 NOT_MATCHED = "name matches no pattern"
 TOO_LARGE = "larger than 1 GiB"
 MACOS_METADATA = "macOS metadata"
+_TOOL_FOLDERS = {
+    *("@eadir", "@recycle", "#recycle", "$recycle.bin", "system volume information", "lost+found"),
+    *("__macosx", "__pycache__"),
+}
+"""Folders beside the pictures that programs make and hide from people, in lower case."""
+
 LINK = "link"
 SPECIAL = "not a regular file"
 
@@ -101,9 +107,37 @@ class Patterns:
         """Return why a regular file of this size in bytes is not taken; None if it is taken."""
         if posixpath.basename(name).startswith("._"):
             return MACOS_METADATA
+        if folder := hidden_folder(name):
+            return in_folder(folder)
         if not self.match(name):
             return NOT_MATCHED
         return TOO_LARGE if size > MAX_IMAGE_BYTES else None
+
+
+def hidden_folder(name: str) -> str | None:
+    """Return the first folder of a path that programs have made for themselves; None if there is none.
+
+    Its files are copies and previews, which would become a class of images.
+
+    Examples
+    --------
+    >>> hidden_folder("cat/.ipynb_checkpoints/1-checkpoint.jpg")
+    '.ipynb_checkpoints'
+    >>> hidden_folder("cat/.1.jpg") is None
+    True
+    """
+    folders = posixpath.dirname(name).split("/")
+    return next(filter(is_hidden, folders), None)
+
+
+def is_hidden(folder: str) -> bool:
+    """Return whether a folder of this name is hidden, or known to be a program's own."""
+    return (folder.startswith(".") and folder not in (".", "..")) or folder.lower() in _TOOL_FOLDERS
+
+
+def in_folder(folder: str) -> str:
+    """Return the reason to skip what is in a hidden folder."""
+    return f"in a folder {folder}"
 
 
 @dataclass(frozen=True)
@@ -172,7 +206,7 @@ class ImageFiles:
         self.close()
 
 
-def stamp(size: int, *times: int, now: int | None = None) -> str | None:
+def stamp(size: int, *times: int, identity: Sequence[int] = (), now: int | None = None) -> str | None:
     """Return a stamp that differs between two states of a file.
 
     Parameters
@@ -181,6 +215,8 @@ def stamp(size: int, *times: int, now: int | None = None) -> str | None:
         Bytes.
     *times : int
         Times of its changes, in nanoseconds since 1970.
+    identity : sequence of int
+        Device and inode: other files may take a place by a rename of their folder, which changes no time.
     now : int, optional
         A time before its state was read, in the same unit; None takes the current time.
 
@@ -194,7 +230,7 @@ def stamp(size: int, *times: int, now: int | None = None) -> str | None:
     tick = _FINE_TICK if newest % _SECOND else _COARSE_TICK
     if newest > (time.time_ns() if now is None else now) - tick:
         return None
-    return ".".join(map(str, (size, *times)))
+    return ".".join(map(str, (size, *times, *identity)))
 
 
 def no_images(source: str, patterns: Patterns, skipped: Skipped) -> UserError:

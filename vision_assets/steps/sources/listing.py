@@ -13,7 +13,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from vision_assets.errors import UserError
-from vision_assets.steps.sources.image_files import MACOS_METADATA, ImageFiles, Listed, Patterns, Skipped
+from vision_assets.steps.sources.image_files import (
+    LINK,
+    MACOS_METADATA,
+    ImageFiles,
+    Listed,
+    Patterns,
+    Skipped,
+)
 
 SPLIT_BYTES = 128 << 20
 """Size of part files that suits HDFS and S3. It does not bound memory, because a task streams its split."""
@@ -22,6 +29,9 @@ SPLITS_PER_CORE = 4
 
 BYTES_PER_FILE = 4096
 """Cost of opening a file, as bytes that are read in the same time."""
+
+_PLACE = 1
+"""Number of an archive's member: where in the archive it is."""
 
 _MOST_EXPANSION = 200
 _ALWAYS_ALLOWED_BYTES = 1 << 30
@@ -140,6 +150,14 @@ class Listing:
                 listing.add(name, *numbers)
         return listing
 
+    def in_order_of(self, column: int) -> "Listing":
+        """Return all rows, sorted by one of the numbers."""
+        listing, rows = Listing(len(self._numbers) - 1), list(self.rows())
+        for row in np.argsort(np.array(self._numbers[column], np.uint64), kind="stable").tolist():
+            name, numbers = rows[row]
+            listing.add(name, *numbers)
+        return listing
+
     def all_rows(self) -> Entries:
         """Return all rows."""
         return self._rows(0, len(self))
@@ -251,13 +269,17 @@ class ArchiveListing:
         self._source = source
         self._patterns = patterns
         self._listing = Listing(further_numbers)
+        self._others = Listing(further_numbers)
+        self._links: dict[str, str] = {}
         self._tops: set[str] = set()
         self.skipped = Skipped()
         self.size = 0
 
     def skip(self, name: str, reason: str) -> None:
         """Count a member that is not a regular file or cannot be read."""
-        self.skipped.add(clean_key(name) or repr(name), reason)
+        key = clean_key(name)
+        self._see(key)
+        self.skipped.add(key or repr(name), reason)
 
     def add(self, name: str, *numbers: int) -> None:
         """Add a regular member with its size and further numbers, or count it as skipped."""
@@ -265,14 +287,63 @@ class ArchiveListing:
         if not key or _is_macos_metadata(key):
             self.skip(name, MACOS_METADATA if key else "no file name")
             return
-        if len(self._tops) < 2:
-            self._tops.add(key.partition("/")[0] if "/" in key else "")
+        self._see(key)
         reason = self._patterns.reason_to_skip(key, numbers[0])
         if reason:
-            self.skip(name, reason)
+            self.skipped.add(key, reason)
+            self._others.add(key.encode(), *numbers)
         else:
             self._listing.add(key.encode(), *numbers)
             self.size += numbers[0]
+
+    def add_link(self, name: str, target: str) -> None:
+        """Add a member that stands for another one.
+
+        Parameters
+        ----------
+        name : str
+        target : str
+            Name of the other member, from the top of the archive.
+        """
+        key = clean_key(name)
+        self._see(key)
+        self._links[key] = clean_key(target)
+
+    def add_symbolic_link(self, name: str, target: str) -> None:
+        """Add a member that names another one as seen from its own folder."""
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(clean_key(name)), target))
+        if target.startswith("/") or path == ".." or path.startswith("../"):
+            self.skip(name, f"{LINK} that leads outside the archive")
+        else:
+            self.add_link(name, path)
+
+    def _see(self, key: str) -> None:
+        """Note the top folder of a member, whether the member can be read or not."""
+        if key and not _is_macos_metadata(key) and len(self._tops) < 2:
+            self._tops.add(key.partition("/")[0] if "/" in key else "")
+
+    def _follow_links(self) -> None:
+        """Add what links stand for, now that all members are known."""
+        wanted = set(self._links.values())
+        known = {
+            name: numbers
+            for listing in (self._listing, self._others)
+            for raw, numbers in listing.rows()
+            if (name := raw.decode()) in wanted
+        }
+        for key, target in self._links.items():
+            seen = {key}
+            while target in self._links and target not in seen:
+                seen.add(target)
+                target = self._links[target]  # noqa: PLW2901 - the next link of a chain
+            numbers = known.get(target)
+            if numbers is None:
+                self.skipped.add(key, f"{LINK} to nothing in the archive")
+            elif reason := self._patterns.reason_to_skip(key, numbers[0]):
+                self.skipped.add(key, reason)
+            else:
+                self._listing.add(key.encode(), *numbers)
+                self.size += numbers[0]
 
     def finish(self) -> tuple[Listing, int]:
         """Return the images, and how many bytes of each name belong to a single top folder.
@@ -282,6 +353,10 @@ class ArchiveListing:
         UserError
             If two images have the same key.
         """
+        if self._links:
+            self._follow_links()
+            # Readers go through an archive once, and a link is read where its target is.
+            self._listing = self._listing.in_order_of(_PLACE)
         self._listing.raise_if_duplicates(self._source)
         top = self._tops.pop() if len(self._tops) == 1 else ""
         return self._listing, len(f"{top}/".encode()) if top else 0

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Self, cast
 
 from vision_assets.errors import UserError
 from vision_assets.steps.sources.archive import ArchiveSource
-from vision_assets.steps.sources.image_files import LINK, SPECIAL, Pair, Patterns, Skipped
+from vision_assets.steps.sources.image_files import SPECIAL, Pair, Patterns, Skipped
 from vision_assets.steps.sources.listing import ArchiveListing, Entries, ExpansionLimit, Listing
 
 BLOCK = tarfile.BLOCKSIZE
@@ -52,13 +52,13 @@ class TarSplit:
         """
         try:
             with open_tar(self.path, gzipped=self.gzipped) as file:
-                for name, (size, offset) in self.entries:
+                for name, (size, offset, header) in self.entries:
                     file.seek(offset)
-                    data = file.read(size)
+                    data = _read_sparse(file, header - 1) if header else file.read(size)
                     if len(data) < size:
                         raise archive_unreadable(self.path, f"it ends inside {name.decode()!r}")
                     yield name[self.prefix :].decode(), data
-        except (OSError, EOFError, zlib.error) as error:
+        except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
             raise archive_unreadable(self.path, error) from error
 
 
@@ -100,6 +100,15 @@ class GzippedTarSource(ArchiveSource):
         return [TarSplit(path, True, prefix, chosen.all_rows())]
 
 
+def _read_sparse(file: Any, header: int) -> bytes:
+    """Read a member that has holes; `header` is where its first header begins."""
+    file.seek(header)
+    with tarfile.open(fileobj=file, mode="r:") as tar:
+        member = tar.next()
+        content = tar.extractfile(member) if member else None
+        return content.read() if content else b""
+
+
 def is_tar(head: bytes) -> bool:
     """Tell whether a file that begins with this block, or is shorter, is a tar; an empty tar is all zeros."""
     try:
@@ -123,13 +132,25 @@ def archive_unreadable(path: str, problem: object) -> UserError:
     )
 
 
-def list_tar(source: str, file: Any, patterns: Patterns) -> tuple[Listing, int, Skipped]:
+def list_tar(
+    source: str, file: Any, patterns: Patterns, *, with_sparse: bool = True
+) -> tuple[Listing, int, Skipped]:
     """Walk a tar's headers.
+
+    Parameters
+    ----------
+    source : str
+        The archive, as the user gave it.
+    file : file object
+    patterns : Patterns
+    with_sparse : bool
+        Whether members with holes can be read.
 
     Returns
     -------
     Listing
-        The images with size and offset, in bytes.
+        The images with size and offset, in bytes; last, for a member with holes, where its header begins,
+        plus 1, otherwise 0.
     int
         How many bytes of each name are left out.
     Skipped
@@ -140,14 +161,14 @@ def list_tar(source: str, file: Any, patterns: Patterns) -> tuple[Listing, int, 
         If the archive is damaged or incomplete, would unpack to far more than its size, or two images have
         the same key.
     """
-    found = ArchiveListing(source, patterns, further_numbers=1)
-    limit = _expansion_limit(source, file)
+    found = ArchiveListing(source, patterns, further_numbers=2)
+    limit = _expansion_limit(source, file) if with_sparse else None
     try:
         for member, end in _members(file):
-            _add(found, member)
+            _add(found, member, with_sparse=with_sparse)
             if limit:
-                limit.check(end, member.name)
-        if limit:
+                limit.check(max(end, found.size), member.name)
+        if limit and isinstance(file, gzip.GzipFile):
             _read_to_end(file, limit)
     except _BROKEN as error:
         raise UserError(
@@ -157,10 +178,8 @@ def list_tar(source: str, file: Any, patterns: Patterns) -> tuple[Listing, int, 
     return listing, prefix, found.skipped
 
 
-def _expansion_limit(source: str, file: Any) -> ExpansionLimit | None:
-    if not isinstance(file, gzip.GzipFile):
-        return None
-    packed = cast(Any, file.fileobj)
+def _expansion_limit(source: str, file: Any) -> ExpansionLimit:
+    packed = cast(Any, file.fileobj) if isinstance(file, gzip.GzipFile) else file
     size = packed.seek(0, os.SEEK_END)
     packed.seek(0)
     return ExpansionLimit(source, size)
@@ -172,31 +191,49 @@ def _read_to_end(file: gzip.GzipFile, limit: ExpansionLimit) -> None:
         limit.check(file.tell(), "the last")
 
 
-def _add(found: ArchiveListing, member: tarfile.TarInfo) -> None:
+def _add(found: ArchiveListing, member: tarfile.TarInfo, *, with_sparse: bool) -> None:
     if member.isdir():
         return
-    if member.issym() or member.islnk():
-        found.skip(member.name, LINK)
+    if member.islnk():
+        found.add_link(member.name, member.linkname)
+    elif member.issym():
+        found.add_symbolic_link(member.name, member.linkname)
     elif not member.isreg():
         found.skip(member.name, SPECIAL)
-    elif member.issparse():
+    elif member.issparse() and not with_sparse:
         found.skip(member.name, "sparse file")
     else:
-        found.add(member.name, member.size, member.offset_data)
+        header = member.offset + 1 if member.issparse() else 0
+        found.add(member.name, member.size, member.offset_data, header)
 
 
 def _members(file: Any) -> Iterator[tuple[tarfile.TarInfo, int]]:
-    """Yield each member and the offset of its end."""
-    with tarfile.open(fileobj=file, mode="r:", tarinfo=_StrictTarInfo) as tar:
-        end = 0
-        while member := tar.next():
-            # A negative size leads back to an earlier member, in an endless loop.
-            if tar.offset <= end:
-                raise tarfile.ReadError(f"member {member.name!r} has a negative size")
+    """Yield each member and the offset of its end, of all archives that follow each other in a file."""
+    start: int | None = 0
+    end = 0
+    while start is not None:
+        file.seek(start)
+        with tarfile.open(fileobj=file, mode="r:", tarinfo=_StrictTarInfo) as tar:
+            while member := tar.next():
+                # A negative size leads back to an earlier member, in an endless loop.
+                if tar.offset <= end:
+                    raise tarfile.ReadError(f"member {member.name!r} has a negative size")
+                end = tar.offset
+                yield member, end
+                # Otherwise the list of millions of members stays in memory.
+                cast(Any, tar).members = []
             end = tar.offset
-            yield member, end
-            # Otherwise the list of millions of members stays in memory.
-            cast(Any, tar).members = []
+        start = _next_archive(file, end)
+
+
+def _next_archive(file: Any, end: int) -> int | None:
+    """Return where, after an archive's end mark of zeros, another one begins; None at the end of the file."""
+    file.seek(end)
+    while chunk := file.read(_CHUNK):
+        if rest := chunk.lstrip(b"\0"):
+            return end + (len(chunk) - len(rest)) // BLOCK * BLOCK
+        end += len(chunk)
+    return None
 
 
 class _StrictTarInfo(tarfile.TarInfo):

@@ -74,7 +74,13 @@ def _local_files(path: str) -> Iterator[bytes]:
 
 
 def _identity(name: bytes, status: os.stat_result) -> bytes:
-    return b"%b\0%d\0%d" % (name, status.st_size, status.st_mtime_ns)
+    return b"%b\0%d\0%d\0%d\0%d" % (
+        name,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_dev,
+        status.st_ino,
+    )
 
 
 def _hadoop_files(source: str) -> Iterator[bytes]:

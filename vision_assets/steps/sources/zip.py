@@ -1,13 +1,13 @@
 """A zip, read in place. The driver reads its directory; readers seek to the bytes."""
 
-import bz2
 import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -16,11 +16,16 @@ from vision_assets.steps.sources.archive import ArchiveSource
 from vision_assets.steps.sources.image_files import LINK, SPECIAL, Pair, Patterns, Skipped
 from vision_assets.steps.sources.listing import ArchiveListing, Entries, ExpansionLimit, Listing
 from vision_assets.steps.sources.tar import archive_unreadable
+from vision_assets.steps.sources.zip_methods import METHODS, unpack
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _ENCRYPTED = 0x1
 _UTF8_NAME = 0x800
 _MADE_ON_UNIX = 3
+_LONGEST_PATH = 4096
+_EXTRA_FIELD = struct.Struct("<HH")
+_UNICODE_NAME = 0x7075
+_UNICODE_NAME_HEADER = 5  # a version and the checksum of the name that this one stands for
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class ZipSplit:
         try:
             with open(self.path, "rb") as file:  # noqa: PTH123 - as in the other sources
                 for name, (size, offset, packed, method, crc) in self.entries:
-                    data = _unpack(_stored(file, offset, packed), method, size)
+                    data = unpack(_stored(file, offset, packed), method, size)
                     if data is None or zlib.crc32(data) != crc:
                         raise UserError(
                             f"member {name.decode()!r} of the archive {self.path!r} is damaged. "
@@ -100,7 +105,7 @@ def list_zip(source: str, path: str, patterns: Patterns) -> tuple[Listing, int, 
     limit = ExpansionLimit(source, Path(path).stat().st_size)
     for member in members:
         if not member.filename.endswith("/"):
-            _add(found, member, source)
+            _add(found, member, source, partial(_link_target, path))
             limit.check(found.size, member.filename)
     listing, prefix = found.finish()
     return listing, prefix, found.skipped
@@ -121,7 +126,12 @@ def _check_places(source: str, members: list[zipfile.ZipInfo], directory: int) -
         free_from = end
 
 
-def _add(found: ArchiveListing, member: zipfile.ZipInfo, source: str) -> None:
+def _add(
+    found: ArchiveListing,
+    member: zipfile.ZipInfo,
+    source: str,
+    link_target: Callable[[zipfile.ZipInfo], str | None],
+) -> None:
     name = _name(member)
     kind = stat.S_IFMT(member.external_attr >> 16)
     if member.flag_bits & _ENCRYPTED:
@@ -129,22 +139,57 @@ def _add(found: ArchiveListing, member: zipfile.ZipInfo, source: str) -> None:
             f"member {name!r} of the archive {source!r} is encrypted.\n"
             "Passwords are not supported: create the archive again without one."
         )
-    if kind not in (0, stat.S_IFREG):
-        found.skip(name, LINK if kind == stat.S_IFLNK else SPECIAL)
-    elif member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2):
+    if kind == stat.S_IFLNK:
+        target = link_target(member)
+        if target is None:
+            found.skip(name, f"damaged {LINK}")
+        else:
+            found.add_symbolic_link(name, target)
+    elif kind not in (0, stat.S_IFREG):
+        found.skip(name, SPECIAL)
+    elif member.compress_type not in METHODS:
         found.skip(name, f"zip compression method {member.compress_type}")
     else:
         numbers = member.header_offset, member.compress_size, member.compress_type, member.CRC
         found.add(name, member.file_size, *numbers)
 
 
+def _link_target(path: str, member: zipfile.ZipInfo) -> str | None:
+    """Read what a symbolic link names: the content of its member; None if it is damaged."""
+    if member.file_size > _LONGEST_PATH:
+        return None
+    with open(path, "rb") as file:  # noqa: PTH123 - as in the other sources
+        stored = _stored(file, member.header_offset, member.compress_size)
+    content = unpack(stored, member.compress_type, member.file_size)
+    return None if content is None else content.decode("utf-8", "surrogateescape")
+
+
 def _name(member: zipfile.ZipInfo) -> str:
-    """Return a member's name; many tools write UTF-8 without saying so, which is read as code page 437."""
-    name = member.filename
+    """Return a member's name.
+
+    It may stand in UTF-8 in a field of its own. Many tools write UTF-8 without saying so, which is read as
+    code page 437.
+    """
+    name = _unicode_name(member) or member.filename
     if not member.flag_bits & _UTF8_NAME:
         with suppress(UnicodeError):
             name = name.encode("cp437").decode()
     return name if member.create_system == _MADE_ON_UNIX else name.replace("\\", "/")
+
+
+def _unicode_name(member: zipfile.ZipInfo) -> str | None:
+    """Return the name in Info-ZIP's extra field; None if there is none, or the name was changed later."""
+    extra = member.extra
+    while len(extra) >= _EXTRA_FIELD.size:
+        kind, length = _EXTRA_FIELD.unpack_from(extra)
+        content = extra[_EXTRA_FIELD.size :][:length]
+        extra = extra[_EXTRA_FIELD.size + length :]
+        if kind == _UNICODE_NAME and length > _UNICODE_NAME_HEADER:
+            (checksum,) = struct.unpack_from("<xI", content)
+            with suppress(UnicodeError):
+                if checksum == zlib.crc32(member.orig_filename.encode("cp437")):
+                    return content[_UNICODE_NAME_HEADER:].decode()
+    return None
 
 
 def _stored(file: IO[bytes], offset: int, packed: int) -> bytes:
@@ -156,15 +201,3 @@ def _stored(file: IO[bytes], offset: int, packed: int) -> bytes:
     magic, name_length, extra_length = _LOCAL_HEADER.unpack(header)
     file.seek(name_length + extra_length, 1)
     return file.read(packed) if magic == b"PK\x03\x04" else b""
-
-
-def _unpack(data: bytes, method: int, size: int) -> bytes | None:
-    try:
-        if method == zipfile.ZIP_DEFLATED:
-            # One byte more than declared reveals a bomb without unpacking it.
-            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)
-        elif method == zipfile.ZIP_BZIP2:
-            data = bz2.BZ2Decompressor().decompress(data, size + 1)
-    except (zlib.error, OSError, EOFError):
-        return None
-    return data if len(data) == size else None

@@ -35,7 +35,7 @@ FILES: Files = {
     "b/line\nbreak.png": b"\r\n",
     "empty.jpg": b"",
     "_DSC1234.JPG": b"camera",
-    "_x/.y/z.jpg": b"hidden folders",
+    "_x/_y/z.jpg": b"hidden folders",
 }
 
 

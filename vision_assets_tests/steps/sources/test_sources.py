@@ -2,14 +2,21 @@
 
 import gzip
 import io
+import lzma
 import os
 import random
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
+import imagecodecs
+import inflate64
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,10 +26,11 @@ from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
 from vision_assets.steps import image_writer, sources
 from vision_assets.steps.sources import ImageFiles, Reader, open_source
-from vision_assets.steps.sources.folder import FolderSplit
+from vision_assets.steps.sources.folder import FolderSplit, list_folder
 from vision_assets.steps.sources.image_files import Patterns, Skipped
 from vision_assets.steps.sources.place import Place
 from vision_assets.steps.sources.tar import TarSplit, list_tar
+from vision_assets.steps.sources.watch import look_at
 from vision_assets.steps.sources.zip import ZipSplit, list_zip
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 from vision_assets_tests.torture.archives import with_new_checksums
@@ -39,7 +47,7 @@ STRANGE: Files = {
     "日本/é😀.jpeg": b"unicode",
     "_DSC1234.JPG": b"camera",
     ".hidden.jpg": b"hidden",
-    "_x/.y/z.jpg": b"hidden folders",
+    "_x/_y/z.jpg": b"hidden folders",
     "empty.jpg": b"",
     "a,b{c}[d]*?.jpg": b"glob",
     "back\\slash.jpg": b"backslash",
@@ -261,8 +269,104 @@ def test_members_that_are_no_files(spark: SparkSession, tmp_path: Path) -> None:
         sparse.size = 1
         tar.addfile(sparse, io.BytesIO(b"s"))
     files, written = stored(spark, open_source(spark, str(path)), tmp_path)
-    assert files == {"a.jpg": b"a"}
-    assert written.skipped.counts == {"link": 2, "not a regular file": 2, "sparse file": 1}
+    assert files == {
+        "top/a.jpg": b"a",
+        "top/hard.jpg": b"a",
+        "soft.jpg": b"a",
+        "sparse.jpg": b"s" + bytes(899),
+    }
+    assert written.skipped.counts == {"not a regular file": 2}
+
+
+def test_links_inside_an_archive_are_read(spark: SparkSession, tmp_path: Path) -> None:
+    """As the folder is that was put into it, however the links follow each other."""
+    folder = tmp_path / "folder"
+    make_folder(folder, {"cat/1.jpg": b"one", "cat/2.jpg": b"two", "data.bin": b"three"})
+    (folder / "both").mkdir()
+    (folder / "both" / "1.jpg").hardlink_to(folder / "cat" / "1.jpg")
+    (folder / "both" / "2.jpg").symlink_to("../cat/2.jpg")
+    (folder / "both" / "3.jpg").symlink_to("2.jpg")
+    (folder / "both" / "4.jpg").symlink_to("../data.bin")
+    (folder / "both" / "lost.jpg").symlink_to("nothing.jpg")
+    (folder / "both" / "out.jpg").symlink_to("/etc/hostname")
+    expected = {
+        "cat/1.jpg": b"one",
+        "cat/2.jpg": b"two",
+        "both/1.jpg": b"one",
+        "both/2.jpg": b"two",
+        "both/3.jpg": b"two",
+        "both/4.jpg": b"three",
+    }
+    names = sorted(path for path in folder.rglob("*") if not path.is_dir())
+    with tarfile.open(tmp_path / "x.tar", "w") as tar, tarfile.open(tmp_path / "x.tgz", "w:gz") as packed:
+        for name in names:
+            for archive in (tar, packed):
+                archive.add(name, name.relative_to(folder))
+    for kind in ("x.tar", "x.tgz"):
+        files, written = stored(spark, open_source(spark, str(tmp_path / kind)), tmp_path / f"of {kind}")
+        assert files == expected
+        counts = {"name matches no pattern": 1, "link to nothing in the archive": 1}
+        assert written.skipped.counts == counts | {"link that leads outside the archive": 1}
+
+
+def test_folders_of_programs_are_skipped(spark: SparkSession, tmp_path: Path) -> None:
+    files = {
+        "cat/1.jpg": b"1",
+        "dog/2.jpg": b"2",
+        "cat/.ipynb_checkpoints/1-checkpoint.jpg": b"1",
+        "dog/@eaDir/2.jpg/SYNOPHOTO_THUMB_M.jpg": b"x",
+        "$RECYCLE.BIN/$R1.jpg": b"x",
+        ".git/a/b.jpg": b"x",
+    }
+    make_folder(tmp_path / "folder", files)
+    archives = [make_tar(tmp_path / "x.tar", files), make_zip(tmp_path / "x.zip", files)]
+    for source in (tmp_path / "folder", *archives):
+        found, written = stored(spark, open_source(spark, str(source)), tmp_path / f"of {source.name}")
+        assert found == {"cat/1.jpg": b"1", "dog/2.jpg": b"2"}
+        assert written.skipped.counts == {
+            f"in a folder {name}": 1 for name in (".ipynb_checkpoints", "@eaDir", "$RECYCLE.BIN", ".git")
+        }
+
+
+def test_the_top_folder_stays_if_another_one_is_skipped(spark: SparkSession, tmp_path: Path) -> None:
+    path = make_tar(tmp_path / "x.tar", {"dog/1.jpg": b"1"})
+    with tarfile.open(path, "a") as tar:
+        member = tarfile.TarInfo("cat/1.jpg")
+        member.type = tarfile.FIFOTYPE
+        tar.addfile(member)
+    assert stored(spark, open_source(spark, str(path)), tmp_path)[0] == {"dog/1.jpg": b"1"}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_archives_that_follow_each_other(spark: SparkSession, tmp_path: Path, *, packed: bool) -> None:
+    parts = [make_tar(tmp_path / f"{name}.tar", {f"{name}/1.jpg": name.encode()}) for name in ("cat", "dog")]
+    path = tmp_path / "all"
+    path.write_bytes(b"".join(gzip.compress(p.read_bytes()) if packed else p.read_bytes() for p in parts))
+    files, _ = stored(spark, open_source(spark, str(path)), tmp_path)
+    assert files == {"cat/1.jpg": b"cat", "dog/1.jpg": b"dog"}
+    path.write_bytes(parts[0].read_bytes() + b"no tar".ljust(512, b"!"))
+    with pytest.raises(UserError, match="is damaged or incomplete: bad header"):
+        open_source(spark, str(path))
+
+
+def test_files_that_change_places_have_another_stamp(tmp_path: Path) -> None:
+    """Two folders of files of one size and time are renamed, which changes no time of the files."""
+    for name in ("s0", "s1"):
+        make_folder(tmp_path / "x", {f"{name}/1.jpg": name.encode()})
+        os.utime(tmp_path / "x" / name / "1.jpg", ns=(10**18, 10**18))
+    patterns, path = Patterns(["*.jpg"]), tmp_path / "x"
+
+    def look() -> dict[bytes, tuple[int, ...]]:
+        return {
+            name: (size, modified, *identity)
+            for name, (size, modified, _, *identity) in list_folder("x", str(path), patterns)[0].rows()
+        }
+
+    before, seen = look(), look_at(str(path))
+    for old, new in (("s0", "t"), ("s1", "s0"), ("t", "s1")):
+        (path / old).rename(path / new)
+    assert all(before[name] != state for name, state in look().items())
+    assert look_at(str(path)) != seen
 
 
 def test_members_stay_inside(spark: SparkSession, tmp_path: Path) -> None:
@@ -304,12 +408,42 @@ def test_zip_compression(spark: SparkSession, tmp_path: Path, method: int) -> No
         archive.writestr(link, "a.jpg")
         archive.writestr("folder/", b"")
     files, written = stored(spark, open_source(spark, str(path)), tmp_path)
-    if method == zipfile.ZIP_LZMA:
-        assert files == {"c.jpg": b"c"}
-        assert written.skipped.counts == {"zip compression method 14": 2, "link": 1}
-    else:
-        assert files == {"a.jpg": bytes(9000), "b.jpg": b"", "c.jpg": b"c"}
-        assert written.skipped.counts == {"link": 1}
+    assert files == {"a.jpg": bytes(9000), "b.jpg": b"", "c.jpg": b"c", "link.jpg": bytes(9000)}
+    assert written.skipped.counts == {}
+
+
+@pytest.mark.parametrize(
+    ("method", "compress"),
+    [
+        (9, lambda data: (deflater := inflate64.Deflater()).deflate(data) + deflater.flush()),
+        (93, lambda data: bytes(imagecodecs.zstd_encode(data))),
+        (95, lzma.compress),
+    ],
+)
+def test_zip_methods_that_python_does_not_know(
+    spark: SparkSession, tmp_path: Path, method: int, compress: Callable[[bytes], bytes]
+) -> None:
+    content = np.random.default_rng(0).integers(0, 9, 99_999).astype(np.uint8).tobytes()
+    path = make_zip(tmp_path / "x.zip", {"a.jpg": compress(content)}, zipfile.ZIP_STORED)
+    data = bytearray(path.read_bytes())
+    for magic, at in ((b"PK\3\4", 8), (b"PK\1\2", 10)):
+        start = data.index(magic) + at
+        struct.pack_into("<H", data, start, method)
+        struct.pack_into("<I", data, start + 6, zlib.crc32(content))
+        struct.pack_into("<I", data, start + 14, len(content))
+    path.write_bytes(data)
+    assert stored(spark, open_source(spark, str(path)), tmp_path)[0] == {"a.jpg": content}
+
+
+def test_a_zip_with_the_name_in_unicode_in_a_field_of_its_own(spark: SparkSession, tmp_path: Path) -> None:
+    path, name, plain = tmp_path / "x.zip", "café/写真.jpg", "caf_/__.jpg"
+    with zipfile.ZipFile(path, "w") as archive:
+        member = zipfile.ZipInfo(plain)
+        field = struct.pack("<BI", 1, zlib.crc32(plain.encode())) + name.encode()
+        member.extra = struct.pack("<HH", 0x7075, len(field)) + field
+        archive.writestr(member, b"x")
+        archive.writestr("b.jpg", b"y")
+    assert stored(spark, open_source(spark, str(path)), tmp_path)[0] == {name: b"x", "b.jpg": b"y"}
 
 
 def test_an_encrypted_member(spark: SparkSession, tmp_path: Path) -> None:
