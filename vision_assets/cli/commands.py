@@ -94,6 +94,7 @@ def _summarize(options: argparse.Namespace) -> None:
         for snapshot in snapshots.values()
         if (summarize := SPECS[snapshot.asset].summarize)
     ]
+    sentences += filter(None, (SPECS[each.asset].warn(each.counts) for each in snapshots.values()))
     if options.json:
         made = [_described(SPECS[asset], snapshot) for asset, snapshot in snapshots.items()]
         _print_json({"assets": made, "sentences": sentences, "missing": missing, "outdated": outdated})

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 
 from vision_assets.defs.failures import failures
 from vision_assets.defs.metadata import PICTURE, materialization_metadata
+from vision_assets.defs.source_checks import SKIPPED_FIRST
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.redaction import redact, redact_values
 from vision_assets.snapshots.files import open_files
@@ -29,6 +30,7 @@ from vision_assets.steps.incremental import (
     write_images,
     write_rows,
 )
+from vision_assets.steps.skipped_files import counts_of
 from vision_assets.steps.sources.image_files import ImageFiles
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.stored_tables import StoredTable
@@ -105,6 +107,8 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             table, line, is_drawn = stored, _size(spec, stored.snapshot), False
         _set_data_version(context, table.snapshot)
         context.log.info(line)
+        if text := spec.warn(table.snapshot.counts):
+            context.log.warning(text)
         if (draw := spec.draw) and not is_drawn:
             details = {**self.data_folder.render_pictures(lambda: draw(table)), **details}
         context.add_output_metadata(materialization_metadata(spec, table.snapshot, details))
@@ -181,9 +185,10 @@ class SequenceFileIOManager(SnapshotIOManager):
         with content:
             written, skipped = write_images(session, content, store, pending, made, progress)
         records = [dg.TableRecord({"name": name, "reason": reason}) for name, reason in skipped.examples]
-        metadata = written.metadata | {"skipped": skipped.total, **_per_reason(skipped.counts)}
-        metadata |= {"skipped_first": dg.MetadataValue.table(records)} if records else {}
-        return written._replace(metadata=metadata)
+        counts = counts_of(skipped)
+        metadata = written.metadata | counts
+        metadata |= {SKIPPED_FIRST: dg.MetadataValue.table(records)} if records else {}
+        return written._replace(metadata=metadata, counts=counts)
 
     def row_settings(self, content: ImageFiles) -> Mapping[str, Any]:
         """Return where the images come from."""
@@ -215,10 +220,6 @@ def _set_data_version(context: dg.OutputContext, snapshot: Snapshot) -> None:
     """Make Dagster compare what the asset contains, not which run made it."""
     with suppress(dg.DagsterInvariantViolationError):  # a context that a test has built
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(snapshot.version))
-
-
-def _per_reason(counts: dict[str, int]) -> dict[str, int]:
-    return {f"skipped: {reason}": count for reason, count in sorted(counts.items())}
 
 
 def _run_id(context: dg.InputContext) -> str:

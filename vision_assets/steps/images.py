@@ -14,6 +14,7 @@ from vision_assets.steps.image_index import default_partitions
 from vision_assets.steps.image_table import IMAGE_SEQFILE, SEQUENCE_FILE_SCHEMA
 from vision_assets.steps.pictures.images import draw_images
 from vision_assets.steps.pictures.sample import ImageSample
+from vision_assets.steps.skipped_files import warn_of_skipped
 from vision_assets.steps.spec import StepSpec, TableWithLineage
 from vision_assets.tables.per_image import PendingRows
 from vision_assets.vision.draw import Picture
@@ -118,5 +119,6 @@ def declare(step: Step) -> StepSpec:
         storage="sequence_file",
         badges=frozenset({"pyspark", "hadoop"}),
         shown_schema=SEQUENCE_FILE_SCHEMA,
+        warn=warn_of_skipped,
         draw=_draw,
     )

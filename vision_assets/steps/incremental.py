@@ -33,11 +33,14 @@ class WriteResult(NamedTuple):
         Counts and invariants of the rows; None if the rows must be read for that.
     kept : Snapshot, optional
         What is stored already and was therefore not written again.
+    counts : dict
+        Figures to be stored besides those that the declaration of the table counts.
     """
 
     metadata: dict[str, Any]
     observed: dict[str, Any] | None = None
     kept: Snapshot | None = None
+    counts: dict[str, int] = {}  # noqa: RUF012 - nobody changes it, and a tuple's field has no factory
 
     @property
     def changes(self) -> dict[str, int]:

@@ -69,6 +69,8 @@ class StepSpec:
         Draws pictures of a stored table: returns their names and themselves.
     summarize : callable, optional
         Takes the table's counts, returns a sentence for ``vision-assets summary``.
+    warn : callable
+        Takes the table's counts, returns what a run and ``vision-assets summary`` warn of; empty if nothing.
     needs_labels : bool
         Whether the asset is skipped where images have fewer than two labels.
     headline : tuple of str
@@ -85,6 +87,7 @@ class StepSpec:
     shown_schema: StructType | None = None
     draw: Callable[[TableWithLineage], Mapping[str, Picture]] | None = None
     summarize: Callable[[Mapping[str, float]], str] | None = None
+    warn: Callable[[Mapping[str, float]], str] = lambda _: ""
     needs_labels: bool = False
     headline: tuple[str, ...] = ()
 

@@ -97,7 +97,8 @@ def store_table(
             return KeptTable(table, reason_unchanged(written.kept)), written.metadata
         settings = row_settings or spec.table_settings(run.config)
         version = version_of(spec.code_version, settings, _versions(inputs))
-        snapshot = _verify_and_commit(spec, pending, written, new.counts, version, spark, store, run)
+        counts = {**new.counts, **written.counts}
+        snapshot = _verify_and_commit(spec, pending, written, counts, version, spark, store, run)
     except BaseException as error:
         if pending.row_version and not isinstance(error, UnusableError):
             store.abandon(pending)

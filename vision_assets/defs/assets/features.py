@@ -18,6 +18,9 @@ from vision_assets.tables.parquet import read_parquet
 from vision_assets.tables.per_image import PerImageTable
 from vision_assets.uris import hadoop_uri
 
+_MOST_EMPTY = 0.05
+_SHOWN_COLUMNS = ("fileName", "width", "height")
+_SMALLEST_SIDE = 32  # pixels; extractors find next to nothing in smaller images
 _NAMED_IMAGES = 20
 
 
@@ -48,7 +51,8 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
         metadata = {"extractor": options.descriptor_space(), **options.versions()}
         return NewTable(table, inputs=(images,), metadata=metadata)
 
-    return dg.Definitions(assets=[features], asset_checks=[_readable_images(spec, collection)])
+    checks = [_readable_images(spec, collection), _images_have_keypoints(spec, collection)]
+    return dg.Definitions(assets=[features], asset_checks=checks)
 
 
 def _readable_images(spec: StepSpec, collection: Collection) -> dg.AssetChecksDefinition:
@@ -85,3 +89,46 @@ def _failed_images(pyspark: SparkResource, snapshot: Snapshot) -> dg.AssetCheckR
     return dg.AssetCheckResult(
         passed=failed <= allowed * snapshot.rows, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
     )
+
+
+def _images_have_keypoints(spec: StepSpec, collection: Collection) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        name="images_have_keypoints",
+        asset=asset_key(collection, spec.asset),
+        description=f"At most {_MOST_EMPTY:.0%} of the images that could be read have no keypoints.",
+        retry_policy=RETRY_POLICY,
+    )
+    def images_have_keypoints(
+        context: dg.AssetCheckExecutionContext, pyspark: SparkResource, data_folder: TableStoreResource
+    ) -> dg.AssetCheckResult:
+        """Warn when many images have no keypoints, and say what may be the reason."""
+        with failures(), data_folder.store.reading((spec.asset,), context.run.run_id) as snapshot:
+            return _empty_images(pyspark, snapshot)
+
+    return images_have_keypoints
+
+
+def _empty_images(pyspark: SparkResource, snapshot: Snapshot) -> dg.AssetCheckResult:
+    empty = snapshot.counts["images_without_keypoints"]
+    readable = snapshot.rows - snapshot.counts["failures"]
+    metadata: dict[str, dg.MetadataValue | float] = {"images_without_keypoints": empty, "images": readable}
+    if empty:
+        rows = read_parquet(pyspark.spark_session, hadoop_uri(snapshot.uri))
+        named = rows.where("error is null and keypointCount = 0").orderBy("fileName")
+        metadata["first_images"] = dg.MetadataValue.table(
+            [
+                dg.TableRecord(
+                    {"fileName": row.fileName, "likely reason": _likely_reason(row.width, row.height)}
+                )
+                for row in named.select("fileName", "width", "height").limit(_NAMED_IMAGES).collect()
+            ]
+        )
+    return dg.AssetCheckResult(
+        passed=empty <= _MOST_EMPTY * readable, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
+    )
+
+
+def _likely_reason(width: int, height: int) -> str:
+    if min(width, height) < _SMALLEST_SIDE:
+        return f"only {width} x {height} pixels"
+    return "blank or of little contrast; if it is not, its values use a part of their range: see value_range"

@@ -6,6 +6,7 @@ from vision_assets.collection import Collection
 from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import failures
 from vision_assets.defs.resources import SparkResource
+from vision_assets.defs.source_checks import everything_was_read_check
 from vision_assets.defs.step_asset import step_asset
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.errors import UserError
@@ -47,4 +48,4 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
         context.log.info(f"{shown}: {count} images")
         return NewTable(found, metadata={"source": shown})
 
-    return dg.Definitions(assets=[images])
+    return dg.Definitions(assets=[images], asset_checks=[everything_was_read_check(spec, collection)])

@@ -28,6 +28,7 @@ _COARSE_TICK = 2 * _SECOND  # the one of FAT
 NOT_MATCHED = "name matches no pattern"
 TOO_LARGE = "larger than 1 GiB"
 MACOS_METADATA = "macOS metadata"
+HIDDEN_FILE = "hidden file"
 _TOOL_FOLDERS = {
     *("@eadir", "@recycle", "#recycle", "$recycle.bin", "system volume information", "lost+found"),
     *("__macosx", "__pycache__"),
@@ -110,7 +111,7 @@ class Patterns:
         if folder := hidden_folder(name):
             return in_folder(folder)
         if not self.match(name):
-            return NOT_MATCHED
+            return HIDDEN_FILE if posixpath.basename(name).startswith(".") else NOT_MATCHED
         return TOO_LARGE if size > MAX_IMAGE_BYTES else None
 
 

@@ -1,0 +1,43 @@
+"""The check that all files of a source were taken."""
+
+import dagster as dg
+
+from vision_assets.collection import Collection
+from vision_assets.defs.failures import RETRY_POLICY, failures
+from vision_assets.defs.step_asset import asset_key
+from vision_assets.defs.table_store import TableStoreResource
+from vision_assets.steps.skipped_files import unexpected, warn_of_skipped
+from vision_assets.steps.spec import StepSpec
+
+SKIPPED_FIRST = "skipped_first"
+"""Name of the metadata with the first skipped files."""
+
+
+def everything_was_read_check(spec: StepSpec, collection: Collection) -> dg.AssetChecksDefinition:
+    """Make the check that no file of the source was skipped which may be an image."""
+    key = asset_key(collection, spec.asset)
+
+    @dg.asset_check(
+        name="everything_was_read",
+        asset=key,
+        description="No file of the source was skipped that may be an image: see `patterns` for names.",
+        retry_policy=RETRY_POLICY,
+    )
+    def everything_was_read(
+        context: dg.AssetCheckExecutionContext, data_folder: TableStoreResource
+    ) -> dg.AssetCheckResult:
+        """Warn when files were skipped, and name the first of them."""
+        with failures():
+            counts = data_folder.store.require_current((spec.asset,)).counts
+        reasons = unexpected(counts)
+        event = context.instance.get_latest_materialization_event(key)
+        made = event.asset_materialization if event else None
+        first = made.metadata.get(SKIPPED_FIRST) if made else None
+        return dg.AssetCheckResult(
+            passed=not reasons,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=warn_of_skipped(counts) or None,
+            metadata={**reasons, **({SKIPPED_FIRST: first} if first and reasons else {})},
+        )
+
+    return everything_was_read
