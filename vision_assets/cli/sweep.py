@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from vision_assets.steps.comparison import Result
 
 _EXTRACTOR = "extractor"
-_TRAINED = ("kmeans_dictionary", "image_classifier")
-"""Assets with the option `retrain`."""
 _INTERRUPTED = 130
 
 
@@ -51,11 +49,7 @@ class Combination:
             asset, _, option = name.partition(".")
             ops.setdefault(asset, {"config": {}})["config"][option] = value
         config = {"ops": ops}
-        names = convert(config, self.extractor, where)
-        for asset in _TRAINED:
-            # What a sweep varies is made, even if the project file keeps the words of a dictionary for ever.
-            op = config["ops"].setdefault(names.get(asset, asset), {"config": {}})
-            op["config"].setdefault("retrain", "when_changed")
+        convert(config, self.extractor, where)
         return config
 
     def tags(self, collection: str) -> dict[str, str]:
@@ -75,6 +69,7 @@ class Combination:
 def sweep(options: argparse.Namespace) -> None:
     """Do what the command ``sweep`` is asked for."""
     collection = open_collection(options.collection)
+    _require_nothing_kept(collection)
     combinations = read_sweep(options.file)
     for each in combinations:
         given = settings_of(each.run_config(str(options.file)))
@@ -96,6 +91,16 @@ def sweep(options: argparse.Namespace) -> None:
     if failed:
         names = "; ".join(map(str, failed))
         raise UserError(f"{len(failed):,} of {len(combinations):,} runs have failed: {names}. Run it again.")
+
+
+def _require_nothing_kept(collection: Collection) -> None:
+    """Raise a `UserError` if the project file keeps a table that runs of a sweep would replace."""
+    kept = [asset for asset, options in collection.settings.items() if options.get("retrain") == "never"]
+    if kept:
+        raise UserError(
+            f"{collection.file} keeps {' and '.join(kept)} (`retrain: never`), which a sweep would replace. "
+            "Make the sweep in a collection of its own with the same source, or set `retrain: when_changed`."
+        )
 
 
 def read_sweep(file: Path) -> list[Combination]:

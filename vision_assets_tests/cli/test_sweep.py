@@ -36,15 +36,8 @@ def test_what_is_upstream_changes_least(project: Path) -> None:
 def test_runs_have_tags_and_the_names_of_their_extractor(project: Path) -> None:
     (project / "sweep.yaml").write_text("extractor: [sift, kaze]\nkmeans_dictionary.k: [100]\n")
     sift, kaze = read_sweep(project / "sweep.yaml")
-    trained = {"retrain": "when_changed"}
-    assert sift.run_config("")["ops"] == {
-        "kmeans_dictionary": {"config": {"k": 100, **trained}},
-        "image_classifier": {"config": trained},
-    }
-    assert kaze.run_config("")["ops"] == {
-        "kaze_kmeans_dictionary": {"config": {"k": 100, **trained}},
-        "kaze_image_classifier": {"config": trained},
-    }
+    assert sift.run_config("")["ops"] == {"kmeans_dictionary": {"config": {"k": 100}}}
+    assert kaze.run_config("")["ops"] == {"kaze_kmeans_dictionary": {"config": {"k": 100}}}
     assert kaze.tags("flowers") == {"collection": "flowers", "extractor": "kaze", "k": "100"}
     both = Combination("sift", {"kmeans_dictionary.seed": 1, "image_classifier.seed": 2})
     assert both.tags("") == {
@@ -85,8 +78,6 @@ def executed(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, A
 
     def execute(config: dict[str, Any], extractor: str, collection: Collection, tags: dict[str, str]) -> int:
         asked.append({asset: dict(op["config"]) for asset, op in config.get("ops", {}).items()})
-        for options in asked[-1].values():
-            assert options.pop("retrain", "when_changed") == "when_changed"
         if asked[-1].get("kmeans_dictionary", {}).get("k") == 13:
             return 1
         own = {asset: dict(options) for asset, options in collection.settings.items()}
@@ -126,11 +117,20 @@ def test_a_sweep_runs_what_has_no_result_and_compares(
 def test_afterwards_the_tables_are_those_of_the_project_file(
     project: Path, executed: list[dict[str, Any]]
 ) -> None:
-    own = {"kmeans_dictionary": {"max_iter": 7, "retrain": "never"}}
+    own = {"kmeans_dictionary": {"max_iter": 7, "full_refresh": False}}  # of a run: no result has it
     (project / "vision_assets.yaml").write_text(yaml.safe_dump(own))
     (project / "sweep.yaml").write_text("kmeans_dictionary.k: [100]\n")
     assert main(["sweep", str(project / "sweep.yaml")]) == 0
-    assert executed == [{"kmeans_dictionary": {"k": 100}, "image_classifier": {}}, {}]
+    assert executed == [{"kmeans_dictionary": {"k": 100}}, {}]
+
+
+def test_words_that_are_kept_for_ever_are_not_replaced(
+    project: Path, executed: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "vision_assets.yaml").write_text("kmeans_dictionary: {retrain: never}")
+    assert main(["sweep", str(project / "sweep.yaml")]) == 1
+    assert "keeps kmeans_dictionary (`retrain: never`)" in capsys.readouterr().err
+    assert executed == []
 
 
 def test_a_run_that_fails_is_named_and_the_others_are_compared(
