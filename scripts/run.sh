@@ -57,7 +57,8 @@ if [ $status -eq 130 ]; then
     say "The run was stopped. What is finished is kept; the same command continues from it."
     exit 130
 elif [ $status -ne 0 ]; then
-    say "'make ui' shows the history of the run."
+    # Where no line of a run was logged, nothing has run.
+    ! grep -q '^[0-9][0-9]:[0-9][0-9]:[0-9][0-9] ' "$log" || say "'make ui' shows the history of the run."
     exit 1
 fi
 vision-assets summary --extractor "$extractor" --collection "$collection"

@@ -145,10 +145,10 @@ def data_of(name: str) -> str:
     if not name:
         return data
     if not has_collection(name):
-        if names := collection_names():
-            raise UnknownNameError("collection", name, names)
-        folder = settings.collections_folder()
-        raise UserError(f"There is no collection {name!r}: {folder} has no file {name}{_SUFFIX}.")
+        names, folder = collection_names(), settings.collections_folder()
+        raise UnknownNameError(
+            "collection", name, names, "" if names else f"{folder} has no file {name}{_SUFFIX}."
+        )
     return f"{data.rstrip('/')}/{_FOLDER}/{name}"
 
 
@@ -161,6 +161,17 @@ def settings_of(run_config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def merge_settings(first: AssetSettings, second: AssetSettings) -> dict[str, dict[str, Any]]:
     """Return the settings of both; those of the second win."""
     return {asset: {**first.get(asset, {}), **second.get(asset, {})} for asset in [*first, *second]}
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping, of which YAML would take the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = [key for number, key in enumerate(keys) if key in keys[:number]]
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def read_yaml(file: Path, what: str) -> Any:
@@ -178,7 +189,7 @@ def read_yaml(file: Path, what: str) -> Any:
         If it cannot be read, or is no YAML.
     """
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
+        return yaml.load(file.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506 - it is a safe loader
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}.") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:

@@ -45,7 +45,7 @@ def make_definitions(pipelines: Sequence[Pipeline], collection: Collection) -> d
         If the project file of the collection has a fault.
     """
     if faults := find_faults(collection.settings, collection.source):
-        raise UserError(f"{collection.file}: {' '.join(faults)}")
+        raise UserError("\n".join(f"{collection.file}: {fault}" for fault in faults))
     specs = [SPECS[step.asset] for step in steps_of(pipelines)]
     checks = [invariant_checks(spec, collection) for spec in specs]
     if collection.file:

@@ -37,8 +37,8 @@ class UnknownNameError(UserError):
     def __init__(self, what: str, name: str, names: Iterable[str], hint: str = "") -> None:
         known = list(names)
         near = nearest(name, known)
-        advice = f"Did you mean {near}?" if near else f"Choose one of {', '.join(known)}."
-        super().__init__(f"There is no {what} {name!r}. {advice} {hint}".rstrip())
+        advice = f"Did you mean {near}?" if near else f"Choose one of {', '.join(known)}." if known else ""
+        super().__init__(" ".join(filter(None, [f"There is no {what} {name!r}.", advice, hint])))
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

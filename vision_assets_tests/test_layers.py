@@ -17,6 +17,7 @@ FLOORS = (
     "errors",
     "redaction",
     "uris",
+    "wording",
     "settings",
     "collection",
     "vision",
@@ -28,7 +29,7 @@ FLOORS = (
     "defs",
 )
 EXTERNAL: dict[str, set[str]] = {
-    **{name: set() for name in ("errors", "redaction", "uris", "settings", "pipelines")},
+    **{name: set() for name in ("errors", "redaction", "uris", "wording", "settings", "pipelines")},
     "collection": {"yaml"},
     "vision": {
         "cv2",
@@ -45,7 +46,7 @@ EXTERNAL: dict[str, set[str]] = {
     "snapshots": set(),
     "tables": {"pyspark"},
     "steps": {"numpy", "pandas", "pyarrow", "pyspark", "py4j"},
-    "defs": {"dagster", "dagster_pyspark", "dagster_spark", "numpy", "pydantic", "pyspark"},
+    "defs": {"click", "dagster", "dagster_pyspark", "dagster_spark", "numpy", "pydantic", "pyspark"},
 }
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,7 +100,8 @@ def _summarize(options: argparse.Namespace) -> None:
         made = [_described(SPECS[asset], snapshot) for asset, snapshot in snapshots.items()]
         _print_json({"assets": made, "sentences": sentences, "missing": missing, "outdated": outdated})
         return
-    for asset in outdated:
+    labels = snapshots[LABELS.asset].counts["labels"] if LABELS.asset in snapshots else None
+    for asset in outdated if labels is None or labels > 1 else ():
         print(f"{asset} was made from an older table and is not shown. Materialize it again.\n")
     rows = [
         (
@@ -204,7 +206,7 @@ def _print_completion(options: argparse.Namespace) -> None:
 def _predict(options: argparse.Namespace) -> None:
     from vision_assets.prediction import predict  # noqa: PLC0415 - OpenCV only when needed
 
-    images = [image for path in options.images for image in _image_files(path)]
+    images = _all_image_files(options.images)
     data = data_of(options.collection)
     predictions = predict(images, top=options.top, extractor=options.extractor, data_folder=data)
     failed = 0
@@ -231,7 +233,7 @@ def _encode(options: argparse.Namespace) -> None:
     from vision_assets.encoding import encode  # noqa: PLC0415 - OpenCV only when needed
 
     write = require_writer(options.output) if options.output else None
-    images = [image for path in options.images for image in _image_files(path)]
+    images = _all_image_files(options.images)
     data = data_of(options.collection)
     encoded = encode(images, extractor=options.extractor, data_folder=data)
     if write:
@@ -256,16 +258,34 @@ def _require_all_read(failed: int, images: int) -> None:
         raise UserError(f"{failed:,} of {images:,} images could not be read.")
 
 
+def _all_image_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the image files that paths stand for; say which folders have none.
+
+    Raises
+    ------
+    UserError
+        If none of the paths has any.
+    """
+    found = {path: _image_files(path) for path in paths}
+    empty = [
+        f"{path} contains no image: no file name ends in .jpg, .png or the like."
+        for path, files in found.items()
+        if not files
+    ]
+    if len(empty) == len(found):
+        raise UserError("\n".join(empty))
+    if empty:
+        print("\n".join(empty), file=sys.stderr)
+    return [image for path in paths for image in found[path]]
+
+
 def _image_files(path: Path) -> list[Path]:
     """Return the image files at any depth of a folder; a path that is not a folder stands for itself."""
     if not path.is_dir():
         return [path]
     suffixes = {pattern.removeprefix("*") for pattern in DEFAULT_PATTERNS}
     named = [file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.name[0] != "."]
-    found = [file for file in named if not file.is_dir()]
-    if not found:
-        raise UserError(f"{path} contains no image: no file name ends in .jpg, .png or the like.")
-    return sorted(found)
+    return sorted(file for file in named if not file.is_dir())
 
 
 def _store(collection: str) -> SnapshotStore:

@@ -277,6 +277,7 @@ def build_parser(
         "predict": "a JSON object per line, for each image",
         "encode": "a JSON object per line, for each image",
         "suspects": "a JSON object per line: suspects, then copies",
+        "sweep": "a JSON object per line, for each result",
     }.items():
         argument(command, "--json", action="store_true", help=f"print {printed}")
     argument("sample", "folder", type=Path, metavar="FOLDER", help="folder to write to, empty or missing")

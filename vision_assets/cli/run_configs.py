@@ -44,15 +44,18 @@ def _print_config(options: argparse.Namespace) -> None:
     """Print a run configuration for an extractor, with single settings changed."""
     collection = open_collection(options.collection)
     config = _read_run_config(options.file) if options.file else {}
-    where = str(options.file or "--set")
+    file = str(options.file)
     require_faultless(collection.settings, collection.source, str(collection.file))
-    require_faultless(settings_of(config), "", where)
+    require_faultless(settings_of(config), "", file)
+    names = convert(config, options.extractor, file)
     for text in options.set:
         asset, option, value = _assignment(text)
-        require_faultless({asset: {option: value}}, "", text)
+        _require_values({asset: {option: value}}, text)
+        asset = names.get(asset, asset)
+        _require_of_pipeline(asset, options.extractor, text)
         config.setdefault("ops", {}).setdefault(asset, {}).setdefault("config", {})[option] = value
-    convert(config, options.extractor, where)
     # A split by folders that one of them sets needs the source that another one names.
+    where = " ".join(options.set) or file
     require_faultless(merge_settings(collection.settings, settings_of(config)), collection.source, where)
     if collection.settings:
         print(f"# Every run starts from {collection.file}:")
@@ -79,8 +82,14 @@ def _assignment(text: str) -> tuple[str, str, Any]:
         ) from error
 
 
-def convert(config: dict[str, Any], extractor: str, where: str) -> None:
-    """Give the assets of the default extractor in a run configuration the names of another one's."""
+def convert(config: dict[str, Any], extractor: str, where: str) -> dict[str, str]:
+    """Give the assets of the default extractor in a run configuration the names of another one's.
+
+    Returns
+    -------
+    dict
+        Those names, also of assets that the configuration does not have.
+    """
     # These import OpenCV.
     from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINES, pipeline_of  # noqa: PLC0415
     from vision_assets.vision.features import EXTRACTORS  # noqa: PLC0415
@@ -99,6 +108,20 @@ def convert(config: dict[str, Any], extractor: str, where: str) -> None:
         raise UserError(f"{extractor} has no {', '.join(unknown)}, which {where} sets.")
     if ops:
         config["ops"] = {names.get(op, op): settings for op, settings in ops.items()}
+        for op in config["ops"]:
+            _require_of_pipeline(op, extractor, where)
+    return names
+
+
+def _require_of_pipeline(asset: str, extractor: str, where: str) -> None:
+    from vision_assets.pipelines import PIPELINE_OF_ASSET  # noqa: PLC0415 - imports OpenCV
+
+    pipeline = PIPELINE_OF_ASSET.get(asset)
+    if pipeline and pipeline.name != extractor:
+        raise UserError(
+            f"{where}: {asset} belongs to the pipeline of {pipeline.name}, this run is that of {extractor}. "
+            f"Leave it out, or choose EXTRACTOR={pipeline.name} (--extractor {pipeline.name})."
+        )
 
 
 def _counterparts(default: "Pipeline", chosen: "Pipeline") -> dict[str, str]:
@@ -127,7 +150,15 @@ def require_faultless(given: AssetSettings, source: str, where: str) -> None:
     """Raise a `UserError` with a line for each fault in settings."""
     from vision_assets.steps.settings_check import find_faults, find_missing  # noqa: PLC0415 - imports PySpark
 
-    if faults := find_faults(given, source) or find_missing(given, source):
+    if faults := [*find_faults(given, source), *find_missing(given, source)]:
+        raise UserError("\n".join(f"{where}: {fault}" for fault in faults))
+
+
+def _require_values(given: AssetSettings, where: str) -> None:
+    """Raise a `UserError` for settings that are wrong whatever else is set."""
+    from vision_assets.steps.settings_check import find_wrong_values  # noqa: PLC0415 - imports PySpark
+
+    if faults := find_wrong_values(given):
         raise UserError("\n".join(f"{where}: {fault}" for fault in faults))
 
 
@@ -143,7 +174,16 @@ def _read_run_config(file: Path) -> dict[str, Any]:
             f"{file} is not a run configuration: it has {unknown[0]!r} at its top"
             f"{did_you_mean(str(unknown[0]), _RUN_CONFIG)}, where {', '.join(_RUN_CONFIG)} belong."
         )
+    for asset, op in (config.get("ops") or {}).items():
+        if wrong := [name for name in op or {} if name not in _OF_AN_OP]:
+            raise UserError(
+                f"{file}: {asset} has {wrong[0]!r} where `config:` belongs. Write the settings of an asset "
+                "one level deeper, below `config:`."
+            )
     return dict(config)
+
+
+_OF_AN_OP = ("config", "ins", "outs", "inputs", "outputs")
 
 
 def _is_run_config(config: object) -> bool:
@@ -173,8 +213,9 @@ def _save(run: str, collection: Collection) -> None:
         content.pop(asset, None)
         if changed := _differing(asset, snapshot):
             content[asset] = changed
-    if (images := made.get("image_seqfile")) and images.config.get(SOURCE):
-        content = {SOURCE: images.config[SOURCE], **{k: v for k, v in content.items() if k != SOURCE}}
+    source = made["image_seqfile"].config.get(SOURCE) if "image_seqfile" in made else None
+    if source and source != collection.source_in_file:  # as the file has it, perhaps relative to itself
+        content = {SOURCE: source, **{k: v for k, v in content.items() if k != SOURCE}}
     _replace(file, _as_yaml(content))
     print(f"{file} has the settings of run {run_id} for {', '.join(made)}")
 

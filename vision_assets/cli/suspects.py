@@ -21,7 +21,7 @@ def list_suspects(options: argparse.Namespace) -> None:
     from vision_assets.suspects import inspect_labels  # noqa: PLC0415
 
     def say_trained(models: int) -> None:
-        if models:
+        if models and not options.quiet:
             print(f"cross-validation: {models} of {N_FOLDS} models trained", file=sys.stderr)
 
     if options.top < 1:

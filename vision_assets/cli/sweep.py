@@ -69,6 +69,7 @@ class Combination:
 def sweep(options: argparse.Namespace) -> None:
     """Do what the command ``sweep`` is asked for."""
     collection = open_collection(options.collection)
+    _require_nothing_kept(collection)
     combinations = read_sweep(options.file)
     for each in combinations:
         given = settings_of(each.run_config(str(options.file)))
@@ -81,15 +82,25 @@ def sweep(options: argparse.Namespace) -> None:
     failed = [each for number, each in enumerate(pending, 1) if not _run(each, number, total, collection)]
     if pending and collection.file:
         print(f"The tables get the settings of {collection.file} again.", file=sys.stderr)
-        if _execute(Combination(pending[-1].extractor, {}), collection, tags={}):
+        if _execute({}, pending[-1].extractor, collection, tags={}):
             raise UserError("The last run, with the settings of the project file, has failed. Run it again.")
     made = _results(collection)
     found = [result for each in combinations if (result := _result_of(each, collection, made))]
     if found:
-        _show(found, options.file.with_suffix(".png"))
+        _show(found, options.file.with_suffix(".png"), as_json=options.json)
     if failed:
         names = "; ".join(map(str, failed))
         raise UserError(f"{len(failed):,} of {len(combinations):,} runs have failed: {names}. Run it again.")
+
+
+def _require_nothing_kept(collection: Collection) -> None:
+    """Raise a `UserError` if the project file keeps a table that runs of a sweep would replace."""
+    kept = [asset for asset, options in collection.settings.items() if options.get("retrain") == "never"]
+    if kept:
+        raise UserError(
+            f"{collection.file} keeps {' and '.join(kept)} (`retrain: never`), which a sweep would replace. "
+            "Make the sweep in a collection of its own with the same source, or set `retrain: when_changed`."
+        )
 
 
 def read_sweep(file: Path) -> list[Combination]:
@@ -138,35 +149,37 @@ def _text(value: Any) -> str:
 def _run(combination: Combination, number: int, total: int, collection: Collection) -> bool:
     """Run a combination; return whether it has a result then."""
     print(f"{number:,} of {total:,}: {combination}", file=sys.stderr)
-    status = _execute(combination, collection, combination.tags(collection.name))
+    config, tags = combination.run_config("the sweep"), combination.tags(collection.name)
+    status = _execute(config, combination.extractor, collection, tags)
     if status == _INTERRUPTED:
         print("The sweep continues from here when it is started again.", file=sys.stderr)
         raise SystemExit(_INTERRUPTED)
     return status == 0 and _result_of(combination, collection, _results(collection)) is not None
 
 
-def _execute(combination: Combination, collection: Collection, tags: Mapping[str, str]) -> int:
+def _execute(
+    config: Mapping[str, Any], extractor: str, collection: Collection, tags: Mapping[str, str]
+) -> int:
     """Execute the job in a process of its own, as a user would; return its exit status."""
     from vision_assets.pipelines import pipeline_of  # noqa: PLC0415 - imports OpenCV
 
     command = [sys.executable, "-m", "dagster", "job", "execute", "-m", "vision_assets.definitions"]
-    command += ["-j", pipeline_of(combination.extractor).job]
+    command += ["-j", pipeline_of(extractor).job]
     command += ["-a", collection.name] if collection.name else []
     command += ["--tags", json.dumps(tags)] if tags else []
     with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder, "run.yaml")
-        config.write_text(yaml.safe_dump(combination.run_config("the sweep")))
+        file = Path(folder, "run.yaml")
+        file.write_text(yaml.safe_dump(dict(config)))
         process = subprocess.Popen(  # noqa: S603 - this project's own command
-            [*command, "-c", str(config)],
-            env={
-                "PYTHONWARNINGS": "ignore::FutureWarning",
-                **os.environ,
-                settings.EXTRACTORS: combination.extractor,
-            },
+            [*command, "-c", str(file)],
+            env={"PYTHONWARNINGS": "ignore::FutureWarning", **os.environ, settings.EXTRACTORS: extractor},
+            # A terminal would send Ctrl-C to helpers of Dagster, too, which answer with a stack.
+            start_new_session=True,
         )
         try:
             return process.wait()
-        except KeyboardInterrupt:  # the run gets it, too, and says what is kept
+        except KeyboardInterrupt:
+            process.terminate()  # the run says what is kept
             process.wait()
             return _INTERRUPTED
 
@@ -188,11 +201,12 @@ def _result_of(
 ) -> "Result | None":
     """Return the newest result of a combination, if there is one."""
     from vision_assets.pipelines import DEFAULT_EXTRACTOR, IMAGE_ASSET  # noqa: PLC0415 - imports OpenCV
+    from vision_assets.steps.catalog import SPECS  # noqa: PLC0415 - imports PySpark
 
     wanted = {
         f"{asset.removeprefix(f'{combination.extractor}_')}.{name}": value
         for asset, options in collection.settings.items()
-        for name, value in options.items()
+        for name, value in SPECS[asset].table_settings(options).items()
     }
     wanted |= {
         name.removeprefix(f"{DEFAULT_EXTRACTOR}_"): value for name, value in combination.chosen.items()
@@ -207,15 +221,14 @@ def _result_of(
     return found[-1] if found else None
 
 
-def _show(results: "Sequence[Result]", picture: Path) -> None:
-    """Print the results of a sweep as a table, and draw them."""
-    from vision_assets.cli.comparison import console_table  # noqa: PLC0415 - imports PySpark
+def _show(results: "Sequence[Result]", picture: Path, *, as_json: bool) -> None:
+    """Print the results of a sweep as a table or as JSON, and draw them."""
+    from vision_assets.cli.comparison import as_json as json_lines  # noqa: PLC0415 - imports PySpark
+    from vision_assets.cli.comparison import console_table  # noqa: PLC0415
     from vision_assets.steps.comparison import differing_settings, rank  # noqa: PLC0415
     from vision_assets.vision.draw import accuracy_chart  # noqa: PLC0415 - imports Matplotlib
 
     ranked = rank(results)
-    table = console_table(ranked)
-    print_table(table.titles, table.rows, right=table.right)
     best = [each.result for each in ranked]
     names = list(_names(best, differing_settings(best)))
     chart = accuracy_chart(
@@ -224,6 +237,11 @@ def _show(results: "Sequence[Result]", picture: Path) -> None:
         [each.std_of_mean_per_class_accuracy or 0.0 for each in best],
     )
     picture.write_bytes(chart.data)
+    if as_json:
+        print("\n".join(json_lines(ranked)))
+        return
+    table = console_table(ranked)
+    print_table(table.titles, table.rows, right=table.right)
     print("\n".join(["", *table.notes, f"The picture is {picture}."]))
 
 

@@ -7,14 +7,17 @@ import sys
 from types import TracebackType
 from typing import Any
 
+import click
 import dagster as dg
 
 from vision_assets import settings
 from vision_assets.defs.failures import tells_of_an_interrupt
+from vision_assets.errors import UserError
 from vision_assets.pipelines import DEFAULT_EXTRACTOR, PIPELINES
 from vision_assets.redaction import redact
 
 _FOLLOWS = re.compile(r"(Dependencies for step \S+ .*Not executing|Skipping step \S+ due to skipped .*)\.")
+_RESULT = re.compile(r"Run \S+ resulted in failure\.")
 _FAILURE = "dagster._core.definitions.events.Failure: "
 _WIDTH = max(map(len, PIPELINES[DEFAULT_EXTRACTOR].assets))
 _WARNING, _ERROR, _PLAIN = "\x1b[33m", "\x1b[31m", "\x1b[0m"
@@ -81,7 +84,11 @@ class LineFormatter(logging.Formatter):
         """Return the line; several lines if the message has them or a stack is shown."""
         meta = getattr(record, "dagster_meta", {})
         text, level = self._text(record), level_of(record)
-        line = f"{self.formatTime(record, '%H:%M:%S')} {meta.get('step_key') or '':{_WIDTH}}  "
+        event = _event_of(record)
+        check = _failed_check(event) if event else None
+        # The step of a check has a name that nobody chose.
+        asset = check.asset_key.path[-1] if check else meta.get("step_key") or ""
+        line = f"{self.formatTime(record, '%H:%M:%S')} {asset:{_WIDTH}}  "
         if level < logging.WARNING:
             return line + text
         label, color = ("error", _ERROR) if level >= logging.ERROR else ("warning", _WARNING)
@@ -168,10 +175,34 @@ def _tells_something(record: logging.LogRecord) -> bool:
     return record.msg != "KeyboardInterrupt while sending command."
 
 
+def _user_error_behind(error: BaseException | None) -> UserError | None:
+    """Return the error that another one was raised from, if the user can correct it."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def hide_what_the_last_line_repeats() -> None:
+    """Keep `dagster job execute` from ending with "Run … resulted in failure".
+
+    The process ends with a line on the cause, or on the interrupt, after which it would be false.
+    """
+    show = click.ClickException.show
+
+    def show_others(error: click.ClickException, file: Any = None) -> None:
+        if not _RESULT.fullmatch(error.message):
+            show(error, file)
+
+    click.ClickException.show = show_others  # type: ignore[method-assign, assignment]
+
+
 def _say_what_is_misconfigured(
     kind: type[BaseException], error: BaseException, stack: TracebackType | None
 ) -> None:
-    """Print an error that ends a process: without its stack if the configuration of a run is wrong."""
+    """Print an error that ends a process: without its stack if the user can correct it."""
+    if user_error := _user_error_behind(error):
+        print("\n".join(f"Error: {redact(line)}" for line in str(user_error).splitlines()), file=sys.stderr)
+        return
     if not isinstance(error, dg.DagsterInvalidConfigError):
         sys.__excepthook__(kind, error, stack)
         return

@@ -10,7 +10,7 @@ import dagster as dg
 from dagster._core.executor.in_process import InProcessExecutor
 
 from vision_assets.collection import Collection
-from vision_assets.defs.console import cause_of
+from vision_assets.defs.console import cause_of, hide_what_the_last_line_repeats
 from vision_assets.defs.failures import INTERRUPTED, tells_of_an_interrupt
 from vision_assets.defs.history import show_under_its_job
 from vision_assets.defs.run_settings import check_settings
@@ -60,13 +60,14 @@ class InterruptibleExecutor(InProcessExecutor):
         try:
             check_settings(plan_context.run_config, self._collection, plan_context.log.info)
         except UserError as error:
-            atexit.register(_say_why, str(error))
+            _end_with(str(error))
             raise dg.Failure(str(error), allow_retries=False) from None
         try:
             yield from _up_to_an_interrupt(super().execute(plan_context, execution_plan))
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
             if instance.get_run_by_id(run.run_id).status is not dg.DagsterRunStatus.CANCELING:
                 instance.report_run_canceling(run, INTERRUPTED)
+            hide_what_the_last_line_repeats()
             atexit.register(_exit)
             raise dg.DagsterExecutionInterruptedError(INTERRUPTED) from None
 
@@ -88,7 +89,13 @@ def _up_to_an_interrupt(events: Iterator[dg.DagsterEvent]) -> Iterator[dg.Dagste
         if tells_of_an_interrupt(event):
             raise dg.DagsterExecutionInterruptedError
         if event.is_step_failure and event.step_failure_data.error:
-            atexit.register(_say_why, f"{event.step_key} failed: {cause_of(event.step_failure_data.error)}")
+            _end_with(f"{event.step_key} failed: {cause_of(event.step_failure_data.error)}")
+
+
+def _end_with(text: str) -> None:
+    """Have the last line of the process say why it failed."""
+    hide_what_the_last_line_repeats()
+    atexit.register(_say_why, text)
 
 
 def _say_why(text: str) -> None:

@@ -37,6 +37,7 @@ def better_than_chance_check(spec: StepSpec, collection: Collection) -> dg.Asset
         return dg.AssetCheckResult(
             passed=reached > chance,
             severity=dg.AssetCheckSeverity.WARN,
+            description=f"The mean accuracy of the classes is {reached:.1%}; chance would give {chance:.1%}.",
             metadata=rounded({"mean_per_class_accuracy": reached, "chance_level": chance}),
         )
 

@@ -70,6 +70,8 @@ def stop_jvm() -> None:
     process = _process(SparkContext._gateway)
     if process is None:
         return
+    if server := getattr(SparkContext._active_spark_context, "_accumulatorServer", None):
+        server.handle_error = lambda *_: None  # it would print a stack when the JVM ends amid an update
     process.terminate()  # it removes its temporary files
     try:
         process.wait(_SECONDS_TO_STOP)

@@ -28,6 +28,7 @@ from vision_assets.vision.features.opencv import use_one_thread
 from vision_assets.vision.io.decoding import ImageError
 from vision_assets.vision.io.labels import label_of
 from vision_assets.vision.options import Options, option
+from vision_assets.wording import counted
 
 _File = tuple[pa.StringScalar, pa.BinaryScalar]  # name and content
 
@@ -122,8 +123,8 @@ def declare(step: Step) -> StepSpec:
 
 def _summarize(counts: Mapping[str, float]) -> str:
     return (
-        f"{counts['images']:,} images with {counts['descriptors']:,} descriptors; "
-        f"{counts['failures']:,} images could not be read."
+        f"{counted(counts['images'], 'image')} with {counted(counts['descriptors'], 'descriptor')}; "
+        f"{counted(counts['failures'], 'image')} could not be read."
     )
 
 

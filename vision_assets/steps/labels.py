@@ -20,6 +20,7 @@ from vision_assets.steps.spec import StepSpec
 from vision_assets.tables.columns import FILE_NAME, column
 from vision_assets.tables.table import Count, Invariant, Table
 from vision_assets.vision.options import Options, option
+from vision_assets.wording import counted
 
 HOW_TO_LABEL = (
     "Put the images of each class into a folder of its own, or set `labels` (a CSV file), `label_pattern` or "
@@ -119,7 +120,8 @@ def declare(step: Step) -> StepSpec:
 
 
 def _summarize(counts: Mapping[str, float]) -> str:
-    return f"{counts['labels']:,} labels; {counts['images_without_label']:,} images without a label."
+    without = counted(counts["images_without_label"], "image")
+    return f"{counted(counts['labels'], 'label')}; {without} without a label."
 
 
 class Names(NamedTuple):

@@ -12,6 +12,8 @@ from vision_assets.steps.labels import LabelOptions
 from vision_assets.steps.splits import TEST, TRAIN, SplitOptions
 from vision_assets.uris import local_path
 
+_SPLIT_GROUP = "(?P<split>"
+
 
 def option_names(asset: str) -> list[str]:
     """Return the names of an asset's options, in the order of the Launchpad."""
@@ -34,7 +36,7 @@ def find_faults(settings: Mapping[str, Mapping[str, Any]], source: str = "") -> 
         A sentence for each fault: an unknown asset or option, a value of another type or out of range,
         a split by folders that the source does not have.
     """
-    faults = [fault for asset, options in settings.items() for fault in _faults_of_asset(asset, options)]
+    faults = find_wrong_values(settings)
     if not faults:
         source = settings.get(IMAGE_ASSET, {}).get("source") or source
         source = "" if _is_from_environment(source) else source
@@ -42,7 +44,13 @@ def find_faults(settings: Mapping[str, Mapping[str, Any]], source: str = "") -> 
             fault for asset, options in settings.items() for fault in _faults_of_split(asset, options, source)
         ]
         faults += _faults_of_labels(settings.get(LABEL_ASSET, {}))
+        faults += _faults_of_given_splits(settings)
     return faults
+
+
+def find_wrong_values(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Find unknown assets and options, and values of another type or out of range, as `find_faults` does."""
+    return [fault for asset, options in settings.items() for fault in _faults_of_asset(asset, options)]
 
 
 def find_missing(settings: Mapping[str, Mapping[str, Any]], source: str = "") -> list[str]:
@@ -92,6 +100,18 @@ def _faults_of_labels(options: Mapping[str, Any]) -> Iterator[str]:
         LabelOptions.from_config(fixed).require_usable()
     except UserError as error:
         yield f"{LABEL_ASSET}: {error}"
+
+
+def _faults_of_given_splits(settings: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    labels = settings.get(LABEL_ASSET, {})
+    if labels.get("labels") or _SPLIT_GROUP in str(labels.get("label_pattern", "")):
+        return
+    for asset, options in settings.items():
+        if SplitOptions in SPECS[asset].options and options.get("split") == "labels":
+            yield (
+                f"{asset}.split is labels, but nothing gives a split: set `labels` of {LABEL_ASSET} to a "
+                "file with a column split, or `label_pattern` with a group split."
+            )
 
 
 def _faults_of_split(asset: str, options: Mapping[str, Any], source: str) -> Iterator[str]:

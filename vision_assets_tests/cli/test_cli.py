@@ -260,8 +260,8 @@ def test_the_collection_of_an_asset_is_part_of_its_key_or_an_option(
     command: str, on_filled: Runner, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for arguments in (["sift_features/x"], ["x", "--collection", "sift_features"]):
-        assert main([command, *arguments]) == 1
-        assert capsys.readouterr().err.startswith("There is no collection 'sift_features': ")
+        assert main([command, *arguments]) == 2
+        assert capsys.readouterr().err.startswith("There is no collection 'sift_features'. ")
     assert main([command, "birds/x", "--collection", "flowers"]) == 1
     assert capsys.readouterr().err == "birds/x names its collection: leave --collection out.\n"
 

@@ -49,6 +49,53 @@ def test_what_runs_start_from_is_shown_beside_the_configuration(
     assert yaml.safe_load(printed) == {"ops": {"bow_encodings": {"config": {"pooling": "max"}}}}
 
 
+def test_settings_are_those_of_the_extractor_that_runs(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = project / "run.yaml"
+    file.write_text("ops: {sift_features: {config: {max_side: 100}}}")
+    for asset in ("kaze_features", "sift_features"):
+        given = ["config", str(file), "--extractor", "kaze", "--set", f"{asset}.max_side=50"]
+        assert main(given) == 0
+        printed = yaml.safe_load(capsys.readouterr().out)
+        assert printed == {"ops": {"kaze_features": {"config": {"max_side": 50}}}}
+    assert main(["config", "--set", "kaze_kmeans_dictionary.k=10"]) == 1
+    assert "belongs to the pipeline of kaze, this run is that of sift." in capsys.readouterr().err
+
+
+def test_a_fault_is_blamed_on_the_setting_that_has_it(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = project / "run.yaml"
+    file.write_text(f"ops: {{image_seqfile: {{config: {{source: {project}}}}}}}")
+    assert main(["config", str(file), "--set", "image_classifier.split=folder"]) == 1
+    fault = capsys.readouterr().err
+    assert fault.startswith("image_classifier.split=folder: image_classifier.split is folder, but ")
+    assert main(["config", str(file), "--set", "image_classifier.split=labels"]) == 1
+    assert "is labels, but nothing gives a split: set `labels`" in capsys.readouterr().err
+    pattern = "image_labels.label_pattern='(?P<split>train|test)_(?P<label>[a-z]+)'"
+    given = ["config", str(file), "--set", "image_classifier.split=labels", "--set", pattern]
+    assert main(given) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ops: {kmeans_dictionary: {k: 5}}", "kmeans_dictionary has 'k' where `config:` belongs."),
+        ("ops: {kmeans_dictionary: {config: {k: 5, k: 7}}}", "k stands twice"),
+        ("kmeans_dictionary: {k: 5}\nkmeans_dictionary: {seed: 1}", "kmeans_dictionary stands twice"),
+        ("source: nowhere\nkmeans_dictionary: {kk: 5}", "/nowhere does not exist."),
+    ],
+)
+def test_a_fault_of_form_is_found(
+    project: Path, text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = project / "own.yaml"
+    file.write_text(text)
+    assert main(["config", "--check", str(file)]) == 1
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -119,6 +166,13 @@ def test_the_settings_of_a_run_are_saved(project: Path, capsys: pytest.CaptureFi
     assert str(file) in capsys.readouterr().out
     found = open_collection()
     assert found.source == "/srv/pictures"
+    file.write_text("source: pictures\n")
+    commit("image_seqfile", "abc2", source=str(project / "pictures"))
+    assert main(["config", "--save", "abc2"]) == 0
+    assert "source: pictures\n" in file.read_text(), "as it was, relative to the file"
+    file.write_text("# mine\nbow_encodings: {pooling: max}\nimage_classifier: {splits: 9}\n")
+    assert main(["config", "--save", "abc1"]) == 0
+    found = open_collection()
     assert found.settings == {"bow_encodings": {"pooling": "max"}, "kmeans_dictionary": {"k": 300}}
     assert sorted(path.name for path in project.iterdir()) == ["data", "vision_assets.yaml"]
 

@@ -76,9 +76,8 @@ def executed(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, A
     """Reports in place of runs: what each run was asked for."""
     asked: list[dict[str, Any]] = []
 
-    def execute(combination: Combination, collection: Collection, tags: dict[str, str]) -> int:
-        ops = combination.run_config("")["ops"]
-        asked.append({asset: op["config"] for asset, op in ops.items()})
+    def execute(config: dict[str, Any], extractor: str, collection: Collection, tags: dict[str, str]) -> int:
+        asked.append({asset: dict(op["config"]) for asset, op in config.get("ops", {}).items()})
         if asked[-1].get("kmeans_dictionary", {}).get("k") == 13:
             return 1
         own = {asset: dict(options) for asset, options in collection.settings.items()}
@@ -118,10 +117,20 @@ def test_a_sweep_runs_what_has_no_result_and_compares(
 def test_afterwards_the_tables_are_those_of_the_project_file(
     project: Path, executed: list[dict[str, Any]]
 ) -> None:
-    (project / "vision_assets.yaml").write_text(yaml.safe_dump({"kmeans_dictionary": {"max_iter": 7}}))
+    own = {"kmeans_dictionary": {"max_iter": 7, "full_refresh": False}}  # of a run: no result has it
+    (project / "vision_assets.yaml").write_text(yaml.safe_dump(own))
     (project / "sweep.yaml").write_text("kmeans_dictionary.k: [100]\n")
     assert main(["sweep", str(project / "sweep.yaml")]) == 0
     assert executed == [{"kmeans_dictionary": {"k": 100}}, {}]
+
+
+def test_words_that_are_kept_for_ever_are_not_replaced(
+    project: Path, executed: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "vision_assets.yaml").write_text("kmeans_dictionary: {retrain: never}")
+    assert main(["sweep", str(project / "sweep.yaml")]) == 1
+    assert "keeps kmeans_dictionary (`retrain: never`)" in capsys.readouterr().err
+    assert executed == []
 
 
 def test_a_run_that_fails_is_named_and_the_others_are_compared(

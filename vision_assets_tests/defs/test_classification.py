@@ -625,7 +625,7 @@ def test_labels_and_splits_from_a_file(
             assert report[column][label] == sum(row[1:] == (label, split) for row in rows)
     monkeypatch.setenv(settings.DATA, str(filled_copy.data))
     assert main(["summary"]) == 0
-    assert "2 labels; 1 images without a label." in capfd.readouterr().out
+    assert "2 labels; 1 image without a label." in capfd.readouterr().out
 
     first = filled_copy.current("image_labels")
     assert first.version != before.version

@@ -2,11 +2,13 @@
 
 import logging
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import dagster as dg
 import pytest
 import yaml
@@ -14,7 +16,7 @@ import yaml
 from vision_assets import settings
 from vision_assets.collection import DEFAULT_LOCATION
 from vision_assets.definitions import defs
-from vision_assets.defs.console import console_logger
+from vision_assets.defs.console import console_logger, hide_what_the_last_line_repeats
 from vision_assets.defs.failures import failures
 from vision_assets.defs.history import show_under_its_job
 from vision_assets.errors import UserError
@@ -134,6 +136,26 @@ def test_the_configuration_of_a_run_chooses_the_level(
     job.execute_in_process(run_config=config, instance=instance)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("sound                  warning: half of them are grey")
+
+
+@pytest.mark.parametrize("cause", [UserError("a.yaml: k is 0.\nb.yaml: k is 1.")])
+def test_an_error_of_the_user_that_ends_the_process_has_no_stack(
+    cause: UserError, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = RuntimeError("cannot load the definitions")
+    error.__cause__ = cause
+    sys.excepthook(RuntimeError, error, None)
+    assert capsys.readouterr().err == "Error: a.yaml: k is 0.\nError: b.yaml: k is 1.\n"
+
+
+def test_the_result_of_a_run_is_not_said_after_its_cause(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(click.ClickException, "show", click.ClickException.show)
+    hide_what_the_last_line_repeats()
+    click.ClickException("Run 1b9e8a4c resulted in failure.").show()
+    click.ClickException("no such file").show()
+    assert capsys.readouterr().err == "Error: no such file\n"
 
 
 def test_what_py4j_logs_at_an_interrupt_is_not_shown(caplog: pytest.LogCaptureFixture) -> None:

@@ -68,7 +68,8 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
                 _require_no_setting_at_fault(len(classes), options, parts)
                 usable = parts["usable_images"]
                 why = (
-                    f"the {usable:,} readable images with a label have {len(classes)} classes of two or more"
+                    "a classifier needs two labels with two readable images each, and the "
+                    f"{usable:,} readable images with a label have {'only one' if classes else 'none'}"
                     if usable
                     else "no readable image has a label"
                 )

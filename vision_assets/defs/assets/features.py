@@ -80,14 +80,21 @@ def _failed_images(pyspark: SparkResource, snapshot: Snapshot) -> dg.AssetCheckR
         "images": snapshot.rows,
         "allowed_share": allowed,
     }
+    text = None
     if failed:
         rows = read_parquet(pyspark.spark_session, hadoop_uri(snapshot.uri))
         named = rows.where("error is not null").orderBy("fileName").select("fileName", "error")
-        metadata["first_failures"] = dg.MetadataValue.table(
-            [dg.TableRecord(row.asDict()) for row in named.limit(_NAMED_IMAGES).collect()]
+        first = [row.asDict() for row in named.limit(_NAMED_IMAGES).collect()]
+        metadata["first_failures"] = dg.MetadataValue.table([dg.TableRecord(row) for row in first])
+        text = (
+            f"{failed:,} of {snapshot.rows:,} images could not be read, such as "
+            f"{first[0]['fileName']!r}: {first[0]['error']}."
         )
     return dg.AssetCheckResult(
-        passed=failed <= allowed * snapshot.rows, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
+        passed=failed <= allowed * snapshot.rows,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=text,
+        metadata=metadata,
     )
 
 
