@@ -1,8 +1,9 @@
 """Writing of tables with one row per image; rows that are stored, or that a dead run left, are reused."""
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
@@ -33,14 +34,14 @@ class WriteResult(NamedTuple):
         Counts and invariants of the rows; None if the rows must be read for that.
     kept : Snapshot, optional
         What is stored already and was therefore not written again.
-    counts : dict
+    counts : mapping
         Figures to be stored besides those that the declaration of the table counts.
     """
 
     metadata: dict[str, Any]
     observed: dict[str, Any] | None = None
     kept: Snapshot | None = None
-    counts: dict[str, int] = {}  # noqa: RUF012 - nobody changes it, and a tuple's field has no factory
+    counts: Mapping[str, int] = MappingProxyType({})
 
     @property
     def changes(self) -> dict[str, int]:

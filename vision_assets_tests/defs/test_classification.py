@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
 from sklearn.metrics import precision_recall_fscore_support as class_scores
+from sklearn.model_selection import GridSearchCV
 from sklearn.svm import LinearSVC
 
 from vision_assets import prediction, settings
@@ -295,17 +296,21 @@ def test_the_comparison_of_results_has_the_figures_of_the_report(sample: Sample)
 def test_the_accuracy_is_as_good_as_that_of_the_best_linear_classifier(
     sample: Sample, splits: list[dict[str, Side]]
 ) -> None:
-    """The other one may choose its constant by the test images, which flatters it."""
-    best = max(
-        np.mean([linear_svc(split, constant) for split in splits]) for constant in np.logspace(-2, 2, 9)
-    )
+    """The other one chooses its constant by cross-validation on the training images, as a user would."""
+    best = np.mean([linear_svc(split) for split in splits])
     own = sample.metadata["classification_report"]["mean_per_class_accuracy"]
     assert own >= best - 0.01
     assert own > 0.5, "and chance is a tenth"
 
 
-def linear_svc(split: dict[str, Side], constant: float) -> float:
-    model = LinearSVC(C=constant, random_state=0, max_iter=100_000).fit(*split["train"])
+def linear_svc(split: dict[str, Side]) -> float:
+    search = GridSearchCV(
+        LinearSVC(random_state=0, max_iter=100_000),
+        {"C": np.logspace(-2, 2, 9)},
+        cv=4,
+        scoring="balanced_accuracy",
+    )
+    model = search.fit(*split["train"])
     return float(balanced_accuracy_score(split["test"].targets, model.predict(split["test"].features)))
 
 
