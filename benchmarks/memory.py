@@ -87,22 +87,28 @@ def look(root: int) -> Peak:
 def _tree(root: int) -> list[tuple[int, str]]:
     """Number and kind of each process."""
     children: dict[int, list[int]] = defaultdict(list)
-    names: dict[int, str] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            name, _, rest = stat.read_text().partition(" (")[2].rpartition(")")
+            rest = stat.read_text().rpartition(")")[2]
         except OSError:  # it has ended meanwhile
             continue
         number = int(stat.parent.name)
-        names[number] = name
         children[int(rest.split()[1])].append(number)
     found, todo = [], [(root, "driver")]
     while todo:
         number, kind = todo.pop()
-        found.append((number, "jvm" if kind == "driver" and names.get(number) == "java" else kind))
+        # Also what the JVM has just forked, which has the JVM's memory until it becomes a worker.
+        found.append((number, "jvm" if _is_java(number) else kind))
         below = kind if found[-1][1] == "driver" else "worker"
         todo += [(child, below) for child in children[number]]
     return found
+
+
+def _is_java(number: int) -> bool:
+    try:
+        return Path(f"/proc/{number}/exe").readlink().name == "java"
+    except OSError:  # it has ended meanwhile
+        return False
 
 
 def _process(number: int, kind: str) -> _Process:
