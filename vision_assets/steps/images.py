@@ -40,7 +40,7 @@ class ImageOptions(Options):
     patterns: tuple[str, ...] | None = option(
         None,
         "File names to take, as case-insensitive glob patterns such as *.jpg. Other files are skipped, "
-        "counted and named. null takes the names of all formats that OpenCV reads.",
+        "counted and named. null takes the names of all formats that are decoded (docs/formats.md).",
         min_length=1,
     )
     reader: Literal["auto", "workers", "driver"] = option(
