@@ -17,6 +17,7 @@ DECODING_VERSION = "2"
 
 _LONGEST_SIDE = np.iinfo(np.int32).max  # the largest number that OpenCV and the tables can store
 
+_COLORS = 3
 _LONGEST_REASON = 200
 _MAGIC_BYTES = 256
 
@@ -178,7 +179,10 @@ def _unpack(data: bytes, header: ImageHeader, max_pixels: int) -> StoredImage:
     except Exception as error:  # libraries raise almost anything on a broken file
         reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         raise _error(header, f"it is broken ({reason})") from error
-    height, width = stored.pixels.values.shape[:2]
+    shape = stored.pixels.values.shape
+    if len(shape) not in (2, 3) or 0 in shape or shape[2:] not in ((), (_COLORS,)):
+        raise _error(header, f"it is broken: it has values of shape {shape}")
+    height, width = shape[:2]
     # The header of some formats was not read before.
     _check_size(width, height, max_pixels)
     return stored

@@ -122,7 +122,7 @@ def _read_tiff(data: bytes) -> ImageHeader:
     try:
         with TiffFile(io.BytesIO(data)) as file:
             page = main_page(file)
-            return ImageHeader("TIFF", page.imagewidth, page.imagelength) if page else ImageHeader("TIFF")
+            return ImageHeader("TIFF", *map(int, (page.imagewidth, page.imagelength)) if page else ())
     except Exception:  # noqa: BLE001 - as in _read_with_pillow
         return ImageHeader("TIFF")
 

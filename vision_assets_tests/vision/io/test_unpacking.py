@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from vision_assets.vision.io.decoding import decode_gray, decode_preview
+from vision_assets.vision.io.decoding import ImageError, decode_gray, decode_preview
 from vision_assets_tests.vision import image_files as files
 from vision_assets_tests.vision import images
 
@@ -332,3 +332,10 @@ def test_a_preview_has_the_colours_of_what_is_stored(name: str) -> None:
     colors = decode_preview(data, side=max(stored.shape), max_pixels=stored.size)[..., ::-1]
     expected = np.dstack([stored] * 3) if stored.ndim == 2 else stored
     assert np.abs(colors - expected).max() < 0.51
+
+
+def test_a_strip_that_claims_to_be_larger_than_it_is_is_not_decoded() -> None:
+    data = bytearray(files.tiff((COLOR, RGB | {"compression": "jpeg"})))
+    struct.pack_into(">HH", data, data.rindex(b"\xff\xc0") + 5, 40_000, 5000)
+    with pytest.raises(ImageError, match="a part of it claims 5000 x 40000 pixels"):
+        decode_gray(bytes(data), max_pixels=COLOR.size)

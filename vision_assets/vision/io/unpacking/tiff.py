@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tifffile import COMPRESSION, PHOTOMETRIC, TIFF, TiffFile, TiffPage
 
+from vision_assets.vision.io.headers import read_header
 from vision_assets.vision.io.orientation import UPRIGHT, valid_orientation
 from vision_assets.vision.io.pixels import Pixels
 from vision_assets.vision.io.tiff_pages import main_page
@@ -23,6 +24,12 @@ _READ_BY_OPENCV = (
     COMPRESSION.DEFLATE,
     COMPRESSION.PACKBITS,
 )
+_IMAGES = (
+    *(COMPRESSION.JPEG, COMPRESSION.OJPEG, COMPRESSION.WEBP, COMPRESSION.PNG, COMPRESSION.JPEG2000),
+    *(COMPRESSION.APERIO_JP2000_RGB, COMPRESSION.APERIO_JP2000_YCBC),
+)
+"""Compressions by which a strip or tile is an image with a header of its own."""
+
 _ORIENTATION_TAG = 274
 _MOST_SAMPLES = 16
 _COLORS, _INKS = 3, 4
@@ -43,13 +50,15 @@ def unpack(data: bytes) -> StoredImage:
         if page is None:
             raise UnpackError("it has no page")
         orientation = valid_orientation(page.tags.valueof(_ORIENTATION_TAG))
-        _require_readable(page, len(data))
+        _require_readable(page, data)
         if page.photometric in _CONVERTED_BY_OPENCV and page.compression in _READ_BY_OPENCV:
             return _unpack_with_opencv(data, page, orientation)
+        if page.compression in _IMAGES:
+            _require_segments_of_their_size(page, data)
         return StoredImage(_pixels(page), orientation)
 
 
-def _require_readable(page: TiffPage, size: int) -> None:
+def _require_readable(page: TiffPage, data: bytes) -> None:
     if page.compression not in TIFF.DECOMPRESSORS:
         raise UnpackError(
             f"its compression is {_name(COMPRESSION, page.compression)}, which no library here reads"
@@ -57,8 +66,17 @@ def _require_readable(page: TiffPage, size: int) -> None:
     if page.samplesperpixel > _MOST_SAMPLES:
         raise UnpackError(f"it has {page.samplesperpixel} values per pixel")
     ends = (start + length for start, length in zip(page.dataoffsets, page.databytecounts, strict=False))
-    if max(ends, default=0) > size or len(page.dataoffsets) != len(page.databytecounts):
+    if max(ends, default=0) > len(data) or len(page.dataoffsets) != len(page.databytecounts):
         raise UnpackError("it is truncated: its end is missing")
+
+
+def _require_segments_of_their_size(page: TiffPage, data: bytes) -> None:
+    """Refuse a strip or tile that is an image and claims to be larger: it would fill the memory."""
+    largest = (page.tilewidth * page.tilelength) or (page.imagewidth * page.rowsperstrip)
+    for start, length in zip(page.dataoffsets, page.databytecounts, strict=True):
+        header = read_header(data[start : start + length])
+        if header.width and header.height and header.width * header.height > largest:
+            raise UnpackError(f"a part of it claims {header.width} x {header.height} pixels")
 
 
 def _name(names: Any, number: int) -> str:
