@@ -9,7 +9,7 @@ ARCHIVE = "vision_assets.zip"
 _PACKAGE = Path(__file__).parents[1]
 # All rooms that tasks may need; a name here is no import, so this package stays below them.
 _SHIPPED = (
-    *("__init__.py", "errors.py", "pipelines.py", "redaction.py", "settings.py", "uris.py"),
+    *("__init__.py", "errors.py", "pipelines.py", "redaction.py", "settings.py", "uris.py", "wording.py"),
     *("vision", "spark", "snapshots", "tables", "steps"),
 )
 _NOT_SHIPPED = _PACKAGE / "vision" / "data"
