@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Callable, Mapping
 
 import imagecodecs
-import inflate64
 
 _CHUNK = 1 << 16
 
@@ -38,6 +37,8 @@ def unpack(data: bytes, method: int, size: int) -> bytes | None:
 
 def _inflate64(data: bytes, most: int) -> bytes:
     """Unpack Deflate64, which Windows' Explorer uses for large members."""
+    import inflate64  # noqa: PLC0415 - it takes long, and is seldom needed
+
     inflater, unpacked = inflate64.Inflater(), bytearray()
     for start in range(0, len(data), _CHUNK):
         unpacked += inflater.inflate(data[start : start + _CHUNK])
