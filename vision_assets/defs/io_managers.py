@@ -95,10 +95,13 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
         An asset of this project returns a `NewTable`, or a `KeptTable` for which there is nothing to write.
         Other content is stored as made from nothing.
         """
+        with failures():  # all of it, as in `step_asset`
+            self._handle(context, obj)
+
+    def _handle(self, context: dg.OutputContext, obj: Any) -> None:
         spec = SPECS[context.asset_key.path[-1]]
         new = obj if isinstance(obj, NewTable | KeptTable) else NewTable(obj)
-        with failures():
-            stored, details = (new, {}) if isinstance(new, KeptTable) else self._store(context, spec, new)
+        stored, details = (new, {}) if isinstance(new, KeptTable) else self._store(context, spec, new)
         if isinstance(stored, KeptTable):
             table, line = stored.table, stored.reason
             details = _details_of_kept(context, spec, table.snapshot, details)

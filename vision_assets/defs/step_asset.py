@@ -59,7 +59,11 @@ def step_asset(
                 kept = fingerprint and kept_table(spec, config, inputs, fingerprint, require_fit)
             if kept:
                 yield dg.Output(kept)
-            elif new := make(context, **arguments):
+                return
+            # All of it: py4j's callbacks swallow an exception that Dagster's handler of an interrupt raises.
+            with failures():
+                new = make(context, **arguments)
+            if new:
                 yield dg.Output(replace(new, fingerprint=fingerprint))
 
         return _as_asset(spec, collection, links(spec.step, make), is_required)(make_unless_kept)
