@@ -6,7 +6,7 @@
 # up. Who turns the booleans of a PBM into grey by `* 255` gets a negative.
 #
 # Seen: of an image whose upper row is 0.0 and whose lower row is 1.0, netpbmfile's first row is 1.0, Pillow's is 0.0.
-# Of a PBM whose only black pixel is the first, netpbmfile's first value is True.
+# netpbmfile reads a PBM whose first pixel alone is black as True, then False for the others.
 #
 # Needs Python 3. Fails if the behaviour changes.
 set -eu

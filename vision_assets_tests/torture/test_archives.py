@@ -93,6 +93,21 @@ def test_a_sparse_member_of_terabytes_is_skipped(tmp_path: Path, suffix: str) ->
     assert skipped.counts == {"larger than 1 GiB": 1}
 
 
+def test_very_many_links_to_one_member_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w") as tar:
+        member = tarfile.TarInfo("a.jpg")
+        member.size = 1 << 20
+        tar.addfile(member, io.BytesIO(bytes(1 << 20)))
+        for number in range(3000):
+            link = tarfile.TarInfo(f"{number}.jpg")
+            link.type, link.linkname = tarfile.LNKTYPE, "a.jpg"
+            tar.addfile(link)
+
+    with pytest.raises(UserError, match="would unpack to more than 200 times that"):
+        list_archive(path)
+
+
 @pytest.mark.torture
 @pytest.mark.parametrize("head", [ONE_IMAGE + END, header("a.jpg", tarfile.REGTYPE, 3 << 30)])
 def test_a_gzip_of_zeros(tmp_path: Path, head: bytes) -> None:

@@ -19,7 +19,6 @@ from vision_assets.tables.per_image import PerImageTable
 from vision_assets.uris import hadoop_uri
 
 _MOST_EMPTY = 0.05
-_SHOWN_COLUMNS = ("fileName", "width", "height")
 _SMALLEST_SIDE = 32  # pixels; extractors find next to nothing in smaller images
 _NAMED_IMAGES = 20
 

@@ -26,6 +26,7 @@ from vision_assets.steps.sources.listing import (
     SPLIT_BYTES,
     SPLITS_PER_CORE,
     Entries,
+    ExpansionLimit,
     Listing,
     archive_stamps,
     listed,
@@ -122,6 +123,8 @@ def open_tar_blocks(
     try:
         headers = _Headers(ranges, starts, stream)
         listing, prefix, skipped = list_tar(source, headers, patterns, with_sparse=False)
+        # Links stand for the bytes of other members, any number of times.
+        ExpansionLimit(source, size).check(sum(row[0] for _, row in listing.rows()), "the last link")
     finally:
         stream.close()
 

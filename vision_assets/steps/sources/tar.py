@@ -175,6 +175,8 @@ def list_tar(
             f"the archive {source!r} is damaged or incomplete: {error}.\nCopy or create it again, then retry."
         ) from error
     listing, prefix = found.finish()
+    if limit:
+        limit.check(found.size, "the last link")
     return listing, prefix, found.skipped
 
 

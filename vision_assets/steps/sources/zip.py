@@ -108,6 +108,7 @@ def list_zip(source: str, path: str, patterns: Patterns) -> tuple[Listing, int, 
             _add(found, member, source, partial(_link_target, path))
             limit.check(found.size, member.filename)
     listing, prefix = found.finish()
+    limit.check(found.size, "the last link")
     return listing, prefix, found.skipped
 
 
