@@ -125,6 +125,7 @@ class SnapshotIOManager(dg.ConfigurableIOManager):
             spec,
             new,
             self.row_settings(new.content),
+            new.content.earlier if isinstance(new.content, PerImageTable) else (),
             lambda pending, made, progress: self.write(new.content, spec, pending, made, progress),
             self.pyspark.spark_session,
             self.data_folder.store,

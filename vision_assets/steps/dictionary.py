@@ -35,6 +35,7 @@ from vision_assets.vision.vocabulary.kmeans import (
     state_from_npz,
     state_to_npz,
 )
+from vision_assets.wording import counted
 
 _NUMBERED_WORDS = Invariant(
     "min(wordId) = 0 and max(wordId) = count(*) - 1", "The words are numbered from 0, without gaps."
@@ -202,7 +203,7 @@ def train(
     Parameters
     ----------
     features : DataFrame
-        Columns ``fileName``, ``keypointCount``, ``descriptors``.
+        Columns ``fileName``, ``keypointCount``, ``descriptors``, ``error``.
     options : KMeansOptions
     log : callable
         Takes a line after each pass.
@@ -222,13 +223,11 @@ def train(
     Raises
     ------
     UserError
-        If there are fewer distinct descriptors than words.
+        If there are no descriptors, or fewer distinct ones than words.
     """
     total = features.agg(F.sum("keypointCount")).head()[0]  # type: ignore[index]
     if not total:
-        raise UserError(
-            "No image has descriptors. See the errors in the table of features, or drop fewer features."
-        )
+        raise _no_descriptors(features)
     wanted = total if options.descriptors_per_word is None else options.k * options.descriptors_per_word
     rate = min(1.0, wanted / total)
     sample = SampledDescriptors(
@@ -238,6 +237,15 @@ def train(
         return _train_on(sample, options, total, log, start, save)
     finally:
         sample.release()
+
+
+def _no_descriptors(features: DataFrame) -> UserError:
+    images, failed = features.agg(F.count("*"), F.count("error")).head() or (0, 0)
+    return UserError(
+        f"No image has descriptors: {failed:,} of {counted(images, 'image')} could not be read, "
+        f"{images - failed:,} have no keypoints.\n"
+        "See the column `error` of the features, or let the extractor drop fewer features."
+    )
 
 
 def _train_on(

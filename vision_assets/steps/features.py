@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -20,12 +20,14 @@ from vision_assets.steps.pictures.features import draw_features
 from vision_assets.steps.run_options import RefreshOptions
 from vision_assets.steps.spec import StepSpec, TableWithLineage
 from vision_assets.tables.columns import DIGEST, FILE_NAME, LABEL, column
+from vision_assets.tables.per_image import EarlierRows
 from vision_assets.tables.table import Count, Invariant, Table
 from vision_assets.vision.draw import Picture
 from vision_assets.vision.features.base import ExtractorOptions
 from vision_assets.vision.features.extraction import ImageExtractor
 from vision_assets.vision.features.opencv import use_one_thread
-from vision_assets.vision.io.decoding import ImageError
+from vision_assets.vision.io.decoding import UNCHANGED_SINCE, ImageError
+from vision_assets.vision.io.headers import read_header
 from vision_assets.vision.io.labels import label_of
 from vision_assets.vision.options import Options, option
 from vision_assets.wording import counted
@@ -126,6 +128,54 @@ def _summarize(counts: Mapping[str, float]) -> str:
         f"{counted(counts['images'], 'image')} with {counted(counts['descriptors'], 'descriptor')}; "
         f"{counted(counts['failures'], 'image')} could not be read."
     )
+
+
+def row_settings(options: ExtractorOptions) -> dict[str, Any]:
+    """Return everything that a row depends on besides its image.
+
+    Other versions of the libraries may find other keypoints.
+    """
+    return {"extractor": options.name, **options.versions(), **asdict(options)}
+
+
+def earlier_rows(options: ExtractorOptions, read_images: Callable[[], DataFrame]) -> list[EarlierRows]:
+    """Return what earlier releases have extracted with these options, as far as it has not changed.
+
+    Parameters
+    ----------
+    options : ExtractorOptions
+    read_images : callable
+        Returns the images, with the schema `vision_assets.steps.image_table.IMAGE_SCHEMA`.
+
+    Returns
+    -------
+    list of EarlierRows
+    """
+    now = row_settings(options)
+    before_value_range = {
+        name: value for name, value in now.items() if name not in ("decoding", "value_range")
+    }
+    jpegs = partial(_images_of, UNCHANGED_SINCE["1"], read_images)
+    known = [(now, None), (before_value_range, jpegs)]
+    opencv = options.versions()["opencv"]
+    versions = options.same_opencv if opencv in options.same_opencv else (opencv,)
+    return [
+        EarlierRows({**settings, "opencv": version}, usable)
+        for settings, usable in known
+        for version in versions
+        if settings is not now or version != opencv
+    ]
+
+
+def _images_of(formats: Collection[str], read_images: Callable[[], DataFrame]) -> DataFrame:
+    """Return the column ``fileName`` of the images in some formats, which only their content tells."""
+    return read_images().mapInArrow(partial(_names_of, formats), StructType([FILE_NAME]))
+
+
+def _names_of(formats: Collection[str], images: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in images:
+        is_wanted = [read_header(data.as_py()).kind in formats for data in batch["content"]]
+        yield batch.select(["fileName"]).filter(pa.array(is_wanted, pa.bool_()))
 
 
 class FeatureRow(NamedTuple):

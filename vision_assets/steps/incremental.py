@@ -18,9 +18,24 @@ from vision_assets.tables.table import Table
 from vision_assets.tables.verification import add_up, count, observe
 from vision_assets.uris import hadoop_uri
 
-ReusableTable = Snapshot | Leftover
 ProgressReporter = Callable[[int | None], AbstractContextManager[None]]
 """Reports progress while so many rows are written."""
+
+_Stored = tuple[Snapshot | Leftover, StoredParts]
+
+
+class ReusableTable(NamedTuple):
+    """A table that is stored, or that a dead run has left.
+
+    Attributes
+    ----------
+    table : Snapshot or Leftover
+    usable : callable, optional
+        Returns the column ``fileName``: the only images whose rows may be reused. None allows all.
+    """
+
+    table: Snapshot | Leftover
+    usable: Callable[[], DataFrame] | None = None
 
 
 class WriteResult(NamedTuple):
@@ -54,10 +69,23 @@ class WriteResult(NamedTuple):
 
 
 @contextmanager
-def reusable(store: SnapshotStore, pending: PendingSnapshot, run_id: str) -> Iterator[list[ReusableTable]]:
+def reusable(
+    store: SnapshotStore,
+    pending: PendingSnapshot,
+    run_id: str,
+    earlier: Mapping[str, Callable[[], DataFrame] | None] = MappingProxyType({}),
+) -> Iterator[list[ReusableTable]]:
     """Lease the tables whose rows can be reused: the current snapshot, and leftovers of dead runs.
 
     The leftovers are removed at the end, because the new table then contains what was usable in them.
+
+    Parameters
+    ----------
+    store : SnapshotStore
+    pending : PendingSnapshot
+    run_id : str
+    earlier : mapping
+        Row version of an earlier release to `ReusableTable.usable`, for the current snapshot.
     """
     asset, version = pending.asset, pending.row_version
     with ExitStack() as leases:
@@ -66,9 +94,11 @@ def reusable(store: SnapshotStore, pending: PendingSnapshot, run_id: str) -> Ite
         left = store.lease_leftovers(asset, version, run_id)
         for _, lease in left:
             leases.callback(store.discard, lease)
+        usable = {**earlier, version: None}
+        stored = [leased[0]] if leased and leased[0].row_version in usable else []
         yield [
-            *([leased[0]] if leased and leased[0].row_version == version else []),
-            *(one for one, _ in left),
+            *(ReusableTable(one, usable[one.row_version]) for one in stored),
+            *(ReusableTable(one) for one, _ in left),
         ]
     for one, _ in left:
         store.discard_leftover(one)
@@ -90,8 +120,7 @@ def write_rows(
     store : SnapshotStore
     pending : PendingSnapshot
     table : Table
-    made : sequence of Snapshot or Leftover
-        Tables whose rows may be reused.
+    made : sequence of ReusableTable
     progress : callable
 
     Returns
@@ -122,12 +151,14 @@ def _to_write(value: PerImageTable, plan: ReusePlan) -> DataFrame | None:
 
 
 def _counted(
-    spark: SparkSession, table: Table, stored: Sequence[tuple[ReusableTable, StoredParts]], plan: ReusePlan
+    spark: SparkSession, table: Table, stored: Sequence[_Stored], plan: ReusePlan
 ) -> Iterator[dict[str, Any]]:
     """Count the files that are reused unchanged, and verify those of runs that did not end."""
     for (one, parts), names in zip(stored, plan.files, strict=True):
         sound = isinstance(one, Snapshot)
-        if isinstance(one, Snapshot) and len(names) == len(parts.sizes) == one.files:
+        # Manifests of earlier releases may lack a count.
+        is_counted = isinstance(one, Snapshot) and one.counts.keys() >= table.counts.keys()
+        if isinstance(one, Snapshot) and is_counted and len(names) == len(parts.sizes) == one.files:
             yield one.counts
         elif names:
             yield count(table, read_parquet(spark, *[f"{parts.uri}/{name}" for name in names]), sound=sound)
@@ -164,7 +195,7 @@ def write_images(
     images : ImageFiles
     store : SnapshotStore
     pending : PendingSnapshot
-    made : sequence of Snapshot or Leftover
+    made : sequence of ReusableTable
         Tables whose part files may be reused, if all images in them are unchanged in the source.
     progress : callable
 
@@ -176,7 +207,9 @@ def write_images(
     """
     uri = hadoop_uri(pending.uri)
     # An incomplete index does not tell what it lacks.
-    stored = _stored(store, [one for one in made if isinstance(one, Leftover) or not store.damage(one)])
+    stored = _stored(
+        store, [one for one in made if isinstance(one.table, Leftover) or not store.damage(one.table)]
+    )
     skipped, found = images.skipped, image_writer.SequenceFileReport(0, Skipped())
     parts, reused, dropped = [list[str]() for _ in stored], 0, 0
     if images.listed:
@@ -204,9 +237,7 @@ def write_images(
     return WriteResult({"reused": reused, "read": found.count, "dropped": dropped}), skipped
 
 
-def _unchanged(
-    stored: Sequence[tuple[ReusableTable, StoredParts]], plan: ImagePlan, pending: PendingSnapshot
-) -> Snapshot | None:
+def _unchanged(stored: Sequence[_Stored], plan: ImagePlan, pending: PendingSnapshot) -> Snapshot | None:
     """Return the current snapshot if it has the images of the source, no others, and was made as this one."""
     one, folder = stored[0] if stored else (None, None)
     if not isinstance(one, Snapshot) or not folder or one.fingerprint != pending.fingerprint:
@@ -215,6 +246,10 @@ def _unchanged(
     return one if is_all and pending.fingerprint else None
 
 
-def _stored(store: SnapshotStore, made: Sequence[ReusableTable]) -> list[tuple[ReusableTable, StoredParts]]:
-    stored = [(one, StoredParts(hadoop_uri(one.uri), store.parts(one))) for one in made]
-    return [(one, parts) for one, parts in stored if parts.sizes]
+def _stored(store: SnapshotStore, made: Sequence[ReusableTable]) -> list[_Stored]:
+    sizes = [store.parts(one.table) for one in made]
+    return [
+        (one.table, StoredParts(hadoop_uri(one.table.uri), parts, one.usable and one.usable()))
+        for one, parts in zip(made, sizes, strict=True)
+        if parts
+    ]

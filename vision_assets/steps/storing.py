@@ -20,6 +20,7 @@ from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.stored_tables import StoredTable, read_rows
 from vision_assets.steps.up_to_date import KeptTable, reason_unchanged
 from vision_assets.tables import verification
+from vision_assets.tables.per_image import EarlierRows
 from vision_assets.tables.table import SAME_IMAGES, UNIQUE_KEYS
 from vision_assets.uris import hadoop_uri
 
@@ -52,6 +53,7 @@ def store_table(
     spec: StepSpec,
     new: NewTable,
     row_settings: Mapping[str, Any] | None,
+    earlier: Sequence[EarlierRows],
     write: Writer,
     spark: SparkSession,
     store: SnapshotStore,
@@ -66,6 +68,8 @@ def store_table(
     row_settings : mapping, optional
         Everything that a row depends on besides its image and the inputs; None for a table without a row per
         image.
+    earlier : sequence of EarlierRows
+        Rows of earlier releases that may be reused.
     write : callable
     spark : SparkSession
     store : SnapshotStore
@@ -84,13 +88,13 @@ def store_table(
         If an invariant is violated, or the table cannot be written. The snapshot before stays current.
     """
     inputs = {table.asset: table.snapshot for table in new.inputs}
-    row_version = (
-        "" if row_settings is None else version_of(spec.code_version, row_settings, _row_inputs(spec, inputs))
-    )
+    row_inputs = _row_inputs(spec, inputs)
+    row_version = "" if row_settings is None else version_of(spec.code_version, row_settings, row_inputs)
+    usable = {version_of(spec.code_version, rows.settings, row_inputs): rows.usable for rows in earlier}
     names = {asset: snapshot.name for asset, snapshot in inputs.items()}
     pending = store.begin((spec.asset,), run.id, names, row_version, new.fingerprint)
     try:
-        written = _write(spec, write, pending, spark, store, run)
+        written = _write(spec, write, usable, pending, spark, store, run)
         if written.kept:
             store.discard(pending)
             table = StoredTable(spark, store, written.kept)
@@ -111,6 +115,7 @@ def store_table(
 def _write(
     spec: StepSpec,
     write: Writer,
+    usable: Mapping[str, Callable[[], DataFrame] | None],
     pending: PendingSnapshot,
     spark: SparkSession,
     store: SnapshotStore,
@@ -124,7 +129,7 @@ def _write(
 
     refresh = not pending.row_version or run.config.get("full_refresh", False)
     with ExitStack() as stack:
-        made = [] if refresh else stack.enter_context(reusable(store, pending, run.id))
+        made = [] if refresh else stack.enter_context(reusable(store, pending, run.id, usable))
         return write(pending, made, reporting)
 
 

@@ -42,6 +42,22 @@ class PendingRows:
 
 
 @dataclass(frozen=True)
+class EarlierRows:
+    """Rows that an earlier release has computed, of which some are what this release would compute.
+
+    Parameters
+    ----------
+    settings : mapping
+        What `PerImageTable.settings` were in that release.
+    usable : callable, optional
+        Returns the column ``fileName``: the images whose rows are still right. None if all are.
+    """
+
+    settings: Mapping[str, Any]
+    usable: Callable[[], DataFrame] | None = None
+
+
+@dataclass(frozen=True)
 class PerImageTable:
     """A table with one row per image that is to be stored, partly from rows that are stored already.
 
@@ -57,12 +73,15 @@ class PerImageTable:
     same : mapping
         Column of `wanted` to column of the table. A row is reused only if these values are equal, as those of
         ``digest`` must be.
+    earlier : sequence of EarlierRows
+        Other settings whose rows may be reused.
     """
 
     wanted: DataFrame
     compute: Callable[[PendingRows | None], DataFrame]
     settings: Mapping[str, Any]
     same: Mapping[str, str] = field(default_factory=dict)
+    earlier: Sequence[EarlierRows] = ()
 
 
 @dataclass(frozen=True)
@@ -75,10 +94,13 @@ class StoredParts:
         Their folder.
     sizes : mapping
         Name to size in bytes of each complete file.
+    usable : DataFrame, optional
+        Column ``fileName``: the only images whose rows may be reused; None allows all.
     """
 
     uri: str
     sizes: Mapping[str, int]
+    usable: DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -201,7 +223,7 @@ def _stored_keys(rows: PerImageTable, stored: Sequence[StoredParts]) -> DataFram
     tables = []
     for rank, parts in enumerate(stored):
         files = [escape_glob(f"{parts.uri}/{name}") for name in parts.sizes]
-        tables.append(
+        table = (
             spark.read.schema(schema)
             .parquet(*files)
             .select(
@@ -211,7 +233,16 @@ def _stored_keys(rows: PerImageTable, stored: Sequence[StoredParts]) -> DataFram
                 F.col("_metadata.file_name").alias("file"),
             )
         )
+        tables.append(table if parts.usable is None else _forget_others(table, parts.usable))
     return reduce(DataFrame.union, tables)
+
+
+def _forget_others(stored: DataFrame, usable: DataFrame) -> DataFrame:
+    """Make rows differ from all that is wanted, except those of usable images."""
+    is_usable = usable.select("fileName", F.lit(True).alias("isUsable"))
+    return stored.join(is_usable, "fileName", "left").select(
+        "fileName", F.expr("if(isUsable, stored, null)").alias("stored"), "rank", "file"
+    )
 
 
 def _mark(wanted: DataFrame, stored: DataFrame, same: Mapping[str, str]) -> DataFrame:

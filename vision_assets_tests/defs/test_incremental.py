@@ -1,8 +1,10 @@
 """What did not change is not done again, and the tables are those of a run that does everything."""
 
+import json
 import os
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.errors import UserError
+from vision_assets.snapshots.versions import version_of
 from vision_assets.steps import image_reuse, image_writer
 from vision_assets.steps.features import extract
 from vision_assets.tables import per_image as row_wise
@@ -93,6 +96,29 @@ def test_rows_are_reused_where_a_setting_of_the_table_alone_has_changed(
     before, after = filled.current("sift_features"), filled_copy.current("sift_features")
     assert after.name != before.name
     assert (after.version, after.counts, after.rows) == (before.version, before.counts, before.rows)
+
+
+def test_rows_of_an_earlier_release_are_reused_where_grey_values_have_not_changed(
+    filled_copy: Runner, source: Path
+) -> None:
+    """The content decides, not the name: version 1 decoded a JPEG as this one, but a PNG otherwise."""
+    for name, kind in (("new.png", "PNG"), ("png.jpg", "PNG"), ("jpeg.png", "JPEG")):
+        (source / "cats" / name).write_bytes(images.encoded(images.colored(seed=7), kind))
+    assets = "image_seqfile", "sift_features"
+    done(filled_copy, source, *assets)
+    expected = filled_copy.table("sift_features")
+
+    snapshot = filled_copy.current("sift_features")
+    settings = {"extractor": "sift", "opencv": "5.0.0", **asdict(SiftOptions())}
+    del settings["value_range"]
+    (manifest,) = filled_copy.data.glob(f"sift_features/_snapshots/{snapshot.manifest}")
+    stored = json.loads(manifest.read_text())
+    assert stored.pop("checksum"), "the first releases stored none"
+    row_version = version_of("1", settings, {"image_seqfile": ""})
+    manifest.write_text(json.dumps(stored | {"row_version": row_version, "fingerprint": ""}))
+
+    assert done(filled_copy, source, *assets)["sift_features"] == (13, 2, 0)
+    pd.testing.assert_frame_equal(filled_copy.table("sift_features"), expected, check_exact=True)
 
 
 def test_words_stay_while_images_come_and_go(

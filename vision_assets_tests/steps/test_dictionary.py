@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pyspark.ml.clustering import KMeans
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.errors import UserError
 from vision_assets.steps.descriptor_sample import reduce_depth
@@ -51,8 +52,8 @@ def dtype_of(matrices: dict[str, Descriptors]) -> np.dtype:
 @pytest.fixture
 def table(spark: SparkSession) -> Features:
     def make(matrices: dict[str, Descriptors], partitions: int = 2) -> DataFrame:
-        rows = [(name, len(matrix), matrix.tobytes()) for name, matrix in matrices.items()]
-        schema = "fileName string, keypointCount int, descriptors binary"
+        rows = [(name, len(matrix), matrix.tobytes(), None) for name, matrix in matrices.items()]
+        schema = "fileName string, keypointCount int, descriptors binary, error string"
         return spark.createDataFrame(rows, schema).repartition(partitions)
 
     return make
@@ -185,8 +186,10 @@ def test_a_sample_that_took_nothing_is_an_error(table: Features) -> None:
 
 
 def test_no_descriptor_at_all_is_an_error(table: Features) -> None:
-    with pytest.raises(UserError, match="No image has descriptors"):
-        train(table({"flat.png": np.empty((0, 128), np.uint8)}), KMeansOptions(k=2))
+    features = table({"flat.png": np.empty((0, 128), np.uint8), "broken.png": np.empty((0, 128), np.uint8)})
+    error = F.when(F.col("fileName") == "broken.png", "it is truncated")
+    with pytest.raises(UserError, match="1 of 2 images could not be read, 1 have no keypoints"):
+        train(features.withColumn("error", error), KMeansOptions(k=2))
 
 
 def test_the_table_holds_the_dictionary(

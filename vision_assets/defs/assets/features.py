@@ -1,7 +1,5 @@
 """The assets of features, one for each extractor."""
 
-from dataclasses import asdict
-
 import dagster as dg
 
 from vision_assets.collection import Collection
@@ -11,7 +9,7 @@ from vision_assets.defs.resources import SparkResource
 from vision_assets.defs.step_asset import asset_key, step_asset
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.snapshots.store import Snapshot
-from vision_assets.steps.features import ExtractionOptions, extract
+from vision_assets.steps.features import ExtractionOptions, earlier_rows, extract, row_settings
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.stored_tables import StoredTable
 from vision_assets.tables.parquet import read_parquet
@@ -44,8 +42,8 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
         table = PerImageTable(
             wanted=index.selectExpr("fileName", "digest", "part as source"),
             compute=lambda pending: extract(store.table(partitions, pending), options),
-            # Other versions of the libraries may find other keypoints.
-            settings={"extractor": extractor.name, **options.versions(), **asdict(options)},
+            settings=row_settings(options),
+            earlier=earlier_rows(options, store.table),
         )
         metadata = {"extractor": options.descriptor_space(), **options.versions()}
         return NewTable(table, inputs=(images,), metadata=metadata)

@@ -34,6 +34,8 @@ class ExtractorOptions(Options, ABC):
         Type of the values: uint8, or float32 for values in -1..1 and descriptors of norm about 1.
     patch : float
         Side of the square that a descriptor covers, in sizes of its keypoint.
+    same_opencv : tuple of str
+        Versions of OpenCV whose features are the same to the bit.
     max_side : int or None
         Longer side in pixels that larger images are shrunk to.
     max_pixels : int
@@ -47,6 +49,7 @@ class ExtractorOptions(Options, ABC):
     length: ClassVar[int]
     dtype: ClassVar[np.dtype]
     patch: ClassVar[float]
+    same_opencv: ClassVar[tuple[str, ...]] = ()
 
     max_side: int | None
     max_pixels: int

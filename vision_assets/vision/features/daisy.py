@@ -38,6 +38,7 @@ class DaisyOptions(ExtractorOptions):
     length: ClassVar = 200  # (3 rings x 8 points + the centre) x 8 gradient directions
     dtype: ClassVar = FIXED_POINT
     patch: ClassVar = 1.0
+    same_opencv: ClassVar = ("5.0.0", "5.1.0")
 
     step: int = option(8, "Pixels from one point of the grid to the next.", ge=1, le=1000)
     radius: float = option(15.0, "Radius of the descriptor's support region, in pixels.", ge=3, le=500)

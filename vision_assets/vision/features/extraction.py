@@ -130,6 +130,12 @@ class ImageExtractor:
                 height=height,
             )
         descriptors = self._checked(keypoints, descriptors)
+        if not _are_inside(keypoints, *shrunk.shape):
+            raise ImageError(
+                f"{self.options.title} failed: a keypoint is outside the image or not a number",
+                width=width,
+                height=height,
+            )
         if shrunk.shape != gray.shape:
             scale_keypoints(keypoints, width / shrunk.shape[1], height / shrunk.shape[0])
         return ImageFeatures(width, height, keypoints, descriptors)
@@ -163,6 +169,13 @@ class ImageExtractor:
         raise UserError(
             f"{type(options).__name__} describes {wrong}. Correct length or dtype of the extractor."
         )
+
+
+def _are_inside(keypoints: NDArray[np.float32], height: int, width: int) -> bool:
+    """Tell whether all keypoints are on pixels, which extend to half a pixel around their centres."""
+    x, y = keypoints[:, 0], keypoints[:, 1]
+    on_pixels = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    return bool(on_pixels.all() and np.isfinite(keypoints).all())
 
 
 def _shrink(gray: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:

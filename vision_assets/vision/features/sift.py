@@ -58,6 +58,7 @@ class SiftOptions(ExtractorOptions):
     # OpenCV's calcSIFTDescriptor (sift.simd.hpp) pools gradients in 4 x 4 bins (SIFT_DESCR_WIDTH), each 3
     # (SIFT_DESCR_SCL_FCTR) times half the keypoint's size wide.
     patch: ClassVar = 4 * 3 / 2
+    same_opencv: ClassVar = ("5.0.0", "5.1.0")
 
     nfeatures: int = common.nfeatures()
     n_octave_layers: int = option(3, "Layers per octave of the scale space.", ge=1, le=32)

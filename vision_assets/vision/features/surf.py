@@ -55,6 +55,7 @@ class SurfOptions(ExtractorOptions):
     dtype: ClassVar = FIXED_POINT
     # A descriptor covers a square of 20 times the scale.
     patch: ClassVar = 20 / _SIZE_PER_SCALE
+    same_opencv: ClassVar = ("5.0.0", "5.1.0")
 
     engine: Literal["mahotas", "opencv"] = option(
         "mahotas",

@@ -1,5 +1,7 @@
 """Decodes the content of an image file, and refuses what cannot or should not be decoded."""
 
+from collections.abc import Mapping
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,9 @@ from vision_assets.vision.io.unpacking.stored import StoredImage, UnpackError
 
 DECODING_VERSION = "2"
 """Changes when the grey values of an image change that is decoded already."""
+
+UNCHANGED_SINCE: Mapping[str, frozenset[str]] = {"1": frozenset({"JPEG"})}
+"""Each earlier version, and the formats whose grey values are still the same as in that version."""
 
 _LONGEST_SIDE = np.iinfo(np.int32).max  # the largest number that OpenCV and the tables can store
 

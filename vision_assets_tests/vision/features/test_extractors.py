@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vision_assets.errors import UserError
+from vision_assets.steps.features import feature_row
 from vision_assets.vision.draw import cut_patch
 from vision_assets.vision.features import EXTRACTORS
 from vision_assets.vision.features import surf as surf_module
@@ -72,6 +73,52 @@ def test_an_image_without_features_has_no_rows(name: str, shape: tuple[int, int]
         assert found.keypoints.shape == (0, 5)
         assert found.descriptors.shape == (0, EXTRACTORS[name].length)
     assert found.descriptors.dtype == EXTRACTORS[name].dtype
+
+
+SMALL_AND_LONG = [
+    (1, 1),
+    (2, 2),
+    (3, 7),
+    (8, 8),
+    (15, 15),
+    (16, 31),
+    (31, 33),
+    (1, 5000),
+    (5000, 1),
+    (12, 4000),
+]
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+@pytest.mark.parametrize("shape", SMALL_AND_LONG)
+def test_small_images_and_strips_have_a_row_with_keypoints_inside(name: str, shape: tuple[int, int]) -> None:
+    height, width = shape
+    squares = np.add.outer(np.arange(height) // 3, np.arange(width) // 3) % 2 * 255
+    noise = np.random.default_rng(1).integers(0, 256, shape)
+    step = np.broadcast_to(np.arange(width) * 2 // width * 255, shape)
+    extractor = ImageExtractor(EXTRACTORS[name]())
+    for gray in (squares, noise, step, np.zeros(shape)):
+        row = feature_row(extractor, "strip.png", images.encoded(gray.astype(np.uint8), "PNG"))
+        assert (row.error, row.width, row.height) == (None, width, height)
+        keypoints = np.frombuffer(row.keypoints, np.float32).reshape(-1, 5)
+        descriptors = np.frombuffer(row.descriptors, EXTRACTORS[name].dtype)
+        assert len(keypoints) == row.keypoint_count
+        assert len(descriptors) == row.keypoint_count * EXTRACTORS[name].length
+        assert np.isfinite(keypoints).all()
+        assert np.isfinite(descriptors).all()
+        assert (
+            np.abs(keypoints[:, :2] - ((width - 1) / 2, (height - 1) / 2)) <= (width / 2, height / 2)
+        ).all()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -1, 30])
+def test_a_keypoint_that_is_nowhere_is_an_error_of_the_image(wrong: float) -> None:
+    extractor = ImageExtractor(EXTRACTORS["sift"]())
+    keypoints = np.array([[5, 5, 3, 0, 1], [wrong, 5, 3, 0, 1]], np.float32)
+    extractor._detect_and_compute = lambda gray: (keypoints, np.zeros((2, 128), np.uint8))
+    with pytest.raises(ImageError, match="a keypoint is outside the image or not a number") as raised:
+        extractor.extract_gray(np.zeros((20, 30), np.uint8))
+    assert (raised.value.width, raised.value.height) == (30, 20)
 
 
 @pytest.mark.parametrize("name", EXTRACTORS)
