@@ -151,19 +151,14 @@ def earlier_rows(options: ExtractorOptions, read_images: Callable[[], DataFrame]
     -------
     list of EarlierRows
     """
-    now = row_settings(options)
-    before_value_range = {
-        name: value for name, value in now.items() if name not in ("decoding", "value_range")
-    }
-    jpegs = partial(_images_of, UNCHANGED_SINCE["1"], read_images)
-    known = [(now, None), (before_value_range, jpegs)]
-    opencv = options.versions()["opencv"]
+    now, opencv = row_settings(options), options.versions()["opencv"]
     versions = options.same_opencv if opencv in options.same_opencv else (opencv,)
+    # Version 1 stored neither its number nor a value range, on which no JPEG depends.
+    version_1 = {name: value for name, value in now.items() if name not in ("decoding", "value_range")}
+    unchanged_jpegs = partial(_images_of, UNCHANGED_SINCE["1"], read_images)
     return [
-        EarlierRows({**settings, "opencv": version}, usable)
-        for settings, usable in known
-        for version in versions
-        if settings is not now or version != opencv
+        *(EarlierRows(now | {"opencv": version}) for version in versions if version != opencv),
+        *(EarlierRows(version_1 | {"opencv": version}, unchanged_jpegs) for version in versions),
     ]
 
 
