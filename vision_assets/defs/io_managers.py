@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 
 from vision_assets.defs.failures import failures
 from vision_assets.defs.metadata import PICTURE, materialization_metadata
-from vision_assets.defs.source_checks import SKIPPED_FIRST
+from vision_assets.defs.source_checks import PAGES_FIRST, SKIPPED_FIRST
 from vision_assets.defs.table_store import TableStoreResource
 from vision_assets.redaction import redact, redact_values
 from vision_assets.snapshots.files import open_files
@@ -21,6 +21,7 @@ from vision_assets.snapshots.manifests import changes_of
 from vision_assets.snapshots.store import PendingSnapshot, ReadLease, Snapshot, SnapshotStore
 from vision_assets.spark.diagnosis import diagnose
 from vision_assets.spark.jvm import hadoop_of
+from vision_assets.steps import image_index
 from vision_assets.steps.catalog import SPECS
 from vision_assets.steps.incremental import (
     ProgressReporter,
@@ -30,8 +31,8 @@ from vision_assets.steps.incremental import (
     write_images,
     write_rows,
 )
-from vision_assets.steps.skipped_files import counts_of
-from vision_assets.steps.sources.image_files import ImageFiles
+from vision_assets.steps.skipped_files import counts_of, unused_pages
+from vision_assets.steps.sources.image_files import MAX_EXAMPLES, ImageFiles
 from vision_assets.steps.spec import NewTable, StepSpec
 from vision_assets.steps.stored_tables import StoredTable
 from vision_assets.steps.storing import Run, store_table
@@ -194,13 +195,25 @@ class SequenceFileIOManager(SnapshotIOManager):
         metadata |= {SKIPPED_FIRST: dg.MetadataValue.table(records)} if records else {}
         return written._replace(metadata=metadata, counts=counts)
 
+    def _store(
+        self, context: dg.OutputContext, spec: StepSpec, new: NewTable
+    ) -> tuple[StoredTable | KeptTable, dict[str, Any]]:
+        stored, details = super()._store(context, spec, new)
+        table = stored.table if isinstance(stored, KeptTable) else stored
+        if unused_pages(table.snapshot.counts):
+            first = image_index.files_with_pages(table.rows, MAX_EXAMPLES)
+            records = [dg.TableRecord({"name": name, "pages": pages}) for name, pages in first]
+            details[PAGES_FIRST] = dg.MetadataValue.table(records)
+        return stored, details
+
     def row_settings(self, content: ImageFiles) -> Mapping[str, Any]:
-        """Return where the images come from."""
-        return {"source": redact(content.source)}
+        """Return where the images come from, and whether all pages do."""
+        # Not `first`: rows of earlier releases, which knew no other value, are reused.
+        return {**self.resolved_settings(content), **({"pages": "all"} if content.every_page else {})}
 
     def resolved_settings(self, content: ImageFiles) -> Mapping[str, Any]:
         """Return where the images come from."""
-        return self.row_settings(content)
+        return {"source": redact(content.source)}
 
 
 class ClassifierIOManager(SnapshotIOManager):

@@ -226,7 +226,11 @@ def write_rdd(records: "RDD[Record]", uri: str) -> None:
 
 
 def write_parts(
-    records: Iterable[Record], upload: Callable[[Path], object], part_bytes: int = _PART_BYTES
+    records: Iterable[Record],
+    upload: Callable[[Path], object],
+    part_bytes: int = _PART_BYTES,
+    *,
+    may_begin: Callable[[Record], bool] = lambda _: True,
 ) -> None:
     """Write records to temporary local part files, one after the other.
 
@@ -240,6 +244,8 @@ def write_parts(
         Takes the path of each finished part file, which is removed afterwards.
     part_bytes : int
         Size from which on a part file is finished.
+    may_begin : callable
+        Takes a record, returns whether a part file may begin with it.
     """
     iterator = iter(records)
     first = next(iterator, None)
@@ -248,20 +254,26 @@ def write_parts(
         while first is not None:
             part = Path(folder) / f"part-d-{number:05}"
             with part.open("wb") as file:
-                first = _write_part(file, first, iterator, part_bytes)
+                first = _write_part(file, first, iterator, part_bytes, may_begin)
             upload(part)
             part.unlink(missing_ok=True)
             number += 1
 
 
-def _write_part(file: IO[bytes], first: Record, rest: Iterator[Record], part_bytes: int) -> Record | None:
+def _write_part(
+    file: IO[bytes],
+    first: Record,
+    rest: Iterator[Record],
+    part_bytes: int,
+    may_begin: Callable[[Record], bool],
+) -> Record | None:
     """Write records until the part is full; return the one that did not fit, if any."""
     sync = os.urandom(_SYNC_BYTES)
     names = b"".join(_vint(len(name)) + name.encode() for name in (_TEXT, _BYTES))
     file.write(_START + names + b"\0\0" + struct.pack(">i", 0) + sync)
     last_sync = 0
     record: Record | None = first
-    while record is not None and (not last_sync or file.tell() < part_bytes):
+    while record is not None and (not last_sync or file.tell() < part_bytes or not may_begin(record)):
         if file.tell() - last_sync >= _SYNC_EVERY_BYTES or not last_sync:
             file.write(struct.pack(">i", -1) + sync)
             last_sync = file.tell()

@@ -1,15 +1,18 @@
 """The index of stored images: their names, sizes, digests and part files, without reading them again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql.types import StructType
 
 from vision_assets.spark.hadoop import escape_glob, hadoop_path, part_files, size_of
 from vision_assets.spark.sequence_file import read_table
 from vision_assets.spark.session import PARTITIONS_PER_CORE
+from vision_assets.steps.image_pages import PAGE_SUFFIX
 from vision_assets.steps.image_table import IMAGE_SEQFILE
+from vision_assets.vision.io.pages import count_pages
 
 INDEX = "_index"
 """Folder beside the part files; readers of SequenceFiles and Parquet ignore names with an underscore."""
@@ -18,6 +21,20 @@ STAMPS = "_stamps"
 """Folder with the stamps of images that are being written; if the run dies, the next one can reuse them."""
 
 _NAME = r"[^/]+$"
+_MAY_HAVE_PAGES = """
+    substring(content, 1, 3) in ('II*', 'II+', 'GIF')
+    or substring(content, 1, 3) in (X'4d4d00')
+    or substring(content, 1, 2) in ('P4', 'P5', 'P6', 'P7', 'PF', 'Pf')
+    or (substring(content, 1, 4) = 'RIFF' and substring(content, 13, 4) = 'VP8X')
+    or (substring(content, 2, 3) = 'PNG' and contains(content, cast('acTL' as binary)))
+    or (substring(content, 5, 4) = 'ftyp' and contains(substring(content, 1, 64), cast('avis' as binary)))
+"""
+"""SQL: whether `count_pages` may find several pages in a file, told without Python."""
+
+_SCANNED = StructType(
+    [IMAGE_SEQFILE.schema[name] for name in ("fileName", "length", "digest", "part", "pages")]
+)
+
 _LARGEST_PARTITION = 2**25  # bytes
 _SMALLEST_PARTITION = 2**20  # bytes: about a second of SIFT
 
@@ -60,7 +77,7 @@ def read_images(spark: SparkSession, uris: Sequence[str], partitions: int) -> Da
     return read_table(spark, uris, partitions, ("fileName", "content"))
 
 
-def scan(spark: SparkSession, uris: Sequence[str]) -> DataFrame:
+def scan(spark: SparkSession, uris: Sequence[str], *, has_pages: bool = True) -> DataFrame:
     """Read images and compute their index, without stamps.
 
     Parameters
@@ -68,19 +85,35 @@ def scan(spark: SparkSession, uris: Sequence[str]) -> DataFrame:
     spark : SparkSession
     uris : sequence of str
         Part files, or folders of them.
+    has_pages : bool
+        False if it is known that no file has several pages. Then nothing goes to Python.
 
     Returns
     -------
     DataFrame
-        Columns ``fileName``, ``length``, ``digest``, ``part``; not yet computed.
+        Columns ``fileName``, ``length``, ``digest``, ``part``, ``pages``; not yet computed.
     """
     size = sum(size_of(spark, uri) for uri in uris)
-    return read_images(spark, uris, default_partitions(spark, size)).select(
-        "fileName",
+    images = read_images(spark, uris, default_partitions(spark, size))
+    columns = [
+        F.col("fileName"),
         F.expr("cast(octet_length(content) as bigint) as length"),
         F.expr("unhex(sha2(content, 256)) as digest"),
         F.regexp_substr(F.input_file_name(), F.lit(_NAME)).alias("part"),
-    )
+    ]
+    if not has_pages:
+        return images.select(*columns, F.lit(1).alias("pages"))
+    # Only the content of these goes to Python.
+    paged = F.expr(f"if({_MAY_HAVE_PAGES}, content, null) as mayHavePages")
+    # Not a function on a column: Spark would keep the content of all images beside it, for the digest.
+    return images.select(*columns, paged).mapInArrow(_with_pages, _SCANNED)
+
+
+def _with_pages(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        pages = [count_pages(file.as_py()) if file.is_valid else 1 for file in batch["mayHavePages"]]
+        known = batch.drop_columns("mayHavePages")
+        yield known.append_column("pages", pa.array(pages, pa.int32()))
 
 
 def read(spark: SparkSession, uri: str) -> DataFrame:
@@ -93,12 +126,24 @@ def read(spark: SparkSession, uri: str) -> DataFrame:
     """
     files = _files(spark, uri, INDEX)
     if not files:
-        return scan(spark, [uri]).withColumn("stamp", F.lit(None).cast("string"))
+        return with_stamps(scan(spark, [uri]), None).select(IMAGE_SEQFILE.schema.names)
     return spark.read.schema(IMAGE_SEQFILE.schema).parquet(*files)
 
 
+def files_with_pages(index: DataFrame, limit: int) -> list[tuple[str, int]]:
+    """Return name and number of pages of the first files in an index that have several."""
+    found = index.where("pages > 1").orderBy("fileName").limit(limit).select("fileName", "pages")
+    return [(row.fileName, row.pages) for row in found.collect()]
+
+
 def write(
-    spark: SparkSession, uri: str, new_parts: Sequence[str], taken_over: Mapping[str, Mapping[str, str]]
+    spark: SparkSession,
+    uri: str,
+    new_parts: Sequence[str],
+    taken_over: Mapping[str, Mapping[str, str]],
+    *,
+    every_page: bool = False,
+    has_pages: bool = True,
 ) -> None:
     """Write the index of stored images, which replaces their stamps.
 
@@ -111,16 +156,15 @@ def write(
         Names of the part files that are in no index yet.
     taken_over : mapping
         For each folder of earlier images: name of a part file there to its name here.
+    every_page : bool
+        Whether pages of files are images of their own.
+    has_pages : bool
+        False if it is known that no image in the new parts has several pages.
     """
     tables = []
     if new_parts:
-        found = scan(spark, [f"{uri}/{name}" for name in new_parts])
-        stamps = read_stamps(spark, uri)
-        tables.append(
-            found.join(stamps, "fileName", "left")
-            if stamps is not None
-            else found.withColumn("stamp", F.lit(None).cast("string"))
-        )
+        found = scan(spark, [f"{uri}/{name}" for name in new_parts], has_pages=has_pages)
+        tables.append(with_stamps(found, read_stamps(spark, uri), every_page=every_page))
     for stored, names in taken_over.items():
         renamed = spark.createDataFrame(pa.table({"part": list(names), "renamed": list(names.values())}))
         tables.append(
@@ -137,6 +181,32 @@ def write(
     index.coalesce(min(files, spark.sparkContext.defaultParallelism)).write.parquet(f"{uri}/{INDEX}")
     system, stamps = hadoop_path(spark, f"{uri}/{STAMPS}")
     system.delete(stamps, True)
+
+
+def with_stamps(images: DataFrame, stamps: DataFrame | None, *, every_page: bool = False) -> DataFrame:
+    """Add a column ``stamp`` to images.
+
+    Parameters
+    ----------
+    images : DataFrame
+        Column ``fileName`` and others.
+    stamps : DataFrame, optional
+        From `read_stamps`; None if the source has none.
+    every_page : bool
+        Whether pages of files are images of their own. A page has the stamp of its file.
+
+    Returns
+    -------
+    DataFrame
+    """
+    if stamps is None:
+        return images.withColumn("stamp", F.lit(None).cast("string"))
+    if not every_page:
+        return images.join(stamps, "fileName", "left")
+    of_files = stamps.select(F.col("fileName").alias("file"), F.col("stamp").alias("stampOfFile"))
+    file = F.regexp_replace("fileName", PAGE_SUFFIX, "")
+    joined = images.join(stamps, "fileName", "left").join(of_files, file == F.col("file"), "left")
+    return joined.select(*images.columns, F.coalesce("stamp", "stampOfFile").alias("stamp"))
 
 
 def write_stamps(spark: SparkSession, uri: str, stamps: pa.Table) -> None:

@@ -13,25 +13,32 @@ from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
 from vision_assets.spark.diagnosis import diagnose
 from vision_assets.spark.hadoop import copy_from_local, hadoop_path, part_files
+from vision_assets.steps.image_pages import begins_file, file_of, pages_of
 from vision_assets.steps.sources.image_files import ImageFiles, Pair, Patterns, Skipped, no_images
+from vision_assets.vision.io.pages import count_pages
 
 
 @dataclass(frozen=True)
 class SequenceFileReport:
-    """How many images were written, and what was not taken from the source.
+    """How many files were written, and what was not taken from the source.
 
     Parameters
     ----------
     count : int
-        Number of images.
+        Number of files. Each is an image, or several if every page is one.
     skipped : Skipped
+    has_pages : bool
+        Whether an image has several pages, of which one will be used.
     """
 
     count: int
     skipped: Skipped
+    has_pages: bool = False
 
     def __add__(self, other: "SequenceFileReport") -> "SequenceFileReport":
-        return SequenceFileReport(self.count + other.count, self.skipped + other.skipped)
+        return SequenceFileReport(
+            self.count + other.count, self.skipped + other.skipped, self.has_pages or other.has_pages
+        )
 
 
 Reports = dict[int, SequenceFileReport]
@@ -42,7 +49,7 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> SequenceFileRepo
     """Write images into part files of a SequenceFile, without compression and without a marker file.
 
     Workers write what they can read. The driver writes what only it can read into one temporary local file
-    after the other, of at most 256 MB or one image, and uploads each. At most one image per task is in
+    after the other, of at most 256 MB or one image, and uploads each. At most one file per task is in
     memory.
 
     Parameters
@@ -70,7 +77,7 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> SequenceFileRepo
         raise UserError(f"{uri!r} has part files: write into a folder without part files")
     reports = spark.sparkContext.accumulator({}, _ReportPerPartition())
     staged = f"{uri}.uploaded"
-    choose = partial(_choose, images.patterns, reports)
+    choose = partial(_choose, images.patterns, images.every_page, reports)
     try:
         if images.to_upload:
             copy_from_local(spark, images.to_upload, staged)
@@ -81,7 +88,11 @@ def write(spark: SparkSession, images: ImageFiles, uri: str) -> SequenceFileRepo
             sequence_file.write_rdd(records.mapPartitionsWithIndex(choose), uri)
         if images.by_driver:
             files.mkdirs(path)
-            sequence_file.write_parts(choose(-1, images.by_driver()), partial(_upload, spark, uri))
+            sequence_file.write_parts(
+                choose(-1, images.by_driver()),
+                partial(_upload, spark, uri),
+                may_begin=lambda pair: not images.every_page or begins_file(pair),
+            )
         written = sum(reports.value.values(), SequenceFileReport(0, images.skipped))
         _check(images, written)
     except UserError:
@@ -119,17 +130,23 @@ class _ReportPerPartition(AccumulatorParam[Reports]):
 
 
 def _choose(
-    patterns: Patterns, reports: Accumulator[Reports], partition: int, pairs: Iterable[Pair]
+    patterns: Patterns, every_page: bool, reports: Accumulator[Reports], partition: int, pairs: Iterable[Pair]
 ) -> Iterator[Pair]:
     """Take what the patterns match, which only a SequenceFile's keys may not; report at the end."""
-    count, skipped = 0, Skipped()
+    count, skipped, has_pages = 0, Skipped(), False
     for pair in pairs:
-        if reason := patterns.reason_to_skip(pair[0], len(pair[1])):
+        size = len(pair[1])
+        # A page from a SequenceFile of another data folder is taken as its file would be.
+        if reason := patterns.reason_to_skip(pair[0], size) and patterns.reason_to_skip(
+            file_of(pair[0]), size
+        ):
             skipped.add(pair[0], reason)
         else:
             count += 1
-            yield pair
-    reports.add({partition: SequenceFileReport(count, skipped)})
+            for image in pages_of(pair) if every_page else (pair,):
+                has_pages = has_pages or count_pages(image[1]) > 1
+                yield image
+    reports.add({partition: SequenceFileReport(count, skipped, has_pages)})
 
 
 def _upload(spark: SparkSession, uri: str, part: Path) -> None:

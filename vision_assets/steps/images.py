@@ -43,6 +43,11 @@ class ImageOptions(Options):
         "counted and named. null takes the names of all formats that are decoded (docs/formats.md).",
         min_length=1,
     )
+    pages: Literal["first", "all"] = option(
+        "first",
+        "Which pages of a TIFF, frames of an animation and images of a netpbm file are taken: the `first` of "
+        "each file, or `all`, each as an image of its own: name.tif, name.tif#2, name.tif#3 and so on.",
+    )
     reader: Literal["auto", "workers", "driver"] = option(
         "auto",
         "Who reads the source: `workers`, in parallel; `driver`, for files that only this machine can see; "

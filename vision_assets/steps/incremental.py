@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -215,14 +216,14 @@ def write_images(
     if images.listed:
         stamps = images.listed.stamps()
         image_index.write_stamps(spark, uri, stamps)
-        plan = plan_images(spark, stamps, [folder for _, folder in stored])
+        plan = plan_images(spark, stamps, [folder for _, folder in stored], every_page=images.every_page)
         parts, reused, dropped = plan.parts, plan.reused, plan.dropped
         if kept := _unchanged(stored, plan, pending):
             return WriteResult({"reused": reused, "read": 0, "dropped": 0}, kept=kept), skipped
         if reused:
-            images = images.listed.select(plan.unread)
+            images = replace(images.listed.select(plan.unread), every_page=images.every_page)
     if images.count != 0:
-        with progress(images.count):
+        with progress(None if images.every_page else images.count):
             found = image_writer.write(spark, images, uri)
         skipped = found.skipped
     indexed: dict[str, dict[str, str]] = {}
@@ -233,7 +234,12 @@ def write_images(
         if isinstance(one, Snapshot):
             indexed[folder.uri] = renamed
     old = {name for renamed in indexed.values() for name in renamed.values()}
-    image_index.write(spark, uri, [name for name in store.parts(pending) if name not in old], indexed)
+    new = [name for name in store.parts(pending) if name not in old]
+    # Nothing is known yet of the pages in what dead runs have left.
+    is_left = any(names and isinstance(one, Leftover) for (one, _), names in zip(stored, parts, strict=True))
+    image_index.write(
+        spark, uri, new, indexed, every_page=images.every_page, has_pages=found.has_pages or is_left
+    )
     return WriteResult({"reused": reused, "read": found.count, "dropped": dropped}), skipped
 
 

@@ -13,6 +13,7 @@ from pyspark.sql.types import StringType, StructType
 
 from vision_assets.errors import UserError
 from vision_assets.pipelines import IMAGE_ASSET, Step
+from vision_assets.steps.image_pages import PAGE_SUFFIX
 from vision_assets.steps.label_file import LabelFile, read_label_file
 from vision_assets.steps.label_pattern import match_names, require_pattern
 from vision_assets.steps.run_options import RefreshOptions
@@ -262,6 +263,7 @@ def _by_file(names: DataFrame, file: LabelFile) -> ImageLabels:
         F.min("said").alias("said"), (F.min("said") != F.max("said")).alias("differs")
     )
     _require_one_label(named, said, file)
+    said = said.union(_said_of_pages(names, said))
     joined = names.withColumn("isImage", F.lit(True)).join(said, "fileName", "full")
     unknown = _first_names(f"no image has these names in {file.shown}", joined.where("isImage is null"))
     if unknown.total and unknown.total == said.count():
@@ -280,6 +282,14 @@ def _by_file(names: DataFrame, file: LabelFile) -> ImageLabels:
             ),
         },
     )
+
+
+def _said_of_pages(names: DataFrame, said: DataFrame) -> DataFrame:
+    """Let a page of a file that has no row of its own have what is said of the file."""
+    pages = names.where(F.col("fileName").rlike(PAGE_SUFFIX)).join(said, "fileName", "left_anti")
+    of_files = said.withColumnRenamed("fileName", "file")
+    file = F.regexp_replace("fileName", PAGE_SUFFIX, "")
+    return pages.join(of_files, file == F.col("file")).select(said.columns)
 
 
 def _require_one_label(named: DataFrame, said: DataFrame, file: LabelFile) -> None:

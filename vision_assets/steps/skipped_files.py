@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from vision_assets.steps.image_table import UNUSED_PAGES
 from vision_assets.steps.sources.image_files import HIDDEN_FILE, MACOS_METADATA, Skipped
 
 _SKIPPED = "skipped"
@@ -28,15 +29,35 @@ def unexpected(counts: Mapping[str, float]) -> dict[str, int]:
     return {reason: number for reason, number in reasons.items() if reason not in _EXPECTED}
 
 
+def unused_pages(counts: Mapping[str, float]) -> int:
+    """Return how many pages or frames of files are not used; earlier releases did not count them."""
+    return int(counts.get(UNUSED_PAGES, 0))
+
+
 def warn_of_skipped(counts: Mapping[str, float]) -> str:
-    """Return a sentence on the files that were skipped; empty without any.
+    """Return sentences on the files that were skipped and the pages that are not used; empty without any.
 
     Examples
     --------
     >>> warn_of_skipped({"skipped": 2, "skipped: larger than 1 GiB": 2})
     '2 files were not taken from the source: 2 larger than 1 GiB.'
+    >>> warn_of_skipped({"unused_pages": 2})
+    '2 pages or frames after the first of their file are not used; `pages: all` takes them.'
     """
-    reasons = unexpected(counts)
+    return " ".join(
+        filter(None, (_files_sentence(unexpected(counts)), _pages_sentence(unused_pages(counts))))
+    )
+
+
+def _pages_sentence(pages: int) -> str:
+    if not pages:
+        return ""
+    what = "page or frame" if pages == 1 else "pages or frames"
+    is_not = "is not" if pages == 1 else "are not"
+    return f"{pages:,} {what} after the first of their file {is_not} used; `pages: all` takes them."
+
+
+def _files_sentence(reasons: Mapping[str, int]) -> str:
     if not reasons:
         return ""
     total = sum(reasons.values())

@@ -107,6 +107,16 @@ def test_a_file_behind_hadoop(spark: SparkSession, remote: tuple[Path, str]) -> 
         label_images(images(spark, *NAMES), LabelOptions(labels=f"{uri}/none.csv"))
 
 
+def test_a_page_has_the_label_of_its_file(spark: SparkSession, tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("fileName,label\na.tif,cat\na.tif#3,dog\nb.gif,bird\n")
+    names = ("a.tif", "a.tif#2", "a.tif#3", "b.gif", "b.gif#12", "c.tif", "c.tif#2")
+    found = label_images(images(spark, *names), LabelOptions(labels=str(file)))
+    labels = {name: label for name, (label, _) in said(found).items()}
+    assert labels == dict(zip(names, ("cat", "cat", "dog", "bird", "bird", None, None), strict=True))
+    assert found.names["images_without_row"].first == ("c.tif", "c.tif#2")
+
+
 def error_of(spark: SparkSession, options: LabelOptions) -> str:
     with pytest.raises(UserError) as error:
         label_images(images(spark, *NAMES), options)

@@ -14,7 +14,7 @@ TABLES = {asset: spec.table for asset, spec in SPECS.items()}
 
 
 def images_table(spark: SparkSession, *images: tuple[str, int]) -> DataFrame:
-    rows = [(name, length, bytes(32), "part-0", None) for name, length in images]
+    rows = [(name, length, bytes(32), "part-0", None, 3) for name, length in images]
     return spark.createDataFrame(rows, IMAGE_SEQFILE.schema)
 
 
@@ -32,7 +32,7 @@ def test_the_fingerprint_of_keys_depends_on_the_set_alone(spark: SparkSession) -
 
 def test_counts_are_in_the_fields_words(spark: SparkSession) -> None:
     table = images_table(spark, ("a.jpg", 10), ("b.jpg", 5))
-    assert summarize(IMAGE_SEQFILE, table).counts == {"images": 2}
+    assert summarize(IMAGE_SEQFILE, table).counts == {"images": 2, "unused_pages": 4}
 
 
 def test_duplicates_are_found_and_named(spark: SparkSession) -> None:

@@ -1,5 +1,7 @@
 """The asset of the images."""
 
+from dataclasses import replace
+
 import dagster as dg
 
 from vision_assets.collection import Collection
@@ -43,6 +45,7 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
             found = open_source(
                 pyspark.spark_session, source, options.patterns or DEFAULT_PATTERNS, reader=options.reader
             )
+            found = replace(found, every_page=options.pages == "all")
         shown = redact(source)
         count = "unknown number of" if found.count is None else f"{found.count:,}"
         context.log.info(f"{shown}: {count} images")

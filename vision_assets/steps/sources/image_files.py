@@ -182,6 +182,8 @@ class ImageFiles:
         Local paths of SequenceFiles that the workers read after an upload to the cluster's storage.
     listed : Listed, optional
         What is known of each image; None if the source only tells when it is read.
+    every_page : bool
+        Whether each page or frame of a file becomes an image of its own.
     """
 
     source: str
@@ -192,6 +194,7 @@ class ImageFiles:
     by_driver: Callable[[], Iterator[Pair]] | None = None
     to_upload: Sequence[str] = ()
     listed: Listed | None = None
+    every_page: bool = False
     close: Callable[[], object] = field(default=lambda: None, repr=False)
     """Removes temporary files, if there are any. Leaving a `with` block calls it."""
 
