@@ -1,5 +1,7 @@
 """Columns of Arrow batches as arrays, without copying."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -44,16 +46,16 @@ def list_column(matrix: NDArray[np.floating]) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(matrix.reshape(-1)))
 
 
-def list_values(lists: pa.ListArray) -> NDArray[np.float32]:
+def list_values(lists: pa.ListArray) -> NDArray[Any]:
     """View a column of equally long lists as a matrix, without copying.
 
     Parameters
     ----------
     lists : pyarrow.ListArray
-        M lists of k float32 values, without nulls.
+        M lists of k values, without nulls.
 
     Returns
     -------
-    ndarray of shape (M, k), dtype float32
+    ndarray of shape (M, k), dtype of the values
     """
     return lists.flatten().to_numpy().reshape(len(lists), -1)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -27,12 +28,16 @@ from vision_assets.steps.splits import TRAIN, SplitOptions
 from vision_assets.tables.columns import column
 from vision_assets.tables.table import Count, Invariant, Table
 from vision_assets.vision.classification.linear import Classifier, TrainingOptions, round_weights
+from vision_assets.vision.classification.training import fit_logistic_regression
 from vision_assets.vision.encoding.kernel_maps import FeatureMap, apply_feature_map, mapped_length
 
 _FEATURE_VALUES = 2**22  # float64 values of a batch of images: 32 MB
 _PARTITION_BYTES = 2**27
 _AT_ONCE = 4  # splits; each has the features of its images in memory
 
+
+Model: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Weights of shape (classes, D), and intercepts of shape (classes,)."""
 
 IMAGE_CLASSIFIER = Table(
     schema=StructType(
@@ -114,15 +119,16 @@ def train_classifier(
     training = with_label_index(subsets.where(F.col("subset") == TRAIN), labels)
     examples = training.join(encodings.select("fileName", "vector"), "fileName").persist()
     spark = encodings.sparkSession
-    models: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+    models: list[Model] = []
     started = time.monotonic()
 
     @inheritable_thread_target(spark)
-    def train(split: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return _train(examples.where(F.col("split") == split), options)
+    def train(split: int) -> Model:
+        return _train(examples.where(F.col("split") == split), sizes[split], len(labels), options)
 
     trained(0)
     try:
+        sizes = _sizes(examples)
         at_once = min(spark.sparkContext.defaultParallelism, _AT_ONCE)
         with ThreadPoolExecutor(at_once) as threads:
             try:
@@ -170,24 +176,68 @@ def with_label_index(rows: DataFrame, labels: tuple[str, ...]) -> DataFrame:
     return rows.join(F.broadcast(known), "label").drop("label")
 
 
-def _train(examples: DataFrame, options: TrainingOptions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+class _Size(NamedTuple):
+    """How many examples a split has, how long their encodings are, and the mean of their squared norms."""
+
+    count: int
+    length: int
+    square: float
+
+
+def _sizes(examples: DataFrame) -> dict[int, _Size]:
     squares = F.aggregate("vector", F.lit(0.0), lambda total, value: total + value * value)
-    size = examples.agg(F.count("*"), F.max(F.size("vector")), F.avg(squares)).head()
-    count, length, square = size  # type: ignore[misc]
+    found = examples.groupBy("split").agg(F.count("*"), F.max(F.size("vector")), F.avg(squares))
+    return {split: _Size(*size) for split, *size in found.collect()}
+
+
+def _train(examples: DataFrame, size: _Size, classes: int, options: TrainingOptions) -> Model:
     # L-BFGS and the penalty need features of about length 1. A power of two changes no bit of them.
-    scale = 2.0 ** -round(math.log2(square or 1) / 2) if options.feature_map == "none" else 1.0
-    bytes_in_all = count * mapped_length(length, options.feature_map) * 8
-    # In a fixed order and, unless there is too much, by one task: the last bits of a sum depend on both.
-    ordered = examples.repartition(max(1, -(-bytes_in_all // _PARTITION_BYTES)), "fileName")
-    features = (
-        ordered.sortWithinPartitions("fileName")
-        .select("target", "vector")
-        .mapInArrow(partial(_map_batches, options.feature_map, scale), "label double, values array<double>")
+    scale = 2.0 ** -round(math.log2(size.square or 1) / 2) if options.feature_map == "none" else 1.0
+    bytes_in_all = size.count * mapped_length(size.length, options.feature_map) * 8
+    partitions = max(1, -(-bytes_in_all // _PARTITION_BYTES))
+    # In a fixed order: the last bits of a sum depend on it.
+    rows = examples.repartition(partitions, "fileName").sortWithinPartitions("fileName")
+    train = _train_in_one_task if partitions == 1 else _train_by_mllib
+    weights, intercepts = train(rows.select("target", "vector"), scale, classes, options)
+    return weights * scale, intercepts
+
+
+def _train_in_one_task(rows: DataFrame, scale: float, classes: int, options: TrainingOptions) -> Model:
+    """Train in one of Spark's workers: for small data, each of MLlib's iterations is a job that waits."""
+    fit = partial(_fit, scale, classes, options)
+    fitted = rows.mapInArrow(fit, "target int, intercept double, weights array<double>").toArrow()
+    fitted = fitted.sort_by("target")
+    return list_values(fitted["weights"].combine_chunks()), fitted["intercept"].to_numpy()
+
+
+def _fit(
+    scale: float, classes: int, options: TrainingOptions, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    mapped = [
+        (images["target"].to_numpy(), apply_feature_map(vectors, options.feature_map) * scale)
+        for images, vectors in _slices(batches, options.feature_map)
+    ]
+    targets, features = (np.concatenate(arrays) for arrays in zip(*mapped, strict=True))
+    weights, intercepts = fit_logistic_regression(
+        features, targets, classes, reg_param=options.reg_param, max_iter=options.max_iter
+    )
+    yield pa.record_batch(
+        {
+            "target": pa.array(range(classes), pa.int32()),
+            "intercept": intercepts,
+            "weights": list_column(weights),
+        }
+    )
+
+
+def _train_by_mllib(rows: DataFrame, scale: float, classes: int, options: TrainingOptions) -> Model:
+    features = rows.mapInArrow(
+        partial(_map_batches, options.feature_map, scale), "label double, values array<double>"
     )
     model = LogisticRegression(
         family="multinomial", regParam=options.reg_param, maxIter=options.max_iter, standardization=False
     ).fit(features.select("label", array_to_vector(F.col("values")).alias("features")))
-    return model.coefficientMatrix.toArray() * scale, model.interceptVector.toArray()
+    return model.coefficientMatrix.toArray(), model.interceptVector.toArray()
 
 
 def _map_batches(
