@@ -37,6 +37,7 @@ _TOOL_FOLDERS = {
 
 LINK = "link"
 SPECIAL = "not a regular file"
+ENCRYPTED = "encrypted"
 
 Pair = tuple[str, bytes]
 
@@ -239,5 +240,9 @@ def no_images(source: str, patterns: Patterns, skipped: Skipped) -> UserError:
     if not skipped.total:
         return UserError(f"{source!r} is empty: it has no files. Name a source with images.")
     shown = ", ".join(f"{name!r} ({reason})" for name, reason in skipped.examples[:3])
-    globs = ", ".join(patterns.globs)
-    return UserError(f"no image in {source!r}: {skipped.total} skipped, such as {shown}.\nPatterns: {globs}")
+    problem = f"no image in {source!r}: {skipped.total} skipped, such as {shown}"
+    if ENCRYPTED in skipped.counts:
+        return UserError(
+            f"{problem}.\nEncrypted members are not read: create the archive again without a password."
+        )
+    return UserError(f"{problem}.\nPatterns: {', '.join(patterns.globs)}")

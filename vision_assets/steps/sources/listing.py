@@ -270,7 +270,7 @@ class ArchiveListing:
         self._patterns = patterns
         self._listing = Listing(further_numbers)
         self._others = Listing(further_numbers)
-        self._links: dict[str, str] = {}
+        self._links: list[tuple[str, str]] = []
         self._tops: set[str] = set()
         self.skipped = Skipped()
         self.size = 0
@@ -307,7 +307,7 @@ class ArchiveListing:
         """
         key = clean_key(name)
         self._see(key)
-        self._links[key] = clean_key(target)
+        self._links.append((key, clean_key(target)))
 
     def add_symbolic_link(self, name: str, target: str) -> None:
         """Add a member that names another one as seen from its own folder."""
@@ -324,18 +324,19 @@ class ArchiveListing:
 
     def _follow_links(self) -> None:
         """Add what links stand for, now that all members are known."""
-        wanted = set(self._links.values())
+        targets = dict(self._links)
+        wanted = {target for _, target in self._links}
         known = {
             name: numbers
             for listing in (self._listing, self._others)
             for raw, numbers in listing.rows()
             if (name := raw.decode()) in wanted
         }
-        for key, target in self._links.items():
+        for key, target in self._links:
             seen = {key}
-            while target in self._links and target not in seen:
+            while target in targets and target not in seen:
                 seen.add(target)
-                target = self._links[target]  # noqa: PLW2901 - the next link of a chain
+                target = targets[target]  # noqa: PLW2901 - the next link of a chain
             numbers = known.get(target)
             if numbers is None:
                 self.skipped.add(key, f"{LINK} to nothing in the archive")

@@ -13,7 +13,7 @@ from typing import IO
 
 from vision_assets.errors import UserError
 from vision_assets.steps.sources.archive import ArchiveSource
-from vision_assets.steps.sources.image_files import LINK, SPECIAL, Pair, Patterns, Skipped
+from vision_assets.steps.sources.image_files import ENCRYPTED, LINK, SPECIAL, Pair, Patterns, Skipped
 from vision_assets.steps.sources.listing import ArchiveListing, Entries, ExpansionLimit, Listing
 from vision_assets.steps.sources.tar import archive_unreadable
 from vision_assets.steps.sources.zip_methods import METHODS, unpack
@@ -90,8 +90,8 @@ def list_zip(source: str, path: str, patterns: Patterns) -> tuple[Listing, int, 
     Raises
     ------
     UserError
-        If the archive is damaged, incomplete or encrypted, would unpack to far more than its size, or two
-        images have the same key.
+        If the archive is damaged or incomplete, would unpack to far more than its size, or two images have
+        the same key.
     """
     found = ArchiveListing(source, patterns, further_numbers=4)
     try:
@@ -105,7 +105,7 @@ def list_zip(source: str, path: str, patterns: Patterns) -> tuple[Listing, int, 
     limit = ExpansionLimit(source, Path(path).stat().st_size)
     for member in members:
         if not member.filename.endswith("/"):
-            _add(found, member, source, partial(_link_target, path))
+            _add(found, member, partial(_link_target, path))
             limit.check(found.size, member.filename)
     listing, prefix = found.finish()
     limit.check(found.size, "the last link")
@@ -128,19 +128,13 @@ def _check_places(source: str, members: list[zipfile.ZipInfo], directory: int) -
 
 
 def _add(
-    found: ArchiveListing,
-    member: zipfile.ZipInfo,
-    source: str,
-    link_target: Callable[[zipfile.ZipInfo], str | None],
+    found: ArchiveListing, member: zipfile.ZipInfo, link_target: Callable[[zipfile.ZipInfo], str | None]
 ) -> None:
     name = _name(member)
     kind = stat.S_IFMT(member.external_attr >> 16)
     if member.flag_bits & _ENCRYPTED:
-        raise UserError(
-            f"member {name!r} of the archive {source!r} is encrypted.\n"
-            "Passwords are not supported: create the archive again without one."
-        )
-    if kind == stat.S_IFLNK:
+        found.skip(name, ENCRYPTED)
+    elif kind == stat.S_IFLNK:
         target = link_target(member)
         if target is None:
             found.skip(name, f"damaged {LINK}")

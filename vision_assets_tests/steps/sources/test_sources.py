@@ -382,6 +382,18 @@ def test_members_of_the_same_key(spark: SparkSession, tmp_path: Path, kind: str)
         open_source(spark, str(source))
 
 
+@pytest.mark.parametrize("twice", ["link.jpg", "a.jpg"])
+def test_links_of_the_same_key(spark: SparkSession, tmp_path: Path, twice: str) -> None:
+    path = make_tar(tmp_path / "x.tar", {"a.jpg": b"1", "b.jpg": b"2"})
+    with tarfile.open(path, "a") as tar:
+        for target, name in (("a.jpg", twice), ("b.jpg", "link.jpg")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.LNKTYPE, target
+            tar.addfile(member)
+    with pytest.raises(UserError, match=f"same key as another image, such as '{twice}'"):
+        open_source(spark, str(path))
+
+
 @pytest.mark.parametrize("kind", ["tar", "gnu tar", "zip"])
 def test_archive_names_that_are_not_unicode(spark: SparkSession, tmp_path: Path, kind: str) -> None:
     path = make(kind, tmp_path, {"AAAA.jpg": b"1", "BBBB.jpg": b"2", "CC.jpg": b"3"})
@@ -446,12 +458,30 @@ def test_a_zip_with_the_name_in_unicode_in_a_field_of_its_own(spark: SparkSessio
     assert stored(spark, open_source(spark, str(path)), tmp_path)[0] == {name: b"x", "b.jpg": b"y"}
 
 
-def test_an_encrypted_member(spark: SparkSession, tmp_path: Path) -> None:
-    path = make_zip(tmp_path / "x.zip", {"a.jpg": b"secret"}, zipfile.ZIP_STORED)
+def encrypt(path: Path, *names: str) -> None:
+    """Mark members of a zip as encrypted."""
     data = bytearray(path.read_bytes())
-    data[data.index(b"PK\x01\x02") + 8] |= 1
+    for name in names:
+        in_directory = data.rindex(name.encode()) - 46
+        assert data[in_directory:][:4] == b"PK\x01\x02"
+        data[in_directory + 8] |= 1
+        data[data.index(name.encode()) - 30 + 6] |= 1
     path.write_bytes(data)
-    with pytest.raises(UserError, match=r"'a\.jpg' .* is encrypted"):
+
+
+def test_encrypted_members_are_skipped(spark: SparkSession, tmp_path: Path) -> None:
+    """One class alone is left, and keeps its label."""
+    path = make_zip(tmp_path / "x.zip", {"cat/1.jpg": b"secret", "dog/1.jpg": b"d"})
+    encrypt(path, "cat/1.jpg")
+    files, written = stored(spark, open_source(spark, str(path)), tmp_path)
+    assert files == {"dog/1.jpg": b"d"}
+    assert written.skipped.counts == {"encrypted": 1}
+
+
+def test_an_archive_of_encrypted_members_alone(spark: SparkSession, tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "x.zip", {f"{index}.txt": b"" for index in range(3)} | {"a.jpg": b"secret"})
+    encrypt(path, "a.jpg")
+    with pytest.raises(UserError, match=r"no image in .*: 4 skipped.*\nEncrypted members are not read"):
         open_source(spark, str(path))
 
 
