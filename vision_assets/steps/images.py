@@ -27,9 +27,9 @@ class ImageOptions(Options):
 
     source: str = option(
         "",
-        "Folder, .tar, .tar.gz, .zip or SequenceFile of images: a local path or a Hadoop URI. "
-        "If empty, the source of the project file or of the environment variable VISION_ASSETS_SOURCE is "
-        "used.",
+        "Folder, .tar (also .tar.gz, .tar.bz2, .tar.xz, .tar.zst), .zip or SequenceFile of images: a local "
+        "path or a Hadoop URI. If empty, the source of the project file or of the environment variable "
+        "VISION_ASSETS_SOURCE is used.",
     )
     replace_source: bool = option(
         default=False,

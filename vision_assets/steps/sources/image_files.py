@@ -38,6 +38,7 @@ _TOOL_FOLDERS = {
 LINK = "link"
 SPECIAL = "not a regular file"
 ENCRYPTED = "encrypted"
+ARCHIVE = "archive inside an archive"
 
 Pair = tuple[str, bytes]
 

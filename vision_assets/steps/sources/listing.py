@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from vision_assets.errors import UserError
 from vision_assets.steps.sources.image_files import (
+    ARCHIVE,
     LINK,
     MACOS_METADATA,
+    NOT_MATCHED,
     ImageFiles,
     Listed,
     Patterns,
@@ -35,6 +37,9 @@ _PLACE = 1
 
 _MOST_EXPANSION = 200
 _ALWAYS_ALLOWED_BYTES = 1 << 30
+
+_TAR = ".tar"
+_ARCHIVE = re.compile(r".*(\.(tar|tgz|tbz2?|txz|tzst|zip|7z|rar)|\.tar\.\w+)", re.IGNORECASE | re.DOTALL)
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -61,6 +66,11 @@ def clean_key(name: str) -> str:
         elif part not in ("", "."):
             parts.append(part)
     return _SURROGATE.sub(_escape, "/".join(parts).replace("\0", "\\x00"))
+
+
+def below(folder: str, name: str) -> str:
+    """Return the name of a file that is named as seen from a folder, and stays in it; empty for the top."""
+    return f"{folder}/{clean_key(name)}" if folder else name
 
 
 def _escape(surrogate: re.Match[str]) -> str:
@@ -288,13 +298,19 @@ class ArchiveListing:
             self.skip(name, MACOS_METADATA if key else "no file name")
             return
         self._see(key)
-        reason = self._patterns.reason_to_skip(key, numbers[0])
+        reason = self._reason_to_skip(key, numbers[0])
         if reason:
             self.skipped.add(key, reason)
             self._others.add(key.encode(), *numbers)
         else:
             self._listing.add(key.encode(), *numbers)
             self.size += numbers[0]
+
+    def folder_of(self, name: str, size: int) -> str | None:
+        """Return the folder that a tar inside the archive stands for; None for members that are none."""
+        key = clean_key(name)
+        is_tar = key.lower().endswith(_TAR) and self._reason_to_skip(key, size) == ARCHIVE
+        return key[: -len(_TAR)] if is_tar else None
 
     def add_link(self, name: str, target: str) -> None:
         """Add a member that stands for another one.
@@ -309,13 +325,25 @@ class ArchiveListing:
         self._see(key)
         self._links.append((key, clean_key(target)))
 
-    def add_symbolic_link(self, name: str, target: str) -> None:
-        """Add a member that names another one as seen from its own folder."""
+    def add_symbolic_link(self, name: str, target: str, top: str = "") -> None:
+        """Add a member that names another one as seen from its own folder.
+
+        Parameters
+        ----------
+        name : str
+        target : str
+        top : str
+            Folder that stands for a tar inside the archive, and that links do not leave.
+        """
         path = posixpath.normpath(posixpath.join(posixpath.dirname(clean_key(name)), target))
         if target.startswith("/") or path == ".." or path.startswith("../"):
-            self.skip(name, f"{LINK} that leads outside the archive")
+            self.skip(below(top, name), f"{LINK} that leads outside the archive")
         else:
-            self.add_link(name, path)
+            self.add_link(below(top, name), below(top, path))
+
+    def _reason_to_skip(self, key: str, size: int) -> str | None:
+        reason = self._patterns.reason_to_skip(key, size)
+        return ARCHIVE if reason == NOT_MATCHED and _ARCHIVE.fullmatch(key) else reason
 
     def _see(self, key: str) -> None:
         """Note the top folder of a member, whether the member can be read or not."""
@@ -340,7 +368,7 @@ class ArchiveListing:
             numbers = known.get(target)
             if numbers is None:
                 self.skipped.add(key, f"{LINK} to nothing in the archive")
-            elif reason := self._patterns.reason_to_skip(key, numbers[0]):
+            elif reason := self._reason_to_skip(key, numbers[0]):
                 self.skipped.add(key, reason)
             else:
                 self._listing.add(key.encode(), *numbers)

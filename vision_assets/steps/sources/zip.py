@@ -65,7 +65,8 @@ class ZipSource(ArchiveSource):
 
     def has_format(self, head: bytes) -> bool:
         """Tell whether a file begins like a zip."""
-        return head.startswith(b"PK")
+        # A tar may begin with a name such as `PKLot/`.
+        return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
     def list_members(self, source: str, path: str, patterns: Patterns) -> tuple[Listing, int, Skipped]:
         """Read a zip's directory; see `list_zip`."""

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 
-import imagecodecs
+from vision_assets.steps.sources.compression import zstd
 
 _CHUNK = 1 << 16
 
@@ -30,7 +30,16 @@ def unpack(data: bytes, method: int, size: int) -> bytes | None:
     try:
         # One byte more than declared reveals a bomb without unpacking it.
         unpacked = METHODS[method](data, size + 1)
-    except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, IndexError, RuntimeError):
+    except (
+        zlib.error,
+        lzma.LZMAError,
+        zstd.ZstdError,
+        OSError,
+        EOFError,
+        ValueError,
+        IndexError,
+        RuntimeError,
+    ):
         return None
     return unpacked if len(unpacked) == size else None
 
@@ -67,7 +76,7 @@ METHODS: Mapping[int, Callable[[bytes, int], bytes]] = {
     9: _inflate64,
     zipfile.ZIP_BZIP2: lambda data, most: bz2.BZ2Decompressor().decompress(data, most),
     zipfile.ZIP_LZMA: _lzma,
-    93: lambda data, most: bytes(imagecodecs.zstd_decode(data, out=most)),
+    93: lambda data, most: zstd.ZstdDecompressor().decompress(data, most),
     95: lambda data, most: lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(data, most),
 }
 """Number of a method (APPNOTE 4.4.5) to the function that unpacks at most some bytes."""

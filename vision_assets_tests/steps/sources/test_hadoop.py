@@ -5,6 +5,7 @@ import os
 import random
 import tarfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +22,12 @@ from vision_assets.spark.diagnosis import diagnose
 from vision_assets.spark.hadoop import list_status
 from vision_assets.steps import image_writer
 from vision_assets.steps.sources import open_source
+from vision_assets.steps.sources.compression import zstd
 from vision_assets.steps.sources.hadoop_folder import hadoop_glob
 from vision_assets.steps.sources.hadoop_tar import find_headers, open_tar_blocks, pieces
 from vision_assets.steps.sources.image_files import ImageFiles, Patterns
 from vision_assets.steps.sources.listing import Listing
+from vision_assets_tests.steps.sources.test_sources import SKIPPED_OF_TARS, tar_of_tars
 
 Files = dict[str, bytes]
 
@@ -102,7 +105,7 @@ def test_a_large_folder_of_a_file_system_that_hides_its_files_status(
     assert found == [(f"{uri}/many/{i:03}.jpg", False, i) for i in range(160)]
 
 
-@pytest.mark.parametrize("kind", ["tar", "gnu tar", "comma,.tar", "tar.gz", "zip", "seq"])
+@pytest.mark.parametrize("kind", ["tar", "gnu tar", "comma,.tar", "tar.gz", "tar.zst", "zip", "seq"])
 def test_archives(spark: SparkSession, remote: tuple[Path, str], tmp_path: Path, kind: str) -> None:
     import gzip
     import zipfile
@@ -119,7 +122,9 @@ def test_archives(spark: SparkSession, remote: tuple[Path, str], tmp_path: Path,
         stored(spark, open_source(spark, str(tmp_path / "in")), folder / kind)
     else:
         data = tar_of(files, tarfile.GNU_FORMAT if kind == "gnu tar" else tarfile.PAX_FORMAT)
-        (folder / kind).write_bytes(gzip.compress(data) if kind == "tar.gz" else data)
+        compress: dict[str, Callable[[bytes], bytes]]
+        compress = {"tar.gz": gzip.compress, "tar.zst": zstd.compress}
+        (folder / kind).write_bytes(compress.get(kind, bytes)(data))
     with open_source(spark, f"{uri}/{kind}") as images:
         assert stored(spark, images, tmp_path / "out") == files
 
@@ -161,22 +166,37 @@ def test_a_tar_is_read_in_ranges_that_members_cross(spark: SparkSession, tmp_pat
     assert stored(spark, images, tmp_path / "out") == files
 
 
+def test_tars_in_a_tar_are_read_in_ranges(spark: SparkSession, tmp_path: Path) -> None:
+    data, expected = tar_of_tars(tmp_path)
+    (tmp_path / "x.tar").write_bytes(data)
+    uri, patterns = f"file://{tmp_path}/x.tar", Patterns(["*.jpg", "*.jpeg"])
+    images = open_tar_blocks(spark, "x", uri, patterns, split_bytes=4096)
+    assert images.by_workers is not None
+    assert images.by_workers(spark.sparkContext).getNumPartitions() > 16
+    assert stored(spark, images, tmp_path / "out") == expected
+    assert images.skipped.counts == SKIPPED_OF_TARS
+
+
 @settings(max_examples=60)
 @given(
     sizes=st.lists(st.sampled_from([0, 1, 511, 512, 513, 1024, 5000]), min_size=1, max_size=8),
     per_range=st.integers(1, 9),
     per_record=st.integers(1, 3),
+    links=st.integers(0, 4),
+    parallelism=st.integers(1, 9),
 )
 def test_every_cut_into_ranges_gives_the_same_members(
-    sizes: list[int], per_range: int, per_record: int
+    sizes: list[int], per_range: int, per_record: int, links: int, parallelism: int
 ) -> None:
     files = {f"{index}": bytes([index + 1]) * size for index, size in enumerate(sizes)}
     data = tar_of(files)
     listing = Listing(further_numbers=1)
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         for member in tar:
-            listing.add(member.name.encode(), member.size, member.offset_data)
-    tables = [(next(iter(entries))[1][1], entries) for entries in listing.cut(1)]
+            for link in ["", *range(links)]:
+                listing.add(f"{member.name}{link}".encode(), member.size, member.offset_data)
+    files = {f"{name}{link}": content for name, content in files.items() for link in ["", *range(links)]}
+    tables = [(next(iter(entries))[1][1], entries) for entries in listing.cut(parallelism)]
     record, found = per_record * 512, {name: bytearray(len(content)) for name, content in files.items()}
     times = dict.fromkeys(files, 0)
     for start in range(0, len(data), per_range * record):
