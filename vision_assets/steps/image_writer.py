@@ -121,10 +121,10 @@ class _ReportPerPartition(AccumulatorParam[Reports]):
 def _choose(
     patterns: Patterns, reports: Accumulator[Reports], partition: int, pairs: Iterable[Pair]
 ) -> Iterator[Pair]:
-    """Take what the patterns match, which only a SequenceFile's keys may not; report at the end."""
+    """Take what the patterns take, which is decided here for a SequenceFile alone; report at the end."""
     count, skipped = 0, Skipped()
     for pair in pairs:
-        if reason := patterns.reason_to_skip(pair[0], len(pair[1])):
+        if reason := patterns.reason_to_skip(pair[0], len(pair[1]), partial(bytes, pair[1])):
             skipped.add(pair[0], reason)
         else:
             count += 1

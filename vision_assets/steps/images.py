@@ -43,6 +43,11 @@ class ImageOptions(Options):
         "counted and named. null takes the names of all formats that are decoded (docs/formats.md).",
         min_length=1,
     )
+    take_by_content: bool = option(
+        default=False,
+        description="Also take files whose names match no pattern if their content begins like an image that "
+        "is decoded: photo.jpg.1, a.jpg?size=large, a JPEG named .HEIC. Hidden ones stay skipped.",
+    )
     reader: Literal["auto", "workers", "driver"] = option(
         "auto",
         "Who reads the source: `workers`, in parallel; `driver`, for files that only this machine can see; "

@@ -46,7 +46,12 @@ SOURCES: tuple[Source, ...] = (
 
 
 def open_source(
-    spark: SparkSession, source: str, patterns: Sequence[str] = DEFAULT_PATTERNS, *, reader: Reader = "auto"
+    spark: SparkSession,
+    source: str,
+    patterns: Sequence[str] = DEFAULT_PATTERNS,
+    *,
+    by_content: bool = False,
+    reader: Reader = "auto",
 ) -> ImageFiles:
     """Choose the images of a source. Their bytes are read later, by `vision_assets.steps.image_writer.write`.
 
@@ -62,6 +67,8 @@ def open_source(
         of its part files, as a local path or a Hadoop URI. Its content decides what it is, not its name.
     patterns : sequence of str
         Glob patterns for the file name; case is ignored.
+    by_content : bool
+        Whether a file whose name matches no pattern is taken if its content begins like an image.
     reader : {"auto", "workers", "driver"}
         Who reads a local source. "workers" need to have it at the same path; "driver" uploads it from this
         machine alone; "auto" takes the driver when Spark's workers are on other machines. Through Hadoop
@@ -77,7 +84,7 @@ def open_source(
     UserError
         If the source is missing, unreadable, damaged or of an unknown kind, or has no image.
     """
-    chosen = Patterns(patterns)
+    chosen = Patterns(patterns, by_content=by_content)
     path = local_path(source, spark.sparkContext._jsc.hadoopConfiguration)
     if path is not None:
         by_driver = reader == "driver" or (reader == "auto" and not is_local_master(spark))

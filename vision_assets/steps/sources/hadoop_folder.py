@@ -12,20 +12,20 @@ import numpy as np
 from pyspark import RDD, SparkContext
 from pyspark.sql import Row, SparkSession
 
-from vision_assets.spark.hadoop import copy_to_local, escape_glob, hadoop_path, list_status
+from vision_assets.spark.hadoop import copy_to_local, escape_glob, hadoop_path, list_status, read_head
 from vision_assets.steps.sources.image_files import (
     MAX_IMAGE_BYTES,
     ImageFiles,
     Pair,
     Patterns,
     Skipped,
-    hidden_folder,
     in_folder,
     is_hidden,
     stamp,
 )
 from vision_assets.steps.sources.listing import BYTES_PER_FILE, SPLIT_BYTES, SPLITS_PER_CORE, Listing, listed
 from vision_assets.steps.sources.place import Place
+from vision_assets.vision.io.headers import START_BYTES
 
 NANOSECONDS = 10**6
 """Nanoseconds in a millisecond, which Hadoop's times count."""
@@ -65,7 +65,7 @@ def open_folder(spark: SparkSession, source: str, uri: str, patterns: Patterns) 
                     skipped.add(f"{key}/", in_folder(name))
                 else:
                     folders.append(status.path)
-            elif reason := patterns.reason_to_skip(key, status.size):
+            elif reason := patterns.reason_to_skip(key, status.size, partial(_read_head, spark, status.path)):
                 skipped.add(key, reason)
             else:
                 listing.add(_to_bytes(key), status.size, status.modified)
@@ -88,6 +88,10 @@ def open_folder(spark: SparkSession, source: str, uri: str, patterns: Patterns) 
             yield _to_text(name), stamp(size, modified * NANOSECONDS, now=now)
 
     return replace(read(listing), listed=listed(listing, stamps, read))
+
+
+def _read_head(spark: SparkSession, uri: str) -> bytes:
+    return read_head(*hadoop_path(spark, uri), START_BYTES)
 
 
 def _to_bytes(key: str) -> bytes:
@@ -121,7 +125,7 @@ def _visible(
     session.conf.set("spark.sql.files.minPartitionNum", SPLITS_PER_CORE * context.defaultParallelism)
     reader = session.read.format("binaryFile").option("recursiveFileLookup", True)
     reader = reader.option("ignoreMissingFiles", False).option("ignoreCorruptFiles", False)
-    if glob := hadoop_glob(patterns.globs):
+    if (glob := hadoop_glob(patterns.globs)) and not patterns.by_content:
         reader = reader.option("pathGlobFilter", glob)
     paths = [root] if some is None else [root + _to_text(name) for name in some.names()]
     table = (
@@ -135,8 +139,9 @@ def _visible(
 def _chosen_rows(root: str, patterns: Patterns, rows: Iterator[Row]) -> Iterator[Pair]:
     for path, content in rows:
         key = path.removeprefix(root)
-        if patterns.match(key) and not hidden_folder(key):
-            yield key, bytes(content)
+        data = bytes(content)
+        if not patterns.reason_to_skip(key, len(data), partial(bytes, data)):
+            yield key, data
 
 
 def hadoop_glob(globs: tuple[str, ...]) -> str | None:

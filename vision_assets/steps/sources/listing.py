@@ -6,6 +6,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -266,6 +267,8 @@ class ArchiveListing:
     patterns : Patterns
     further_numbers : int
         How many numbers a member has besides its size.
+    read_head : callable
+        Takes the numbers of a member and returns its first bytes.
 
     Attributes
     ----------
@@ -275,7 +278,10 @@ class ArchiveListing:
         Bytes of all images.
     """
 
-    def __init__(self, source: str, patterns: Patterns, further_numbers: int) -> None:
+    def __init__(
+        self, source: str, patterns: Patterns, further_numbers: int, read_head: Callable[..., bytes]
+    ) -> None:
+        self._read_head = read_head
         self._source = source
         self._patterns = patterns
         self._listing = Listing(further_numbers)
@@ -298,7 +304,7 @@ class ArchiveListing:
             self.skip(name, MACOS_METADATA if key else "no file name")
             return
         self._see(key)
-        reason = self._reason_to_skip(key, numbers[0])
+        reason = self._reason_to_skip(key, *numbers)
         if reason:
             self.skipped.add(key, reason)
             self._others.add(key.encode(), *numbers)
@@ -341,9 +347,12 @@ class ArchiveListing:
         else:
             self.add_link(below(top, name), below(top, path))
 
-    def _reason_to_skip(self, key: str, size: int) -> str | None:
-        reason = self._patterns.reason_to_skip(key, size)
-        return ARCHIVE if reason == NOT_MATCHED and _ARCHIVE.fullmatch(key) else reason
+    def _reason_to_skip(self, key: str, *numbers: int) -> str | None:
+        if _ARCHIVE.fullmatch(key):
+            # A tar begins with the name of its first member, which may be that of a format.
+            reason = self._patterns.reason_to_skip(key, numbers[0], bytes)
+            return ARCHIVE if reason == NOT_MATCHED else reason
+        return self._patterns.reason_to_skip(key, numbers[0], partial(self._read_head, *numbers))
 
     def _see(self, key: str) -> None:
         """Note the top folder of a member, whether the member can be read or not."""
@@ -368,7 +377,7 @@ class ArchiveListing:
             numbers = known.get(target)
             if numbers is None:
                 self.skipped.add(key, f"{LINK} to nothing in the archive")
-            elif reason := self._reason_to_skip(key, numbers[0]):
+            elif reason := self._reason_to_skip(key, *numbers):
                 self.skipped.add(key, reason)
             else:
                 self._listing.add(key.encode(), *numbers)

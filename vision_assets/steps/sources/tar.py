@@ -3,6 +3,7 @@
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -13,6 +14,7 @@ from vision_assets.steps.sources.archive import ArchiveSource
 from vision_assets.steps.sources.compression import COMPRESSIONS, compression_of, open_unpacked
 from vision_assets.steps.sources.image_files import ARCHIVE, SPECIAL, Pair, Patterns, Skipped
 from vision_assets.steps.sources.listing import ArchiveListing, Entries, ExpansionLimit, Listing, below
+from vision_assets.vision.io.headers import START_BYTES
 
 BLOCK = tarfile.BLOCKSIZE
 
@@ -162,7 +164,7 @@ def list_tar(
         If the archive is damaged or incomplete, is no tar, would unpack to far more than its size, or two
         images have the same key.
     """
-    found = ArchiveListing(source, patterns, further_numbers=2)
+    found = ArchiveListing(source, patterns, further_numbers=2, read_head=partial(_read_head, file))
     limit = ExpansionLimit(source, size)
     try:
         part = _Part(file)
@@ -179,6 +181,11 @@ def list_tar(
     listing, prefix = found.finish()
     limit.check(found.size, "the last link")
     return listing, prefix, found.skipped
+
+
+def _read_head(file: Any, size: int, offset: int, _header: int) -> bytes:
+    file.seek(offset)
+    return bytes(file.read(min(size, START_BYTES)))
 
 
 class _Part:

@@ -16,7 +16,8 @@ from vision_assets.steps.sources.archive import ArchiveSource
 from vision_assets.steps.sources.image_files import ENCRYPTED, LINK, SPECIAL, Pair, Patterns, Skipped
 from vision_assets.steps.sources.listing import ArchiveListing, Entries, ExpansionLimit, Listing
 from vision_assets.steps.sources.tar import archive_unreadable
-from vision_assets.steps.sources.zip_methods import METHODS, unpack
+from vision_assets.steps.sources.zip_methods import METHODS, PACKED_START, unpack, unpack_start
+from vision_assets.vision.io.headers import START_BYTES
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _ENCRYPTED = 0x1
@@ -94,7 +95,7 @@ def list_zip(source: str, path: str, patterns: Patterns) -> tuple[Listing, int, 
         If the archive is damaged or incomplete, would unpack to far more than its size, or two images have
         the same key.
     """
-    found = ArchiveListing(source, patterns, further_numbers=4)
+    found = ArchiveListing(source, patterns, further_numbers=4, read_head=partial(_read_head, path))
     try:
         with zipfile.ZipFile(path) as archive:
             members, directory = archive.infolist(), archive.start_dir
@@ -148,6 +149,12 @@ def _add(
     else:
         numbers = member.header_offset, member.compress_size, member.compress_type, member.CRC
         found.add(name, member.file_size, *numbers)
+
+
+def _read_head(path: str, size: int, offset: int, packed: int, method: int, _crc: int) -> bytes:
+    with open(path, "rb") as file:  # noqa: PTH123 - as in the other sources
+        start = _stored(file, offset, min(packed, PACKED_START))
+    return unpack_start(start, method, min(size, START_BYTES)) or b""
 
 
 def _link_target(path: str, member: zipfile.ZipInfo) -> str | None:

@@ -8,7 +8,14 @@ from collections.abc import Callable, Mapping
 
 from vision_assets.steps.sources.compression import zstd
 
+PACKED_START = 1 << 20
+"""Packed bytes that hold the first block of a member, whatever the method; those of bzip2 are the largest."""
+
 _CHUNK = 1 << 16
+_DAMAGED = (
+    *(zlib.error, lzma.LZMAError, zstd.ZstdError),
+    *(OSError, EOFError, ValueError, IndexError, RuntimeError),
+)
 
 
 def unpack(data: bytes, method: int, size: int) -> bytes | None:
@@ -27,21 +34,17 @@ def unpack(data: bytes, method: int, size: int) -> bytes | None:
     bytes or None
         None if the member is damaged, or would unpack to another size.
     """
+    # One byte more than declared reveals a bomb without unpacking it.
+    unpacked = unpack_start(data, method, size + 1)
+    return unpacked if unpacked is not None and len(unpacked) == size else None
+
+
+def unpack_start(data: bytes, method: int, most: int) -> bytes | None:
+    """Unpack at most some first bytes of a member that is all here or begins here; None if it is damaged."""
     try:
-        # One byte more than declared reveals a bomb without unpacking it.
-        unpacked = METHODS[method](data, size + 1)
-    except (
-        zlib.error,
-        lzma.LZMAError,
-        zstd.ZstdError,
-        OSError,
-        EOFError,
-        ValueError,
-        IndexError,
-        RuntimeError,
-    ):
+        return METHODS[method](data, most)[:most]
+    except _DAMAGED:
         return None
-    return unpacked if len(unpacked) == size else None
 
 
 def _inflate64(data: bytes, most: int) -> bytes:

@@ -1,5 +1,6 @@
 """Sources behind Hadoop's file systems, with `viewfs:` standing for storage that Python cannot reach."""
 
+import gzip
 import io
 import os
 import random
@@ -27,7 +28,13 @@ from vision_assets.steps.sources.hadoop_folder import hadoop_glob
 from vision_assets.steps.sources.hadoop_tar import find_headers, open_tar_blocks, pieces
 from vision_assets.steps.sources.image_files import ImageFiles, Patterns
 from vision_assets.steps.sources.listing import Listing
-from vision_assets_tests.steps.sources.test_sources import SKIPPED_OF_TARS, tar_of_tars
+from vision_assets_tests.steps.sources.test_sources import (
+    BY_CONTENT,
+    JPEG,
+    NOT_BY_CONTENT,
+    SKIPPED_OF_TARS,
+    tar_of_tars,
+)
 
 Files = dict[str, bytes]
 
@@ -84,6 +91,23 @@ def test_a_folder_read_with_patterns_of_any_kind(
         assert stored(spark, images, tmp_path / f"out{number}") == {"a1.jpg": b"1"}
 
 
+@pytest.mark.parametrize("kind", ["folder", "tar", "tar.gz"])
+def test_content_decides_where_names_do_not(
+    spark: SparkSession, remote: tuple[Path, str], tmp_path: Path, kind: str
+) -> None:
+    folder, uri = remote
+    files = BY_CONTENT | {"_DSC1": JPEG, "12:30/1": JPEG}
+    source = folder / f"content, {kind}"
+    if kind == "folder":
+        make_folder(source, files | NOT_BY_CONTENT)
+    else:
+        data = tar_of(files | NOT_BY_CONTENT)
+        source.write_bytes(gzip.compress(data) if kind == "tar.gz" else data)
+    with open_source(spark, f"{uri}/{source.name}", by_content=True) as images:
+        assert stored(spark, images, tmp_path / "out") == files
+        assert images.skipped.counts["name matches no pattern"] == 3
+
+
 def test_many_files_are_listed_alike(spark: SparkSession, tmp_path: Path) -> None:
     make_folder(tmp_path, {f"strange; isDirectory=true; {index}.jpg": bytes(index) for index in range(200)})
     (tmp_path / "sub").mkdir()
@@ -107,7 +131,6 @@ def test_a_large_folder_of_a_file_system_that_hides_its_files_status(
 
 @pytest.mark.parametrize("kind", ["tar", "gnu tar", "comma,.tar", "tar.gz", "tar.zst", "zip", "seq"])
 def test_archives(spark: SparkSession, remote: tuple[Path, str], tmp_path: Path, kind: str) -> None:
-    import gzip
     import zipfile
 
     folder, uri = remote

@@ -734,6 +734,76 @@ def test_splits_read_without_spark(tmp_path: Path) -> None:
     assert dict(FolderSplit(bytes(folder), listing.all_rows()).read()) == {"a.jpg": b"1"}
 
 
+# -------------------------------------------------------------------------------------------- by content
+
+JPEG = b"\xff\xd8\xff\xe0" + bytes(3000)
+BY_CONTENT: Files = {
+    "cat/photo.jpg.1": JPEG,
+    "cat/a.jpg?size=large": b"\x89PNG\r\n\x1a\n",
+    "dog/IMG_1.HEIC": JPEG,
+    "dog/no ending": b"GIF89a",
+    "dog/a.jpg": b"by its name",
+    "dog/back\\slash.jpg.1": JPEG,
+}
+NOT_BY_CONTENT: Files = {
+    "dog/real.HEIC": bytes(4) + b"ftypheic",
+    "dog/empty": b"",
+    "dog/text": b"BM is no bitmap, and P6 is no image",
+    "dog/.hidden": JPEG,
+    "dog/._a.jpg.1": JPEG,
+    "dog/.git/a.jpg.1": JPEG,
+}
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "gnu tar", *COMPRESS, "zip"])
+def test_content_decides_where_names_do_not(spark: SparkSession, tmp_path: Path, kind: str) -> None:
+    source = make(kind, tmp_path, BY_CONTENT | NOT_BY_CONTENT)
+    files, written = stored(spark, open_source(spark, str(source), by_content=True), tmp_path)
+    assert files == BY_CONTENT
+    reasons = {"name matches no pattern": 3, "hidden file": 1, "macOS metadata": 1, "in a folder .git": 1}
+    assert written.skipped.counts == reasons
+    assert open_source(spark, str(source)).count == 1
+
+
+def test_content_decides_in_a_sequence_file(spark: SparkSession, tmp_path: Path) -> None:
+    source = make("folder", tmp_path, BY_CONTENT | NOT_BY_CONTENT)
+    stored(spark, open_source(spark, str(source), ["*"]), tmp_path / "first")
+    existing = str(tmp_path / "first" / "seq")
+    assert stored(spark, open_source(spark, existing, by_content=True), tmp_path / "all")[0] == BY_CONTENT
+    assert list(stored(spark, open_source(spark, existing), tmp_path / "one")[0]) == ["dog/a.jpg"]
+
+
+def test_content_decides_in_inner_tars_and_for_links(spark: SparkSession, tmp_path: Path) -> None:
+    """A tar whose first member has a name like the beginning of an image is a tar all the same."""
+    inner = make_tar(tmp_path / "inner", {"GIF8/1": JPEG, "GIF8/2": b"text"}).read_bytes()
+    path = make_tar(tmp_path / "x.tar", {"cat.tar": inner, "a.jpg": JPEG, "b.txt": b"text"})
+    with tarfile.open(path, "a") as tar:
+        for name, target in (("link to image", "a.jpg"), ("link to text", "b.txt")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.LNKTYPE, target
+            tar.addfile(member)
+    files, written = stored(spark, open_source(spark, str(path), by_content=True), tmp_path)
+    assert files == {"cat/GIF8/1": JPEG, "a.jpg": JPEG, "link to image": JPEG}
+    assert written.skipped.counts == {"name matches no pattern": 3}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_content_of_large_members_of_a_zip(tmp_path: Path, method: int) -> None:
+    content = JPEG + random.Random(1).randbytes(3 << 20)
+    path = make_zip(tmp_path / "x.zip", {"a": content, "b": content[4:]}, method)
+    listing, _, _ = list_zip("x", str(path), Patterns(["*.jpg"], by_content=True))
+    assert list(listing.names()) == [b"a"]
+
+
+def test_a_tar_is_listed_by_content_in_one_pass(tmp_path: Path) -> None:
+    files = {f"{size}": (JPEG * 2)[:size] for size in (0, 4, 63, 64, 65, 511, 512, 513, 5000)}
+    data = make_tar(
+        tmp_path / "x", files | {"inner.tar": make_tar(tmp_path / "x", files).read_bytes()}
+    ).read_bytes()
+    listing, _, _ = list_tar("x", Forward(data), Patterns(["*.jpg"], by_content=True), len(data))
+    assert len(listing) == 2 * (len(files) - 1)
+
+
 # ------------------------------------------------------------------------------------------ nothing there
 
 
