@@ -27,7 +27,7 @@ from vision_assets.steps.sources.listing import BYTES_PER_FILE, SPLIT_BYTES, SPL
 from vision_assets.steps.sources.place import Place
 from vision_assets.vision.io.headers import START_BYTES
 
-NANOSECONDS = 10**6
+_NANOSECONDS = 10**6
 """Nanoseconds in a millisecond, which Hadoop's times count."""
 
 
@@ -53,7 +53,7 @@ def open_folder(spark: SparkSession, source: str, uri: str, patterns: Patterns) 
     files, path = hadoop_path(spark, uri)
     root = files.makeQualified(path).toString().rstrip("/") + "/"
     root_path = path.toUri().getPath()
-    listing, skipped, now = Listing(further_numbers=1), Skipped(), time.time_ns()
+    listing, skipped, now = Listing(further_numbers=2), Skipped(), time.time_ns()
     pending = [root]
     while pending:
         folders = []
@@ -68,12 +68,12 @@ def open_folder(spark: SparkSession, source: str, uri: str, patterns: Patterns) 
             elif reason := patterns.reason_to_skip(key, status.size, partial(_read_head, spark, status.path)):
                 skipped.add(key, reason)
             else:
-                listing.add(_to_bytes(key), status.size, status.modified)
+                listing.add(_to_bytes(key), status.size, status.modified, status.identity)
         pending.extend(reversed(folders))
 
     def read(chosen: Listing) -> ImageFiles:
         is_all = len(chosen) == len(listing)
-        visible = np.array([_is_visible(_to_text(name), size) for name, (size, _) in chosen.rows()], bool)
+        visible = np.array([_is_visible(_to_text(name), size) for name, (size, *_) in chosen.rows()], bool)
         if not is_all:
             paths = (f"{root_path}/{_to_text(name)}" for name in chosen.names())
             visible &= np.array([_can_be_named(path) for path in paths], bool)
@@ -84,10 +84,16 @@ def open_folder(spark: SparkSession, source: str, uri: str, patterns: Patterns) 
         return ImageFiles(source, patterns, len(chosen), skipped, by_workers, by_driver)
 
     def stamps() -> Iterator[tuple[str, str | None]]:
-        for name, (size, modified) in listing.rows():
-            yield _to_text(name), stamp(size, modified * NANOSECONDS, now=now)
+        for name, state in listing.rows():
+            yield _to_text(name), hadoop_stamp(*state, now=now)
 
     return replace(read(listing), listed=listed(listing, stamps, read))
+
+
+def hadoop_stamp(size: int, modified: int, identity: int, *, now: int) -> str | None:
+    """Return the stamp of a file, from what `vision_assets.spark.hadoop.FileStatus` says of it."""
+    known = (identity,) if identity else ()
+    return stamp(size, modified * _NANOSECONDS, identity=known, now=now)
 
 
 def _read_head(spark: SparkSession, uri: str) -> bytes:
@@ -155,7 +161,7 @@ def hadoop_glob(globs: tuple[str, ...]) -> str | None:
 
 
 def _left_out(spark: SparkSession, root: str, listing: Listing) -> Iterator[Pair]:
-    for name, (size, _) in listing.rows():
+    for name, (size, *_) in listing.rows():
         key = _to_text(name)
         yield key, _read_in_driver(spark, root + key) if size else b""
 

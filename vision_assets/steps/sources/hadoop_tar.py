@@ -20,9 +20,9 @@ from pyspark import RDD, Broadcast, SparkContext
 from pyspark.serializers import NoOpSerializer
 from pyspark.sql import SparkSession
 
-from vision_assets.spark.hadoop import escape_glob, hadoop_path
-from vision_assets.steps.sources.hadoop_folder import NANOSECONDS
-from vision_assets.steps.sources.image_files import ImageFiles, Pair, Patterns, stamp
+from vision_assets.spark.hadoop import escape_glob, hadoop_path, list_status
+from vision_assets.steps.sources.hadoop_folder import hadoop_stamp
+from vision_assets.steps.sources.image_files import ImageFiles, Pair, Patterns
 from vision_assets.steps.sources.listing import (
     SPLIT_BYTES,
     SPLITS_PER_CORE,
@@ -115,9 +115,9 @@ def open_tar_blocks(
         If the archive is damaged or incomplete, or two images have the same key.
     """
     files, path = hadoop_path(spark, uri)
-    now, status = time.time_ns(), files.getFileStatus(path)
-    size = status.getLen()
-    state = stamp(size, status.getModificationTime() * NANOSECONDS, now=now)
+    now, (status,) = time.time_ns(), list_status(spark, uri)
+    size = status.size
+    state = hadoop_stamp(size, status.modified, status.identity, now=now)
     blocks = _blocks(spark.sparkContext, uri, size, split_bytes)
     ranges = blocks.mapPartitions(find_headers).collect()
     starts = list(accumulate((found.length for found in ranges), initial=0))

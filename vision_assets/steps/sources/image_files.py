@@ -237,7 +237,8 @@ def stamp(size: int, *times: int, identity: Sequence[int] = (), now: int | None 
     *times : int
         Times of its changes, in nanoseconds since 1970.
     identity : sequence of int
-        Device and inode: other files may take a place by a rename of their folder, which changes no time.
+        Device and inode, or what stands for them: other files may take a place by a rename of their folder,
+        which changes no time.
     now : int, optional
         A time before its state was read, in the same unit; None takes the current time.
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from pyspark.sql import SparkSession
 from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
 from vision_assets.spark.diagnosis import diagnose
-from vision_assets.spark.hadoop import list_status
+from vision_assets.spark.hadoop import describe, list_status
 from vision_assets.steps import image_writer
 from vision_assets.steps.sources import open_source
 from vision_assets.steps.sources.compression import zstd
@@ -127,6 +128,34 @@ def test_a_large_folder_of_a_file_system_that_hides_its_files_status(
     make_folder(folder / "many", {f"{index:03}.jpg": b"x" * index for index in range(160)})
     found = [status[:3] for status in list_status(spark, f"{uri}/many")]
     assert found == [(f"{uri}/many/{i:03}.jpg", False, i) for i in range(160)]
+
+
+@pytest.mark.parametrize("count", [3, 200])
+def test_files_of_hdfs_have_an_identity(spark: SparkSession, count: int) -> None:
+    """A rename changes nothing that HDFS reports about a file but its path."""
+    jvm, gateway = spark.sparkContext._jvm, spark.sparkContext._gateway
+    assert jvm
+    assert gateway
+    hadoop: Any = jvm.org.apache.hadoop
+
+    def look(first: int) -> dict[str, int]:
+        statuses = gateway.new_array(hadoop.fs.FileStatus, count)
+        for number in range(count):
+            builder = getattr(hadoop.hdfs.protocol, "HdfsFileStatus$Builder")().fileId(first + number)
+            builder.path(bytearray(f"{number}.jpg", "ascii")).length(5).mtime(1_700_000_000_000)
+            root = hadoop.fs.Path("hdfs://host/images")
+            statuses[number] = builder.build().makeQualified(root.toUri(), root)
+        found = describe(gateway, statuses)
+        assert {status[1:4] for status, _ in found} == {(False, 5, 1_700_000_000_000)}
+        assert len({text for _, text in found}) == count
+        return {status.path: status.identity for status, _ in found}
+
+    before = look(1)
+    assert len(set(before.values()) - {0}) == count
+    assert before == look(1)
+    moved = look(2)
+    assert moved.keys() == before.keys()
+    assert all(moved[path] != identity for path, identity in before.items())
 
 
 @pytest.mark.parametrize("kind", ["tar", "gnu tar", "comma,.tar", "tar.gz", "tar.zst", "zip", "seq"])

@@ -546,6 +546,26 @@ def test_files_that_change_places_have_another_stamp(tmp_path: Path) -> None:
     assert look_at(str(path)) != seen
 
 
+def test_archives_that_change_places_have_another_stamp(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        os.utime(make_tar(tmp_path / name / "x.tar", {"1.jpg": name.encode()}), ns=(10**18, 10**18))
+
+    def stamps() -> list[str]:
+        while True:  # a file that was changed just now has none
+            listed = open_source(spark, str(tmp_path / "a" / "x.tar")).listed
+            assert listed
+            found = listed.stamps()["stamp"].to_pylist()
+            if None not in found:
+                return found
+
+    before = stamps()
+    assert before == stamps()
+    for old, new in (("a", "t"), ("b", "a")):
+        (tmp_path / old).rename(tmp_path / new)
+    assert before != stamps()
+
+
 def test_members_stay_inside(spark: SparkSession, tmp_path: Path) -> None:
     source = make_tar(tmp_path / "x.tar", {"/etc/a.jpg": b"a", "../../b.jpg": b"b", "c/../d.jpg": b"d"})
     files, _ = stored(spark, open_source(spark, str(source)), tmp_path)
