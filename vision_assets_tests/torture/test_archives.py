@@ -116,10 +116,7 @@ def test_very_many_links_to_one_member_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("head", [ONE_IMAGE + END, header("a.jpg", tarfile.REGTYPE, 3 << 30)])
 def test_compressed_zeros(tmp_path: Path, module: ModuleType, head: bytes) -> None:
     path = tmp_path / "x.tar.gz"
-    with module.open(path, "wb") as file:
-        file.write(head)
-        for _ in range(3 << 10):
-            file.write(bytes(1 << 20))
+    path.write_bytes(module.compress(head) + module.compress(bytes(1 << 26)) * 48)
 
     with pytest.raises(UserError, match="would unpack to more than 200 times that"):
         list_archive(path)

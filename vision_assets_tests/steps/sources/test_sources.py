@@ -809,7 +809,7 @@ def test_content_decides_in_inner_tars_and_for_links(spark: SparkSession, tmp_pa
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_content_of_large_members_of_a_zip(tmp_path: Path, method: int) -> None:
-    content = JPEG + random.Random(1).randbytes(3 << 20)
+    content = JPEG + random.Random(1).randbytes(5 << 18)
     path = make_zip(tmp_path / "x.zip", {"a": content, "b": content[4:]}, method)
     listing, _, _ = list_zip("x", str(path), Patterns(["*.jpg"], by_content=True))
     assert list(listing.names()) == [b"a"]
