@@ -37,7 +37,7 @@ compile "$work/dev.lock" --extra dev --extra postgres --extra surf pyproject.tom
 sed -n 's/^\([A-Za-z0-9._-]*\)\(\[[^]]*\]\)\{0,1\}\(==.*\) \\$/\1\3/p' "$work/dev.lock" >"$work/versions"
 compile "$work/run.lock" -c "$work/versions" pyproject.toml "$work/build.in"
 # What the code in Spark's workers imports. PySpark comes with Spark.
-printf '%s\n' imagecodecs inflate64 netpbmfile numpy opencv-contrib-python pandas pillow pyarrow scipy tifffile >"$work/workers.in"
+printf '%s\n' "backports.zstd; python_version < '3.14'" imagecodecs inflate64 netpbmfile numpy opencv-contrib-python pandas pillow pyarrow scipy tifffile >"$work/workers.in"
 compile "$work/workers.lock" -c "$work/versions" "$work/workers.in"
 cat "$work/dev.lock" >requirements-dev.lock
 cat "$work/run.lock" >requirements.lock

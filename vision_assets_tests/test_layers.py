@@ -45,7 +45,7 @@ EXTERNAL: dict[str, set[str]] = {
     "spark": {"numpy", "pyarrow", "pyspark", "py4j"},
     "snapshots": set(),
     "tables": {"pyspark"},
-    "steps": {"imagecodecs", "inflate64", "numpy", "pandas", "pyarrow", "pyspark", "py4j"},
+    "steps": {"backports", "compression", "inflate64", "numpy", "pandas", "pyarrow", "pyspark", "py4j"},
     "defs": {"click", "dagster", "dagster_pyspark", "dagster_spark", "numpy", "pydantic", "pyspark"},
 }
 

@@ -132,13 +132,13 @@ class _ReportPerPartition(AccumulatorParam[Reports]):
 def _choose(
     patterns: Patterns, every_page: bool, reports: Accumulator[Reports], partition: int, pairs: Iterable[Pair]
 ) -> Iterator[Pair]:
-    """Take what the patterns match, which only a SequenceFile's keys may not; report at the end."""
+    """Take what the patterns take, which is decided here for a SequenceFile alone; report at the end."""
     count, skipped, has_pages = 0, Skipped(), False
     for pair in pairs:
-        size = len(pair[1])
+        size, head = len(pair[1]), partial(bytes, pair[1])
         # A page from a SequenceFile of another data folder is taken as its file would be.
-        if reason := patterns.reason_to_skip(pair[0], size) and patterns.reason_to_skip(
-            file_of(pair[0]), size
+        if reason := patterns.reason_to_skip(pair[0], size, head) and patterns.reason_to_skip(
+            file_of(pair[0]), size, head
         ):
             skipped.add(pair[0], reason)
         else:

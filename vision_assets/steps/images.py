@@ -27,9 +27,9 @@ class ImageOptions(Options):
 
     source: str = option(
         "",
-        "Folder, .tar, .tar.gz, .zip or SequenceFile of images: a local path or a Hadoop URI. "
-        "If empty, the source of the project file or of the environment variable VISION_ASSETS_SOURCE is "
-        "used.",
+        "Folder, .tar (also .tar.gz, .tar.bz2, .tar.xz, .tar.zst), .zip or SequenceFile of images: a local "
+        "path or a Hadoop URI. If empty, the source of the project file or of the environment variable "
+        "VISION_ASSETS_SOURCE is used.",
     )
     replace_source: bool = option(
         default=False,
@@ -47,6 +47,11 @@ class ImageOptions(Options):
         "first",
         "Which pages of a TIFF, frames of an animation and images of a netpbm file are taken: the `first` of "
         "each file, or `all`, each as an image of its own: name.tif, name.tif#2, name.tif#3 and so on.",
+    )
+    take_by_content: bool = option(
+        default=False,
+        description="Also take files whose names match no pattern if their content begins like an image that "
+        "is decoded: photo.jpg.1, a.jpg?size=large, a JPEG named .HEIC. Hidden ones stay skipped.",
     )
     reader: Literal["auto", "workers", "driver"] = option(
         "auto",

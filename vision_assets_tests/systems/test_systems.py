@@ -16,6 +16,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets import settings
 from vision_assets.snapshots.hadoop_files import HadoopFiles
+from vision_assets.spark.jvm import hadoop_of
+from vision_assets.steps.sources.watch import look_at
 from vision_assets_tests.pipeline import (
     ALL_ASSETS,
     ITERATIONS,
@@ -90,6 +92,35 @@ def begin(
     lines = [f"spark.hadoop.{name} {value}" for name, value in system.properties.items()]
     (folder / "spark-defaults.conf").write_text("\n".join(lines))
     return processes.begin(folder, command, data, environment | {"SPARK_CONF_DIR": str(folder)})
+
+
+@pytest.mark.parametrize("system", ["hdfs"], indirect=True)
+def test_class_folders_that_change_places(pipeline: Elsewhere) -> None:
+    """Their files have the same names, sizes and times, and a rename of a folder changes none of them."""
+    files, uri = pipeline.files, pipeline.files.uri("some")
+    system, _ = files._open("")
+    path = hadoop_of(pipeline.spark)[0].jvm.org.apache.hadoop.fs.Path
+    contents = {name: images.jpeg(images.colored(seed=seed)) for seed, name in enumerate(("cats", "dogs"))}
+    size = max(map(len, contents.values()))
+    for folder, content in contents.items():
+        for number in range(80):
+            name = f"some/{folder}/{number}.jpg"
+            files.create(name, content.ljust(size, b"\0"))
+            system.setTimes(path(files.uri(name)), 1_700_000_000_000, -1)
+    pipeline.run(uri, "image_seqfile")
+    before, seen = pipeline.digests().set_index("fileName").digest, look_at(uri)
+    assert look_at(uri) == seen
+    result = pipeline.run(uri, "image_seqfile")
+    assert pipeline.metadata(result, "image_seqfile")["reused"] == 160
+
+    for old, new in (("cats", "other"), ("dogs", "cats"), ("other", "dogs")):
+        assert system.rename(path(f"{uri}/{old}"), path(f"{uri}/{new}"))
+    result = pipeline.run(uri, "image_seqfile")
+
+    assert pipeline.metadata(result, "image_seqfile")["reused"] == 0
+    after = pipeline.digests().set_index("fileName").digest
+    assert all(after[f"cats/{number}.jpg"] == before[f"dogs/{number}.jpg"] for number in range(80))
+    assert look_at(uri) != seen
 
 
 def test_the_full_job_again_and_after_changes(

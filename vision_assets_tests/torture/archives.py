@@ -8,10 +8,11 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
+from vision_assets.steps.sources.archive import ArchiveSource
 from vision_assets.steps.sources.image_files import Patterns, Skipped
 from vision_assets.steps.sources.listing import Listing
-from vision_assets.steps.sources.tar import TarSplit, list_tar, open_tar
-from vision_assets.steps.sources.zip import ZipSplit, list_zip
+from vision_assets.steps.sources.tar import CompressedTarSource, TarSource
+from vision_assets.steps.sources.zip import ZipSource
 from vision_assets_tests.torture.mutations import mutate
 
 _SIZES = (600, 300)
@@ -20,27 +21,25 @@ _NAMES = ("a.jpg", "d/é.jpg", "x" * 150 + ".jpg", "notes.txt")
 
 def list_archive(path: Path) -> tuple[Listing, Skipped]:
     """List an archive without Spark."""
-    listing, _, skipped, _ = _list(path)
+    listing, _, skipped = _list(path)
     return listing, skipped
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
     """List and read an archive without Spark, as the driver and then a worker do."""
-    listing, prefix, _, kind = _list(path)
-    if kind == "zip":
-        return dict(ZipSplit(str(path), prefix, listing.all_rows()).read()) if len(listing) else {}
-    return (
-        dict(TarSplit(str(path), kind == "gzip", prefix, listing.all_rows()).read()) if len(listing) else {}
-    )
+    listing, prefix, _ = _list(path)
+    splits = _source(path).splits(str(path), prefix, listing, 1) if len(listing) else []
+    return {name: data for split in splits for name, data in split.read()}
 
 
-def _list(path: Path) -> tuple[Listing, int, Skipped, str]:
-    patterns = Patterns(["*.jpg"])
+def _list(path: Path) -> tuple[Listing, int, Skipped]:
+    return _source(path).list_members(path.name, str(path), Patterns(["*.jpg"]))
+
+
+def _source(path: Path) -> ArchiveSource:
     if path.suffix == ".zip":
-        return *list_zip(path.name, str(path), patterns), "zip"
-    gzipped = path.suffix == ".gz"
-    with open_tar(str(path), gzipped=gzipped) as file:
-        return *list_tar(path.name, file, patterns), "gzip" if gzipped else "tar"
+        return ZipSource()
+    return TarSource() if path.suffix == ".tar" else CompressedTarSource()
 
 
 def mutated_archive(suffix: str, number: int) -> bytes:

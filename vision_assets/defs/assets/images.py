@@ -43,7 +43,11 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
             if not options.replace_source:
                 require_same_source(data_folder.store.current((spec.asset,)), source)
             found = open_source(
-                pyspark.spark_session, source, options.patterns or DEFAULT_PATTERNS, reader=options.reader
+                pyspark.spark_session,
+                source,
+                options.patterns or DEFAULT_PATTERNS,
+                by_content=options.take_by_content,
+                reader=options.reader,
             )
             found = replace(found, every_page=options.pages == "all")
         shown = redact(source)

@@ -23,7 +23,7 @@ from vision_assets.steps.sources.image_files import ImageFiles, Patterns, Skippe
 from vision_assets.steps.sources.place import Place, hadoop_place, is_local_master, local_place
 from vision_assets.steps.sources.sequence_file import SequenceFileSource
 from vision_assets.steps.sources.source import Source
-from vision_assets.steps.sources.tar import GzippedTarSource, TarSource
+from vision_assets.steps.sources.tar import CompressedTarSource, TarSource
 from vision_assets.steps.sources.zip import ZipSource
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
 
@@ -31,7 +31,7 @@ __all__ = ["ImageFiles", "Reader", "Skipped", "open_source"]
 
 Reader = Literal["auto", "workers", "driver"]
 
-ARCHIVES: tuple[ArchiveSource, ...] = (ZipSource(), GzippedTarSource(), TarSource())
+ARCHIVES: tuple[ArchiveSource, ...] = (ZipSource(), CompressedTarSource(), TarSource())
 """Formats of archives."""
 
 SOURCES: tuple[Source, ...] = (
@@ -46,7 +46,12 @@ SOURCES: tuple[Source, ...] = (
 
 
 def open_source(
-    spark: SparkSession, source: str, patterns: Sequence[str] = DEFAULT_PATTERNS, *, reader: Reader = "auto"
+    spark: SparkSession,
+    source: str,
+    patterns: Sequence[str] = DEFAULT_PATTERNS,
+    *,
+    by_content: bool = False,
+    reader: Reader = "auto",
 ) -> ImageFiles:
     """Choose the images of a source. Their bytes are read later, by `vision_assets.steps.image_writer.write`.
 
@@ -58,14 +63,16 @@ def open_source(
     spark : SparkSession
         The session.
     source : str
-        A folder, a tar, tar.gz or zip, a SequenceFile or a folder of its part files, as a local path or a
-        Hadoop URI. Its content decides what it is, not its name.
+        A folder, a tar (also compressed by gzip, bzip2, xz or Zstandard), a zip, a SequenceFile or a folder
+        of its part files, as a local path or a Hadoop URI. Its content decides what it is, not its name.
     patterns : sequence of str
         Glob patterns for the file name; case is ignored.
+    by_content : bool
+        Whether a file whose name matches no pattern is taken if its content begins like an image.
     reader : {"auto", "workers", "driver"}
         Who reads a local source. "workers" need to have it at the same path; "driver" uploads it from this
         machine alone; "auto" takes the driver when Spark's workers are on other machines. Through Hadoop
-        the workers always read, except tar.gz and zip, which are copied to this machine first.
+        the workers always read, except compressed tars and zips, which are copied to this machine first.
 
     Returns
     -------
@@ -77,7 +84,7 @@ def open_source(
     UserError
         If the source is missing, unreadable, damaged or of an unknown kind, or has no image.
     """
-    chosen = Patterns(patterns)
+    chosen = Patterns(patterns, by_content=by_content)
     path = local_path(source, spark.sparkContext._jsc.hadoopConfiguration)
     if path is not None:
         by_driver = reader == "driver" or (reader == "auto" and not is_local_master(spark))

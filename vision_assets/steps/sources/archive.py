@@ -68,6 +68,7 @@ class ArchiveSource(ABC):
             images = ImageFiles(place.source, place.patterns, len(chosen), skipped)
             return read_splits(images, splits, by_driver=place.by_driver)
 
-        state = stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, now=now)
+        times, identity = (status.st_mtime_ns, status.st_ctime_ns), (status.st_dev, status.st_ino)
+        state = stamp(status.st_size, *times, identity=identity, now=now)
         stamps = partial(archive_stamps, listing, prefix, state)
         return replace(read(listing), listed=listed(listing, stamps, read))

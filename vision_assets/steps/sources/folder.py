@@ -5,6 +5,7 @@ import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from vision_assets.errors import UserError
 from vision_assets.steps.sources.image_files import (
@@ -21,6 +22,7 @@ from vision_assets.steps.sources.image_files import (
 from vision_assets.steps.sources.listing import Entries, Listing, clean_key, listed
 from vision_assets.steps.sources.place import Place
 from vision_assets.steps.sources.source import read_splits
+from vision_assets.vision.io.headers import START_BYTES
 
 Identity = tuple[int, int]
 
@@ -105,13 +107,26 @@ def list_folder(source: str, path: str, patterns: Patterns) -> tuple[Listing, Sk
         except OSError as error:
             skipped.add(key, f"dangling {LINK}" if entry.is_symlink() else str(error.strerror))
             continue
-        reason = patterns.reason_to_skip(key, status.st_size) if stat.S_ISREG(status.st_mode) else SPECIAL
-        if reason:
+        if not stat.S_ISREG(status.st_mode):
+            skipped.add(key, SPECIAL)
+        elif reason := _reason_to_skip(patterns, key, status.st_size, entry.path):
             skipped.add(key, reason)
         else:
             times = max(0, status.st_mtime_ns), max(0, status.st_ctime_ns)
             listing.add(name, status.st_size, *times, status.st_dev, status.st_ino)
     return listing, skipped
+
+
+def _reason_to_skip(patterns: Patterns, key: str, size: int, path: bytes) -> str | None:
+    try:
+        return patterns.reason_to_skip(key, size, partial(_read_head, path))
+    except OSError as error:
+        return str(error.strerror)
+
+
+def _read_head(path: bytes) -> bytes:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as above
+        return file.read(START_BYTES)
 
 
 def folder_key(name: bytes) -> str:

@@ -12,22 +12,22 @@ import numpy as np
 from pyspark import RDD, SparkContext
 from pyspark.sql import Row, SparkSession
 
-from vision_assets.spark.hadoop import copy_to_local, escape_glob, hadoop_path, list_status
+from vision_assets.spark.hadoop import copy_to_local, escape_glob, hadoop_path, list_status, read_head
 from vision_assets.steps.sources.image_files import (
     MAX_IMAGE_BYTES,
     ImageFiles,
     Pair,
     Patterns,
     Skipped,
-    hidden_folder,
     in_folder,
     is_hidden,
     stamp,
 )
 from vision_assets.steps.sources.listing import BYTES_PER_FILE, SPLIT_BYTES, SPLITS_PER_CORE, Listing, listed
 from vision_assets.steps.sources.place import Place
+from vision_assets.vision.io.headers import START_BYTES
 
-NANOSECONDS = 10**6
+_NANOSECONDS = 10**6
 """Nanoseconds in a millisecond, which Hadoop's times count."""
 
 
@@ -53,7 +53,7 @@ def open_folder(spark: SparkSession, source: str, uri: str, patterns: Patterns) 
     files, path = hadoop_path(spark, uri)
     root = files.makeQualified(path).toString().rstrip("/") + "/"
     root_path = path.toUri().getPath()
-    listing, skipped, now = Listing(further_numbers=1), Skipped(), time.time_ns()
+    listing, skipped, now = Listing(further_numbers=2), Skipped(), time.time_ns()
     pending = [root]
     while pending:
         folders = []
@@ -65,15 +65,15 @@ def open_folder(spark: SparkSession, source: str, uri: str, patterns: Patterns) 
                     skipped.add(f"{key}/", in_folder(name))
                 else:
                     folders.append(status.path)
-            elif reason := patterns.reason_to_skip(key, status.size):
+            elif reason := patterns.reason_to_skip(key, status.size, partial(_read_head, spark, status.path)):
                 skipped.add(key, reason)
             else:
-                listing.add(_to_bytes(key), status.size, status.modified)
+                listing.add(_to_bytes(key), status.size, status.modified, status.identity)
         pending.extend(reversed(folders))
 
     def read(chosen: Listing) -> ImageFiles:
         is_all = len(chosen) == len(listing)
-        visible = np.array([_is_visible(_to_text(name), size) for name, (size, _) in chosen.rows()], bool)
+        visible = np.array([_is_visible(_to_text(name), size) for name, (size, *_) in chosen.rows()], bool)
         if not is_all:
             paths = (f"{root_path}/{_to_text(name)}" for name in chosen.names())
             visible &= np.array([_can_be_named(path) for path in paths], bool)
@@ -84,10 +84,20 @@ def open_folder(spark: SparkSession, source: str, uri: str, patterns: Patterns) 
         return ImageFiles(source, patterns, len(chosen), skipped, by_workers, by_driver)
 
     def stamps() -> Iterator[tuple[str, str | None]]:
-        for name, (size, modified) in listing.rows():
-            yield _to_text(name), stamp(size, modified * NANOSECONDS, now=now)
+        for name, state in listing.rows():
+            yield _to_text(name), hadoop_stamp(*state, now=now)
 
     return replace(read(listing), listed=listed(listing, stamps, read))
+
+
+def hadoop_stamp(size: int, modified: int, identity: int, *, now: int) -> str | None:
+    """Return the stamp of a file, from what `vision_assets.spark.hadoop.FileStatus` says of it."""
+    known = (identity,) if identity else ()
+    return stamp(size, modified * _NANOSECONDS, identity=known, now=now)
+
+
+def _read_head(spark: SparkSession, uri: str) -> bytes:
+    return read_head(*hadoop_path(spark, uri), START_BYTES)
 
 
 def _to_bytes(key: str) -> bytes:
@@ -121,7 +131,7 @@ def _visible(
     session.conf.set("spark.sql.files.minPartitionNum", SPLITS_PER_CORE * context.defaultParallelism)
     reader = session.read.format("binaryFile").option("recursiveFileLookup", True)
     reader = reader.option("ignoreMissingFiles", False).option("ignoreCorruptFiles", False)
-    if glob := hadoop_glob(patterns.globs):
+    if (glob := hadoop_glob(patterns.globs)) and not patterns.by_content:
         reader = reader.option("pathGlobFilter", glob)
     paths = [root] if some is None else [root + _to_text(name) for name in some.names()]
     table = (
@@ -135,8 +145,9 @@ def _visible(
 def _chosen_rows(root: str, patterns: Patterns, rows: Iterator[Row]) -> Iterator[Pair]:
     for path, content in rows:
         key = path.removeprefix(root)
-        if patterns.match(key) and not hidden_folder(key):
-            yield key, bytes(content)
+        data = bytes(content)
+        if not patterns.reason_to_skip(key, len(data), partial(bytes, data)):
+            yield key, data
 
 
 def hadoop_glob(globs: tuple[str, ...]) -> str | None:
@@ -150,7 +161,7 @@ def hadoop_glob(globs: tuple[str, ...]) -> str | None:
 
 
 def _left_out(spark: SparkSession, root: str, listing: Listing) -> Iterator[Pair]:
-    for name, (size, _) in listing.rows():
+    for name, (size, *_) in listing.rows():
         key = _to_text(name)
         yield key, _read_in_driver(spark, root + key) if size else b""
 

@@ -5,9 +5,10 @@ it were local, and never comes to blocks that only look like headers. In the sec
 members out of their ranges. A third pass joins members that extend over more than one range.
 """
 
+import tarfile
 import time
 import zlib
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -19,14 +20,13 @@ from pyspark import RDD, Broadcast, SparkContext
 from pyspark.serializers import NoOpSerializer
 from pyspark.sql import SparkSession
 
-from vision_assets.spark.hadoop import escape_glob, hadoop_path
-from vision_assets.steps.sources.hadoop_folder import NANOSECONDS
-from vision_assets.steps.sources.image_files import ImageFiles, Pair, Patterns, stamp
+from vision_assets.spark.hadoop import escape_glob, hadoop_path, list_status
+from vision_assets.steps.sources.hadoop_folder import hadoop_stamp
+from vision_assets.steps.sources.image_files import ImageFiles, Pair, Patterns
 from vision_assets.steps.sources.listing import (
     SPLIT_BYTES,
     SPLITS_PER_CORE,
     Entries,
-    ExpansionLimit,
     Listing,
     archive_stamps,
     listed,
@@ -37,6 +37,8 @@ from vision_assets.steps.sources.tar import BLOCK, MAX_LONG_NAME_BYTES, is_tar, 
 _MAX_RECORD_BLOCKS = 2048
 _CHUNK = 1 << 18
 _LOOKS_OCTAL = np.isin(np.arange(256), np.frombuffer(b" 01234567", dtype=np.uint8))
+_READ_AHEAD = tarfile.RECORDSIZE
+"""Bytes of a record, because archives are filled up with zeros to its end."""
 _BEFORE_THE_MEMBER = b"LKxgX"
 """Types of headers whose own data, such as a long name, has to be read together with the headers."""
 
@@ -113,18 +115,16 @@ def open_tar_blocks(
         If the archive is damaged or incomplete, or two images have the same key.
     """
     files, path = hadoop_path(spark, uri)
-    now, status = time.time_ns(), files.getFileStatus(path)
-    size = status.getLen()
-    state = stamp(size, status.getModificationTime() * NANOSECONDS, now=now)
+    now, (status,) = time.time_ns(), list_status(spark, uri)
+    size = status.size
+    state = hadoop_stamp(size, status.modified, status.identity, now=now)
     blocks = _blocks(spark.sparkContext, uri, size, split_bytes)
     ranges = blocks.mapPartitions(find_headers).collect()
     starts = list(accumulate((found.length for found in ranges), initial=0))
     stream = files.open(path)
     try:
         headers = _Headers(ranges, starts, stream)
-        listing, prefix, skipped = list_tar(source, headers, patterns, with_sparse=False)
-        # Links stand for the bytes of other members, any number of times.
-        ExpansionLimit(source, size).check(sum(row[0] for _, row in listing.rows()), "the last link")
+        listing, prefix, skipped = list_tar(source, headers, patterns, size, with_sparse=False)
     finally:
         stream.close()
 
@@ -211,6 +211,7 @@ class _Headers:
         self._position = 0
         self._loaded = -1
         self._blocks: dict[int, bytes] = {}
+        self._ahead, self._ahead_from = b"", 0
 
     def seek(self, offset: int) -> int:
         self._position = offset
@@ -232,8 +233,12 @@ class _Headers:
         blocks = [self._block(offset) for offset in range(position, position + size, BLOCK)]
         if None not in blocks:
             return b"".join(cast(list[bytes], blocks))[:size]
-        self._stream.seek(position)
-        return bytes(self._stream.readNBytes(size))
+        start = position - self._ahead_from
+        if not 0 <= start <= len(self._ahead) - size:
+            self._stream.seek(position)
+            self._ahead = bytes(self._stream.readNBytes(max(size, _READ_AHEAD)))
+            self._ahead_from, start = position, 0
+        return self._ahead[start : start + size]
 
     def _block(self, offset: int) -> bytes | None:
         part = bisect_right(self._starts, offset) - 1
@@ -319,8 +324,10 @@ class _Member(NamedTuple):
 
 def _members_from(position: int, tables: Tables) -> Iterator[_Member]:
     """Yield members, from the first with a byte at or after `position`."""
-    # Links to the first member of a table may be at the end of the table before it.
-    table = max(0, bisect_right(tables, position, key=lambda row: row[0]) - 2)
+    firsts = [first for first, _ in tables]
+    table = max(0, bisect_right(firsts, position) - 1)
+    # Links to the first member of a table may fill tables before it, and be at the end of another one.
+    table = max(0, bisect_left(firsts, firsts[table]) - 1)
     rows = (row for _, entries in tables[table:] for row in entries)
     for (offset, size), same in groupby(rows, lambda row: (row[1][1], row[1][0])):
         if offset >= position or offset + size > position:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pyspark import RDD, SparkContext
 
 from vision_assets.errors import UserError
+from vision_assets.vision.io.headers import looks_like_image
 
 MAX_IMAGE_BYTES = 1 << 30
 """An array of the JVM, which has to take an image and copies of it, ends at 2 GiB."""
@@ -37,6 +38,8 @@ _TOOL_FOLDERS = {
 
 LINK = "link"
 SPECIAL = "not a regular file"
+ENCRYPTED = "encrypted"
+ARCHIVE = "archive inside an archive"
 
 Pair = tuple[str, bytes]
 
@@ -80,6 +83,8 @@ class Patterns:
     Parameters
     ----------
     patterns : sequence of str
+    by_content : bool
+        Whether a file whose name does not match is taken if its content begins like an image.
 
     Raises
     ------
@@ -87,7 +92,7 @@ class Patterns:
         If there is no pattern, or one has a folder or nothing in it.
     """
 
-    def __init__(self, patterns: Sequence[str]) -> None:
+    def __init__(self, patterns: Sequence[str], *, by_content: bool = False) -> None:
         if isinstance(patterns, str) or not patterns:
             raise UserError(
                 f"no list of file name patterns: {patterns!r}. Set one such as ['*.jpg', '*.png']."
@@ -98,20 +103,35 @@ class Patterns:
                     f"pattern {pattern!r} is empty or names a folder. Use patterns for file names."
                 )
         self.globs = tuple(patterns)
+        self.by_content = by_content
         self._regex = re.compile("|".join(fnmatch.translate(pattern.lower()) for pattern in patterns))
 
     def match(self, name: str) -> bool:
         """Tell whether the last part of a path matches."""
         return self._regex.match(posixpath.basename(name).lower()) is not None
 
-    def reason_to_skip(self, name: str, size: int) -> str | None:
-        """Return why a regular file of this size in bytes is not taken; None if it is taken."""
+    def reason_to_skip(self, name: str, size: int, head: Callable[[], bytes]) -> str | None:
+        """Return why a regular file is not taken; None if it is taken.
+
+        Parameters
+        ----------
+        name : str
+            Its path in the source.
+        size : int
+            Bytes.
+        head : callable
+            Reads its first `vision_assets.vision.io.headers.START_BYTES` bytes or more; called only if the
+            name does not decide.
+        """
         if posixpath.basename(name).startswith("._"):
             return MACOS_METADATA
         if folder := hidden_folder(name):
             return in_folder(folder)
         if not self.match(name):
-            return HIDDEN_FILE if posixpath.basename(name).startswith(".") else NOT_MATCHED
+            if posixpath.basename(name).startswith("."):
+                return HIDDEN_FILE
+            if not (self.by_content and looks_like_image(head())):
+                return NOT_MATCHED
         return TOO_LARGE if size > MAX_IMAGE_BYTES else None
 
 
@@ -220,7 +240,8 @@ def stamp(size: int, *times: int, identity: Sequence[int] = (), now: int | None 
     *times : int
         Times of its changes, in nanoseconds since 1970.
     identity : sequence of int
-        Device and inode: other files may take a place by a rename of their folder, which changes no time.
+        Device and inode, or what stands for them: other files may take a place by a rename of their folder,
+        which changes no time.
     now : int, optional
         A time before its state was read, in the same unit; None takes the current time.
 
@@ -242,5 +263,9 @@ def no_images(source: str, patterns: Patterns, skipped: Skipped) -> UserError:
     if not skipped.total:
         return UserError(f"{source!r} is empty: it has no files. Name a source with images.")
     shown = ", ".join(f"{name!r} ({reason})" for name, reason in skipped.examples[:3])
-    globs = ", ".join(patterns.globs)
-    return UserError(f"no image in {source!r}: {skipped.total} skipped, such as {shown}.\nPatterns: {globs}")
+    problem = f"no image in {source!r}: {skipped.total} skipped, such as {shown}"
+    if ENCRYPTED in skipped.counts:
+        return UserError(
+            f"{problem}.\nEncrypted members are not read: create the archive again without a password."
+        )
+    return UserError(f"{problem}.\nPatterns: {', '.join(patterns.globs)}")

@@ -6,6 +6,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 
 from vision_assets.errors import UserError
 from vision_assets.steps.sources.image_files import (
+    ARCHIVE,
     LINK,
     MACOS_METADATA,
+    NOT_MATCHED,
     ImageFiles,
     Listed,
     Patterns,
@@ -35,6 +38,9 @@ _PLACE = 1
 
 _MOST_EXPANSION = 200
 _ALWAYS_ALLOWED_BYTES = 1 << 30
+
+_TAR = ".tar"
+_ARCHIVE = re.compile(r".*(\.(tar|tgz|tbz2?|txz|tzst|zip|7z|rar)|\.tar\.\w+)", re.IGNORECASE | re.DOTALL)
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -61,6 +67,11 @@ def clean_key(name: str) -> str:
         elif part not in ("", "."):
             parts.append(part)
     return _SURROGATE.sub(_escape, "/".join(parts).replace("\0", "\\x00"))
+
+
+def below(folder: str, name: str) -> str:
+    """Return the name of a file that is named as seen from a folder, and stays in it; empty for the top."""
+    return f"{folder}/{clean_key(name)}" if folder else name
 
 
 def _escape(surrogate: re.Match[str]) -> str:
@@ -256,6 +267,8 @@ class ArchiveListing:
     patterns : Patterns
     further_numbers : int
         How many numbers a member has besides its size.
+    read_head : callable
+        Takes the numbers of a member and returns its first bytes.
 
     Attributes
     ----------
@@ -265,12 +278,15 @@ class ArchiveListing:
         Bytes of all images.
     """
 
-    def __init__(self, source: str, patterns: Patterns, further_numbers: int) -> None:
+    def __init__(
+        self, source: str, patterns: Patterns, further_numbers: int, read_head: Callable[..., bytes]
+    ) -> None:
+        self._read_head = read_head
         self._source = source
         self._patterns = patterns
         self._listing = Listing(further_numbers)
         self._others = Listing(further_numbers)
-        self._links: dict[str, str] = {}
+        self._links: list[tuple[str, str]] = []
         self._tops: set[str] = set()
         self.skipped = Skipped()
         self.size = 0
@@ -288,13 +304,19 @@ class ArchiveListing:
             self.skip(name, MACOS_METADATA if key else "no file name")
             return
         self._see(key)
-        reason = self._patterns.reason_to_skip(key, numbers[0])
+        reason = self._reason_to_skip(key, *numbers)
         if reason:
             self.skipped.add(key, reason)
             self._others.add(key.encode(), *numbers)
         else:
             self._listing.add(key.encode(), *numbers)
             self.size += numbers[0]
+
+    def folder_of(self, name: str, size: int) -> str | None:
+        """Return the folder that a tar inside the archive stands for; None for members that are none."""
+        key = clean_key(name)
+        is_tar = key.lower().endswith(_TAR) and self._reason_to_skip(key, size) == ARCHIVE
+        return key[: -len(_TAR)] if is_tar else None
 
     def add_link(self, name: str, target: str) -> None:
         """Add a member that stands for another one.
@@ -307,15 +329,30 @@ class ArchiveListing:
         """
         key = clean_key(name)
         self._see(key)
-        self._links[key] = clean_key(target)
+        self._links.append((key, clean_key(target)))
 
-    def add_symbolic_link(self, name: str, target: str) -> None:
-        """Add a member that names another one as seen from its own folder."""
+    def add_symbolic_link(self, name: str, target: str, top: str = "") -> None:
+        """Add a member that names another one as seen from its own folder.
+
+        Parameters
+        ----------
+        name : str
+        target : str
+        top : str
+            Folder that stands for a tar inside the archive, and that links do not leave.
+        """
         path = posixpath.normpath(posixpath.join(posixpath.dirname(clean_key(name)), target))
         if target.startswith("/") or path == ".." or path.startswith("../"):
-            self.skip(name, f"{LINK} that leads outside the archive")
+            self.skip(below(top, name), f"{LINK} that leads outside the archive")
         else:
-            self.add_link(name, path)
+            self.add_link(below(top, name), below(top, path))
+
+    def _reason_to_skip(self, key: str, *numbers: int) -> str | None:
+        if _ARCHIVE.fullmatch(key):
+            # A tar begins with the name of its first member, which may be that of a format.
+            reason = self._patterns.reason_to_skip(key, numbers[0], bytes)
+            return ARCHIVE if reason == NOT_MATCHED else reason
+        return self._patterns.reason_to_skip(key, numbers[0], partial(self._read_head, *numbers))
 
     def _see(self, key: str) -> None:
         """Note the top folder of a member, whether the member can be read or not."""
@@ -324,22 +361,23 @@ class ArchiveListing:
 
     def _follow_links(self) -> None:
         """Add what links stand for, now that all members are known."""
-        wanted = set(self._links.values())
+        targets = dict(self._links)
+        wanted = {target for _, target in self._links}
         known = {
             name: numbers
             for listing in (self._listing, self._others)
             for raw, numbers in listing.rows()
             if (name := raw.decode()) in wanted
         }
-        for key, target in self._links.items():
+        for key, target in self._links:
             seen = {key}
-            while target in self._links and target not in seen:
+            while target in targets and target not in seen:
                 seen.add(target)
-                target = self._links[target]  # noqa: PLW2901 - the next link of a chain
+                target = targets[target]  # noqa: PLW2901 - the next link of a chain
             numbers = known.get(target)
             if numbers is None:
                 self.skipped.add(key, f"{LINK} to nothing in the archive")
-            elif reason := self._patterns.reason_to_skip(key, numbers[0]):
+            elif reason := self._reason_to_skip(key, *numbers):
                 self.skipped.add(key, reason)
             else:
                 self._listing.add(key.encode(), *numbers)

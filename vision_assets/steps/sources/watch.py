@@ -100,5 +100,5 @@ def _hadoop_files(source: str) -> Iterator[bytes]:
         for status, text in describe(gateway, files.listStatus(level)):
             if status.is_folder:
                 folders.append(hadoop.fs.Path(status.path))
-            else:  # the text of an object store has the hash of the content
+            else:  # the text has what HDFS or an object store knows the content by
                 yield _ACCESS_TIME.sub("", text).encode("utf-8", "surrogatepass")

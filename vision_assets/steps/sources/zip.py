@@ -13,10 +13,11 @@ from typing import IO
 
 from vision_assets.errors import UserError
 from vision_assets.steps.sources.archive import ArchiveSource
-from vision_assets.steps.sources.image_files import LINK, SPECIAL, Pair, Patterns, Skipped
+from vision_assets.steps.sources.image_files import ENCRYPTED, LINK, SPECIAL, Pair, Patterns, Skipped
 from vision_assets.steps.sources.listing import ArchiveListing, Entries, ExpansionLimit, Listing
 from vision_assets.steps.sources.tar import archive_unreadable
-from vision_assets.steps.sources.zip_methods import METHODS, unpack
+from vision_assets.steps.sources.zip_methods import METHODS, PACKED_START, unpack, unpack_start
+from vision_assets.vision.io.headers import START_BYTES
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _ENCRYPTED = 0x1
@@ -65,7 +66,8 @@ class ZipSource(ArchiveSource):
 
     def has_format(self, head: bytes) -> bool:
         """Tell whether a file begins like a zip."""
-        return head.startswith(b"PK")
+        # A tar may begin with a name such as `PKLot/`.
+        return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
     def list_members(self, source: str, path: str, patterns: Patterns) -> tuple[Listing, int, Skipped]:
         """Read a zip's directory; see `list_zip`."""
@@ -90,10 +92,10 @@ def list_zip(source: str, path: str, patterns: Patterns) -> tuple[Listing, int, 
     Raises
     ------
     UserError
-        If the archive is damaged, incomplete or encrypted, would unpack to far more than its size, or two
-        images have the same key.
+        If the archive is damaged or incomplete, would unpack to far more than its size, or two images have
+        the same key.
     """
-    found = ArchiveListing(source, patterns, further_numbers=4)
+    found = ArchiveListing(source, patterns, further_numbers=4, read_head=partial(_read_head, path))
     try:
         with zipfile.ZipFile(path) as archive:
             members, directory = archive.infolist(), archive.start_dir
@@ -105,7 +107,7 @@ def list_zip(source: str, path: str, patterns: Patterns) -> tuple[Listing, int, 
     limit = ExpansionLimit(source, Path(path).stat().st_size)
     for member in members:
         if not member.filename.endswith("/"):
-            _add(found, member, source, partial(_link_target, path))
+            _add(found, member, partial(_link_target, path))
             limit.check(found.size, member.filename)
     listing, prefix = found.finish()
     limit.check(found.size, "the last link")
@@ -128,19 +130,13 @@ def _check_places(source: str, members: list[zipfile.ZipInfo], directory: int) -
 
 
 def _add(
-    found: ArchiveListing,
-    member: zipfile.ZipInfo,
-    source: str,
-    link_target: Callable[[zipfile.ZipInfo], str | None],
+    found: ArchiveListing, member: zipfile.ZipInfo, link_target: Callable[[zipfile.ZipInfo], str | None]
 ) -> None:
     name = _name(member)
     kind = stat.S_IFMT(member.external_attr >> 16)
     if member.flag_bits & _ENCRYPTED:
-        raise UserError(
-            f"member {name!r} of the archive {source!r} is encrypted.\n"
-            "Passwords are not supported: create the archive again without one."
-        )
-    if kind == stat.S_IFLNK:
+        found.skip(name, ENCRYPTED)
+    elif kind == stat.S_IFLNK:
         target = link_target(member)
         if target is None:
             found.skip(name, f"damaged {LINK}")
@@ -153,6 +149,12 @@ def _add(
     else:
         numbers = member.header_offset, member.compress_size, member.compress_type, member.CRC
         found.add(name, member.file_size, *numbers)
+
+
+def _read_head(path: str, size: int, offset: int, packed: int, method: int, _crc: int) -> bytes:
+    with open(path, "rb") as file:  # noqa: PTH123 - as in the other sources
+        start = _stored(file, offset, min(packed, PACKED_START))
+    return unpack_start(start, method, min(size, START_BYTES)) or b""
 
 
 def _link_target(path: str, member: zipfile.ZipInfo) -> str | None:

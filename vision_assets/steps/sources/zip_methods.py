@@ -6,9 +6,16 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 
-import imagecodecs
+from vision_assets.steps.sources.compression import zstd
+
+PACKED_START = 1 << 20
+"""Packed bytes that hold the first block of a member, whatever the method; those of bzip2 are the largest."""
 
 _CHUNK = 1 << 16
+_DAMAGED = (
+    *(zlib.error, lzma.LZMAError, zstd.ZstdError),
+    *(OSError, EOFError, ValueError, IndexError, RuntimeError),
+)
 
 
 def unpack(data: bytes, method: int, size: int) -> bytes | None:
@@ -27,12 +34,17 @@ def unpack(data: bytes, method: int, size: int) -> bytes | None:
     bytes or None
         None if the member is damaged, or would unpack to another size.
     """
+    # One byte more than declared reveals a bomb without unpacking it.
+    unpacked = unpack_start(data, method, size + 1)
+    return unpacked if unpacked is not None and len(unpacked) == size else None
+
+
+def unpack_start(data: bytes, method: int, most: int) -> bytes | None:
+    """Unpack at most some first bytes of a member that is all here or begins here; None if it is damaged."""
     try:
-        # One byte more than declared reveals a bomb without unpacking it.
-        unpacked = METHODS[method](data, size + 1)
-    except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, IndexError, RuntimeError):
+        return METHODS[method](data, most)[:most]
+    except _DAMAGED:
         return None
-    return unpacked if len(unpacked) == size else None
 
 
 def _inflate64(data: bytes, most: int) -> bytes:
@@ -67,7 +79,7 @@ METHODS: Mapping[int, Callable[[bytes, int], bytes]] = {
     9: _inflate64,
     zipfile.ZIP_BZIP2: lambda data, most: bz2.BZ2Decompressor().decompress(data, most),
     zipfile.ZIP_LZMA: _lzma,
-    93: lambda data, most: bytes(imagecodecs.zstd_decode(data, out=most)),
+    93: lambda data, most: zstd.ZstdDecompressor().decompress(data, most),
     95: lambda data, most: lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(data, most),
 }
 """Number of a method (APPNOTE 4.4.5) to the function that unpacks at most some bytes."""

@@ -30,7 +30,11 @@ _PAM_WIDTH = re.compile(rb"^WIDTH\s+(\d{1,9})\s*$", re.MULTILINE)
 _PAM_HEIGHT = re.compile(rb"^HEIGHT\s+(\d{1,9})\s*$", re.MULTILINE)
 _HDR_SIZE = re.compile(rb"^-Y (\d{1,9}) \+X (\d{1,9})", re.MULTILINE)
 _TEXT_HEADER_BYTES = 4096
-_START_BYTES = 64
+START_BYTES = 64
+"""How many first bytes tell the format of a file."""
+
+_TEXT = re.compile(rb"BM(?!.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0)|P[1-6Ff]\s+[^\d#]", re.DOTALL)
+"""Beginning of a text, or of anything, that the short marks of BMP and PNM are in by chance."""
 
 
 class ImageHeader(NamedTuple):
@@ -71,11 +75,32 @@ def read_header(data: bytes) -> ImageHeader:
     >>> read_header(b"<html>").kind is None
     True
     """
-    start = data[:_START_BYTES]
+    start = data[:START_BYTES]
     for pattern, read in _HEADER_READERS:
         if pattern.match(start):
             return read(data)
     return ImageHeader(None)
+
+
+def looks_like_image(start: bytes) -> bool:
+    """Tell whether a file begins like an image of a format that is decoded.
+
+    Parameters
+    ----------
+    start : bytes
+        At least the first `START_BYTES` bytes of a file, or all.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> looks_like_image(b"P6 640 480 255 ..."), looks_like_image(b"P6 is a format.")
+    (True, False)
+    """
+    start = start[:START_BYTES]
+    return not _TEXT.match(start) and any(pattern.match(start) for pattern, _ in _HEADER_READERS)
 
 
 def _read_jpeg(data: bytes) -> ImageHeader:

@@ -10,7 +10,7 @@ def label_of(file_name: str, level: int = 1) -> str | None:
     ----------
     file_name : str
         Path of the file relative to the source, with slashes between its parts; backslashes, as in Windows,
-        if there is no slash.
+        if there is no slash. The query of a URL is no part of the path.
     level : int
         Which folder: 1 is the one that contains the file, 2 the one above it, and so on; -1 is the one at the
         top, -2 the one below it. 0 is none.
@@ -29,8 +29,9 @@ def label_of(file_name: str, level: int = 1) -> str | None:
     >>> label_of("image.jpg") is None
     True
     """
-    separator = "/" if "/" in file_name else "\\"
-    folders = [part for part in file_name.split(separator) if part not in ("", ".")][:-1]
+    path = file_name.partition("?")[0] if "://" in file_name else file_name
+    separator = "/" if "/" in path else "\\"
+    folders = [part for part in path.split(separator) if part not in ("", ".")][:-1]
     if not 0 < abs(level) <= len(folders):
         return None
     return unicodedata.normalize("NFC", folders[-level if level > 0 else -level - 1])

@@ -1,12 +1,15 @@
 """Sources behind Hadoop's file systems, with `viewfs:` standing for storage that Python cannot reach."""
 
+import gzip
 import io
 import os
 import random
 import tarfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,13 +21,21 @@ from pyspark.sql import SparkSession
 from vision_assets.errors import UserError
 from vision_assets.spark import sequence_file
 from vision_assets.spark.diagnosis import diagnose
-from vision_assets.spark.hadoop import list_status
+from vision_assets.spark.hadoop import describe, list_status
 from vision_assets.steps import image_writer
 from vision_assets.steps.sources import open_source
+from vision_assets.steps.sources.compression import zstd
 from vision_assets.steps.sources.hadoop_folder import hadoop_glob
 from vision_assets.steps.sources.hadoop_tar import find_headers, open_tar_blocks, pieces
 from vision_assets.steps.sources.image_files import ImageFiles, Patterns
 from vision_assets.steps.sources.listing import Listing
+from vision_assets_tests.steps.sources.test_sources import (
+    BY_CONTENT,
+    JPEG,
+    NOT_BY_CONTENT,
+    SKIPPED_OF_TARS,
+    tar_of_tars,
+)
 
 Files = dict[str, bytes]
 
@@ -81,6 +92,23 @@ def test_a_folder_read_with_patterns_of_any_kind(
         assert stored(spark, images, tmp_path / f"out{number}") == {"a1.jpg": b"1"}
 
 
+@pytest.mark.parametrize("kind", ["folder", "tar", "tar.gz"])
+def test_content_decides_where_names_do_not(
+    spark: SparkSession, remote: tuple[Path, str], tmp_path: Path, kind: str
+) -> None:
+    folder, uri = remote
+    files = BY_CONTENT | {"_DSC1": JPEG, "12:30/1": JPEG}
+    source = folder / f"content, {kind}"
+    if kind == "folder":
+        make_folder(source, files | NOT_BY_CONTENT)
+    else:
+        data = tar_of(files | NOT_BY_CONTENT)
+        source.write_bytes(gzip.compress(data) if kind == "tar.gz" else data)
+    with open_source(spark, f"{uri}/{source.name}", by_content=True) as images:
+        assert stored(spark, images, tmp_path / "out") == files
+        assert images.skipped.counts["name matches no pattern"] == 3
+
+
 def test_many_files_are_listed_alike(spark: SparkSession, tmp_path: Path) -> None:
     make_folder(tmp_path, {f"strange; isDirectory=true; {index}.jpg": bytes(index) for index in range(200)})
     (tmp_path / "sub").mkdir()
@@ -102,9 +130,36 @@ def test_a_large_folder_of_a_file_system_that_hides_its_files_status(
     assert found == [(f"{uri}/many/{i:03}.jpg", False, i) for i in range(160)]
 
 
-@pytest.mark.parametrize("kind", ["tar", "gnu tar", "comma,.tar", "tar.gz", "zip", "seq"])
+@pytest.mark.parametrize("count", [3, 200])
+def test_files_of_hdfs_have_an_identity(spark: SparkSession, count: int) -> None:
+    """A rename changes nothing that HDFS reports about a file but its path."""
+    jvm, gateway = spark.sparkContext._jvm, spark.sparkContext._gateway
+    assert jvm
+    assert gateway
+    hadoop: Any = jvm.org.apache.hadoop
+
+    def look(first: int) -> dict[str, int]:
+        statuses = gateway.new_array(hadoop.fs.FileStatus, count)
+        for number in range(count):
+            builder = getattr(hadoop.hdfs.protocol, "HdfsFileStatus$Builder")().fileId(first + number)
+            builder.path(bytearray(f"{number}.jpg", "ascii")).length(5).mtime(1_700_000_000_000)
+            root = hadoop.fs.Path("hdfs://host/images")
+            statuses[number] = builder.build().makeQualified(root.toUri(), root)
+        found = describe(gateway, statuses)
+        assert {status[1:4] for status, _ in found} == {(False, 5, 1_700_000_000_000)}
+        assert len({text for _, text in found}) == count
+        return {status.path: status.identity for status, _ in found}
+
+    before = look(1)
+    assert len(set(before.values()) - {0}) == count
+    assert before == look(1)
+    moved = look(2)
+    assert moved.keys() == before.keys()
+    assert all(moved[path] != identity for path, identity in before.items())
+
+
+@pytest.mark.parametrize("kind", ["tar", "gnu tar", "comma,.tar", "tar.gz", "tar.zst", "zip", "seq"])
 def test_archives(spark: SparkSession, remote: tuple[Path, str], tmp_path: Path, kind: str) -> None:
-    import gzip
     import zipfile
 
     folder, uri = remote
@@ -119,7 +174,9 @@ def test_archives(spark: SparkSession, remote: tuple[Path, str], tmp_path: Path,
         stored(spark, open_source(spark, str(tmp_path / "in")), folder / kind)
     else:
         data = tar_of(files, tarfile.GNU_FORMAT if kind == "gnu tar" else tarfile.PAX_FORMAT)
-        (folder / kind).write_bytes(gzip.compress(data) if kind == "tar.gz" else data)
+        compress: dict[str, Callable[[bytes], bytes]]
+        compress = {"tar.gz": gzip.compress, "tar.zst": zstd.compress}
+        (folder / kind).write_bytes(compress.get(kind, bytes)(data))
     with open_source(spark, f"{uri}/{kind}") as images:
         assert stored(spark, images, tmp_path / "out") == files
 
@@ -161,22 +218,37 @@ def test_a_tar_is_read_in_ranges_that_members_cross(spark: SparkSession, tmp_pat
     assert stored(spark, images, tmp_path / "out") == files
 
 
+def test_tars_in_a_tar_are_read_in_ranges(spark: SparkSession, tmp_path: Path) -> None:
+    data, expected = tar_of_tars(tmp_path)
+    (tmp_path / "x.tar").write_bytes(data)
+    uri, patterns = f"file://{tmp_path}/x.tar", Patterns(["*.jpg", "*.jpeg"])
+    images = open_tar_blocks(spark, "x", uri, patterns, split_bytes=4096)
+    assert images.by_workers is not None
+    assert images.by_workers(spark.sparkContext).getNumPartitions() > 16
+    assert stored(spark, images, tmp_path / "out") == expected
+    assert images.skipped.counts == SKIPPED_OF_TARS
+
+
 @settings(max_examples=60)
 @given(
     sizes=st.lists(st.sampled_from([0, 1, 511, 512, 513, 1024, 5000]), min_size=1, max_size=8),
     per_range=st.integers(1, 9),
     per_record=st.integers(1, 3),
+    links=st.integers(0, 4),
+    parallelism=st.integers(1, 9),
 )
 def test_every_cut_into_ranges_gives_the_same_members(
-    sizes: list[int], per_range: int, per_record: int
+    sizes: list[int], per_range: int, per_record: int, links: int, parallelism: int
 ) -> None:
     files = {f"{index}": bytes([index + 1]) * size for index, size in enumerate(sizes)}
     data = tar_of(files)
     listing = Listing(further_numbers=1)
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         for member in tar:
-            listing.add(member.name.encode(), member.size, member.offset_data)
-    tables = [(next(iter(entries))[1][1], entries) for entries in listing.cut(1)]
+            for link in ["", *range(links)]:
+                listing.add(f"{member.name}{link}".encode(), member.size, member.offset_data)
+    files = {f"{name}{link}": content for name, content in files.items() for link in ["", *range(links)]}
+    tables = [(next(iter(entries))[1][1], entries) for entries in listing.cut(parallelism)]
     record, found = per_record * 512, {name: bytearray(len(content)) for name, content in files.items()}
     times = dict.fromkeys(files, 0)
     for start in range(0, len(data), per_range * record):

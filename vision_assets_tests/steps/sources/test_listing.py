@@ -96,7 +96,7 @@ def test_duplicates_are_named() -> None:
     ],
 )
 def test_the_single_top_folder(members: list[str], top: str) -> None:
-    found = ArchiveListing("x.zip", Patterns(["*.jpg"]), 0)
+    found = ArchiveListing("x.zip", Patterns(["*.jpg"]), 0, bytes)
     for member in members:
         found.add(member, 1)
     _, prefix = found.finish()

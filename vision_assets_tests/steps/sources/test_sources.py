@@ -1,5 +1,6 @@
 """Local sources: what is chosen, under which keys, and that the bytes arrive."""
 
+import bz2
 import gzip
 import io
 import lzma
@@ -8,6 +9,7 @@ import random
 import shutil
 import stat
 import struct
+import subprocess
 import tarfile
 import zipfile
 import zlib
@@ -29,7 +31,7 @@ from vision_assets.steps.sources import ImageFiles, Reader, open_source
 from vision_assets.steps.sources.folder import FolderSplit, list_folder
 from vision_assets.steps.sources.image_files import Patterns, Skipped
 from vision_assets.steps.sources.place import Place
-from vision_assets.steps.sources.tar import TarSplit, list_tar
+from vision_assets.steps.sources.tar import CompressedTarSource, TarSplit, list_tar
 from vision_assets.steps.sources.watch import look_at
 from vision_assets.steps.sources.zip import ZipSplit, list_zip
 from vision_assets.vision.io.formats import DEFAULT_PATTERNS
@@ -51,6 +53,14 @@ STRANGE: Files = {
     "empty.jpg": b"",
     "a,b{c}[d]*?.jpg": b"glob",
     "back\\slash.jpg": b"backslash",
+}
+
+
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "tar.gz": gzip.compress,
+    "tar.bz2": bz2.compress,
+    "tar.xz": lzma.compress,
+    "tar.zst": lambda data: bytes(imagecodecs.zstd_encode(data)),
 }
 
 
@@ -102,15 +112,19 @@ def make(kind: str, folder: Path, files: Files) -> Path:
             return make_tar(folder / "source %41,é.tar", files)
         case "gnu tar":
             return make_tar(folder / "source", files, format_=tarfile.GNU_FORMAT)
-        case "tar.gz":
-            return make_tar(folder / "source.tgz", files, "w:gz")
+        case "tar.gz" | "tar.bz2" | "tar.xz" | "tar.zst":
+            path = make_tar(folder / "source.tar", files)
+            packed = path.with_name(f"source, {kind}")
+            packed.write_bytes(COMPRESS[kind](path.read_bytes()))
+            path.unlink()
+            return packed
         case "zip":
             return make_zip(folder / "source.zip", files)
     raise ValueError(kind)
 
 
 @pytest.mark.parametrize("reader", ["workers", "driver"])
-@pytest.mark.parametrize("kind", ["folder", "tar", "gnu tar", "tar.gz", "zip"])
+@pytest.mark.parametrize("kind", ["folder", "tar", "gnu tar", *COMPRESS, "zip"])
 def test_keys_and_bytes_arrive_as_they_are(
     spark: SparkSession, tmp_path: Path, kind: str, reader: Reader
 ) -> None:
@@ -337,16 +351,179 @@ def test_the_top_folder_stays_if_another_one_is_skipped(spark: SparkSession, tmp
     assert stored(spark, open_source(spark, str(path)), tmp_path)[0] == {"dog/1.jpg": b"1"}
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_archives_that_follow_each_other(spark: SparkSession, tmp_path: Path, *, packed: bool) -> None:
+@pytest.mark.parametrize("packed", ["", *COMPRESS])
+def test_archives_that_follow_each_other(spark: SparkSession, tmp_path: Path, packed: str) -> None:
+    compress = COMPRESS.get(packed, bytes)
     parts = [make_tar(tmp_path / f"{name}.tar", {f"{name}/1.jpg": name.encode()}) for name in ("cat", "dog")]
     path = tmp_path / "all"
-    path.write_bytes(b"".join(gzip.compress(p.read_bytes()) if packed else p.read_bytes() for p in parts))
+    path.write_bytes(b"".join(compress(part.read_bytes()) for part in parts))
     files, _ = stored(spark, open_source(spark, str(path)), tmp_path)
     assert files == {"cat/1.jpg": b"cat", "dog/1.jpg": b"dog"}
     path.write_bytes(parts[0].read_bytes() + b"no tar".ljust(512, b"!"))
     with pytest.raises(UserError, match="is damaged or incomplete: bad header"):
         open_source(spark, str(path))
+
+
+def tar_of_tars(folder: Path) -> tuple[bytes, Files]:
+    """Make a tar with tars, as ImageNet is one, and with what may be in their way; return its images too."""
+    inner: Files = {
+        "n1_1.JPEG": random.Random(1).randbytes(9000),
+        "x" * 200 + "é.jpg": b"long",
+        "../../n1_2.jpg": b"stays inside",
+        "n1/n1_3.jpg": b"",
+        ".git/a.jpg": b"hidden",
+        "notes.txt": b"",
+    }
+    with tarfile.open(make_tar(folder / "n1", inner), "a") as tar:
+        for name, kind, target in [
+            ("hard.jpg", tarfile.LNKTYPE, "n1_1.JPEG"),
+            ("n1/soft.jpg", tarfile.SYMTYPE, "../n1_1.JPEG"),
+            ("out.jpg", tarfile.SYMTYPE, "../outside.jpg"),
+        ]:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            tar.addfile(member)
+    deep = make_tar(folder / "n2", {"n2_1.jpg": b"2"}, format_=tarfile.GNU_FORMAT).read_bytes()
+    levels = [deep]
+    for _ in range(3):
+        levels.append(make_tar(folder / "level", {"in.tar": levels[-1]}).read_bytes())
+    outer: Files = {
+        "outside.jpg": b"o",
+        "n1.tar": (folder / "n1").read_bytes(),
+        "train/n2.TAR": deep + make_tar(folder / "n2", {"n2_2.jpg": b"another archive"}).read_bytes(),
+        "deep.tar": levels[2],
+        "deeper.tar": levels[3],
+        "empty.tar": bytes(10240),
+        "image.tar.jpg": deep,
+        ".git/n.tar": deep,
+        "._n1.tar": b"metadata",
+        "packed.tar": gzip.compress(deep),
+        "a.zip": b"PK",
+        "a.tar.xz": b"",
+        "read.me": b"",
+        "last.jpg": b"last",
+    }
+    expected: Files = {
+        "outside.jpg": b"o",
+        "n1/n1_1.JPEG": inner["n1_1.JPEG"],
+        f"n1/{'x' * 200}é.jpg": b"long",
+        "n1/n1_2.jpg": b"stays inside",
+        "n1/n1/n1_3.jpg": b"",
+        "n1/hard.jpg": inner["n1_1.JPEG"],
+        "n1/n1/soft.jpg": inner["n1_1.JPEG"],
+        "train/n2/n2_1.jpg": b"2",
+        "train/n2/n2_2.jpg": b"another archive",
+        "deep/in/in/n2_1.jpg": b"2",
+        "image.tar.jpg": deep,
+        "last.jpg": b"last",
+    }
+    return make_tar(folder / "outer", outer).read_bytes(), expected
+
+
+SKIPPED_OF_TARS = {
+    "name matches no pattern": 2,
+    "in a folder .git": 2,
+    "archive inside an archive": 4,
+    "macOS metadata": 1,
+    "link that leads outside the archive": 1,
+}
+
+
+@pytest.mark.parametrize("packed", ["", *COMPRESS])
+def test_tars_in_a_tar_are_folders(spark: SparkSession, tmp_path: Path, packed: str) -> None:
+    data, expected = tar_of_tars(tmp_path)
+    source = tmp_path / "source"
+    source.write_bytes(COMPRESS.get(packed, bytes)(data))
+    files, written = stored(spark, open_source(spark, str(source)), tmp_path)
+    assert files == expected
+    assert written.skipped.counts == SKIPPED_OF_TARS
+
+
+@pytest.mark.parametrize(
+    ("inner", "message"),
+    [
+        (b"no tar at all", "it is no tar"),
+        (b"", "it is no tar"),
+        (b"cut", "it ends before its end mark"),
+        (b"header", "bad header"),
+    ],
+)
+def test_a_damaged_tar_in_a_tar(spark: SparkSession, tmp_path: Path, inner: bytes, message: str) -> None:
+    good = make_tar(tmp_path / "x", {"1.jpg": b"1", "2.jpg": b"2"}).read_bytes()
+    inner = {b"cut": good[:2048], b"header": good[:1024] + b"?" * 1024}.get(inner, inner)
+    source = make_tar(tmp_path / "x.tar", {"1.jpg": b"1", "a/cat.tar": inner, "dog.tar": good})
+    with pytest.raises(UserError, match=f"damaged or incomplete: {message}.*, in its member 'a/cat.tar'"):
+        open_source(spark, str(source))
+
+
+class Forward(io.BytesIO):
+    """A file that is unpacked again from its beginning if anybody goes back."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        assert offset >= self.tell()
+        return super().seek(offset, whence)
+
+
+def test_a_tar_is_listed_in_one_pass(tmp_path: Path) -> None:
+    data, expected = tar_of_tars(tmp_path)
+    data += make_tar(tmp_path / "x", {"another.jpg": b""}).read_bytes()
+    listing, _, _ = list_tar("x", Forward(data), Patterns(["*.jpg", "*.jpeg"]), len(data))
+    assert len(listing) == len(expected) + 1
+
+
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_a_compressed_tar_in_streams(tmp_path: Path, kind: str) -> None:
+    """As parallel compressors write it: cut at any byte, and padded."""
+    compress, files = (
+        COMPRESS[kind],
+        {f"{index}.jpg": random.Random(index).randbytes(3000) for index in range(9)},
+    )
+    data = make_tar(tmp_path / "x", files).read_bytes()
+    packed = b"".join(compress(data[start : start + 1_111]) for start in range(0, len(data), 1_111)) + bytes(
+        8
+    )
+    path = tmp_path / "packed"
+    path.write_bytes(packed)
+    assert read_compressed(path) == files
+    for damaged in (packed[:-20], packed + b"more", packed.replace(compress(data[2222:3333]), b"x" * 99)):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match="'packed' is damaged or incomplete"):
+            read_compressed(path)
+
+
+@pytest.mark.parametrize(
+    ("program", "kind"), [("xz", "xz"), ("bzip2", "bz2"), ("zstd", "zst"), ("pzstd", "zst")]
+)
+def test_what_other_programs_have_compressed(tmp_path: Path, program: str, kind: str) -> None:
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed")
+    files = {f"{index}.jpg": random.Random(index).randbytes(60_000) + bytes(90_000) for index in range(9)}
+    path = make_tar(tmp_path / "x.tar", files)
+    subprocess.run([program, "-q", path], check=True)
+    assert read_compressed(path.with_suffix(f".tar.{kind}")) == files
+
+
+def read_compressed(path: Path) -> Files:
+    source = CompressedTarSource()
+    assert source.has_format(path.read_bytes()[:512])
+    listing, prefix, _ = source.list_members(path.name, str(path), Patterns(["*.jpg"]))
+    (split,) = source.splits(str(path), prefix, listing, 2)
+    return dict(split.read())
+
+
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_a_compressed_file_that_is_no_tar(spark: SparkSession, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "photo.jpg.gz"
+    path.write_bytes(COMPRESS[kind](b"\xff\xd8\xff\xe0 a photo"))
+    with pytest.raises(
+        UserError, match=r"the content of '.*photo\.jpg\.gz' is no tar, .*begins with b'\\xff"
+    ):
+        open_source(spark, str(path))
+
+
+def test_a_tar_that_begins_like_a_zip(spark: SparkSession, tmp_path: Path) -> None:
+    source = make_tar(tmp_path / "x.tar", {"PKLot/1.jpg": b"1", "dog/1.jpg": b"2"})
+    assert open_source(spark, str(source)).count == 2
 
 
 def test_files_that_change_places_have_another_stamp(tmp_path: Path) -> None:
@@ -369,6 +546,26 @@ def test_files_that_change_places_have_another_stamp(tmp_path: Path) -> None:
     assert look_at(str(path)) != seen
 
 
+def test_archives_that_change_places_have_another_stamp(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        os.utime(make_tar(tmp_path / name / "x.tar", {"1.jpg": name.encode()}), ns=(10**18, 10**18))
+
+    def stamps() -> list[str]:
+        while True:  # a file that was changed just now has none
+            listed = open_source(spark, str(tmp_path / "a" / "x.tar")).listed
+            assert listed
+            found = listed.stamps()["stamp"].to_pylist()
+            if None not in found:
+                return found
+
+    before = stamps()
+    assert before == stamps()
+    for old, new in (("a", "t"), ("b", "a")):
+        (tmp_path / old).rename(tmp_path / new)
+    assert before != stamps()
+
+
 def test_members_stay_inside(spark: SparkSession, tmp_path: Path) -> None:
     source = make_tar(tmp_path / "x.tar", {"/etc/a.jpg": b"a", "../../b.jpg": b"b", "c/../d.jpg": b"d"})
     files, _ = stored(spark, open_source(spark, str(source)), tmp_path)
@@ -380,6 +577,18 @@ def test_members_of_the_same_key(spark: SparkSession, tmp_path: Path, kind: str)
     source = make(kind, tmp_path, {"a.jpg": b"1", "../a.jpg": b"2"})
     with pytest.raises(UserError, match=r"same key as another image, such as 'a\.jpg'"):
         open_source(spark, str(source))
+
+
+@pytest.mark.parametrize("twice", ["link.jpg", "a.jpg"])
+def test_links_of_the_same_key(spark: SparkSession, tmp_path: Path, twice: str) -> None:
+    path = make_tar(tmp_path / "x.tar", {"a.jpg": b"1", "b.jpg": b"2"})
+    with tarfile.open(path, "a") as tar:
+        for target, name in (("a.jpg", twice), ("b.jpg", "link.jpg")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.LNKTYPE, target
+            tar.addfile(member)
+    with pytest.raises(UserError, match=f"same key as another image, such as '{twice}'"):
+        open_source(spark, str(path))
 
 
 @pytest.mark.parametrize("kind", ["tar", "gnu tar", "zip"])
@@ -446,12 +655,30 @@ def test_a_zip_with_the_name_in_unicode_in_a_field_of_its_own(spark: SparkSessio
     assert stored(spark, open_source(spark, str(path)), tmp_path)[0] == {name: b"x", "b.jpg": b"y"}
 
 
-def test_an_encrypted_member(spark: SparkSession, tmp_path: Path) -> None:
-    path = make_zip(tmp_path / "x.zip", {"a.jpg": b"secret"}, zipfile.ZIP_STORED)
+def encrypt(path: Path, *names: str) -> None:
+    """Mark members of a zip as encrypted."""
     data = bytearray(path.read_bytes())
-    data[data.index(b"PK\x01\x02") + 8] |= 1
+    for name in names:
+        in_directory = data.rindex(name.encode()) - 46
+        assert data[in_directory:][:4] == b"PK\x01\x02"
+        data[in_directory + 8] |= 1
+        data[data.index(name.encode()) - 30 + 6] |= 1
     path.write_bytes(data)
-    with pytest.raises(UserError, match=r"'a\.jpg' .* is encrypted"):
+
+
+def test_encrypted_members_are_skipped(spark: SparkSession, tmp_path: Path) -> None:
+    """One class alone is left, and keeps its label."""
+    path = make_zip(tmp_path / "x.zip", {"cat/1.jpg": b"secret", "dog/1.jpg": b"d"})
+    encrypt(path, "cat/1.jpg")
+    files, written = stored(spark, open_source(spark, str(path)), tmp_path)
+    assert files == {"dog/1.jpg": b"d"}
+    assert written.skipped.counts == {"encrypted": 1}
+
+
+def test_an_archive_of_encrypted_members_alone(spark: SparkSession, tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "x.zip", {f"{index}.txt": b"" for index in range(3)} | {"a.jpg": b"secret"})
+    encrypt(path, "a.jpg")
+    with pytest.raises(UserError, match=r"no image in .*: 4 skipped.*\nEncrypted members are not read"):
         open_source(spark, str(path))
 
 
@@ -462,7 +689,7 @@ def test_a_damaged_member_of_a_zip(spark: SparkSession, tmp_path: Path) -> None:
         image_writer.write(spark, open_source(spark, str(path)), str(tmp_path / "out"))
 
 
-@pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip"])
+@pytest.mark.parametrize("kind", ["tar", *COMPRESS, "zip"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_an_archive_cut_short(spark: SparkSession, tmp_path: Path, kind: str, share: float) -> None:
     generator = random.Random(7)
@@ -486,7 +713,7 @@ def test_a_tar_cut_anywhere_is_noticed(cut: int, gzipped: bool) -> None:
     data = plain.getvalue()[:cut]
     file = gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(data))) if gzipped else io.BytesIO(data)
     with pytest.raises(UserError, match="damaged or incomplete"):
-        list_tar("x.tar", file, Patterns(["*.jpg"]))
+        list_tar("x.tar", file, Patterns(["*.jpg"]), len(data))
 
 
 def test_a_damaged_header_is_not_the_end(spark: SparkSession, tmp_path: Path) -> None:
@@ -500,7 +727,7 @@ def test_a_damaged_header_is_not_the_end(spark: SparkSession, tmp_path: Path) ->
 
 @pytest.mark.whole
 def test_an_archive_that_changes_after_it_was_listed(spark: SparkSession, tmp_path: Path) -> None:
-    for kind in ("tar", "tar.gz", "zip"):
+    for kind in ("tar", *COMPRESS, "zip"):
         path = make(
             kind, tmp_path, {f"{index}.jpg": random.Random(index).randbytes(9000) for index in range(9)}
         )
@@ -516,8 +743,8 @@ def test_splits_read_without_spark(tmp_path: Path) -> None:
     patterns = Patterns(["*.jpg"])
     tar = make("tar", tmp_path, files)
     with tar.open("rb") as file:
-        listing, prefix, _ = list_tar("x", file, patterns)
-    assert dict(TarSplit(str(tar), False, prefix, listing.all_rows()).read()) == files
+        listing, prefix, _ = list_tar("x", file, patterns, tar.stat().st_size)
+    assert dict(TarSplit(str(tar), prefix, listing.all_rows()).read()) == files
     archive = make("zip", tmp_path, files)
     listing, prefix, _ = list_zip("x", str(archive), patterns)
     assert dict(ZipSplit(str(archive), prefix, listing.all_rows()).read()) == files
@@ -525,6 +752,76 @@ def test_splits_read_without_spark(tmp_path: Path) -> None:
     listing = listing.__class__()
     listing.add(b"a.jpg", 1)
     assert dict(FolderSplit(bytes(folder), listing.all_rows()).read()) == {"a.jpg": b"1"}
+
+
+# -------------------------------------------------------------------------------------------- by content
+
+JPEG = b"\xff\xd8\xff\xe0" + bytes(3000)
+BY_CONTENT: Files = {
+    "cat/photo.jpg.1": JPEG,
+    "cat/a.jpg?size=large": b"\x89PNG\r\n\x1a\n",
+    "dog/IMG_1.HEIC": JPEG,
+    "dog/no ending": b"GIF89a",
+    "dog/a.jpg": b"by its name",
+    "dog/back\\slash.jpg.1": JPEG,
+}
+NOT_BY_CONTENT: Files = {
+    "dog/real.HEIC": bytes(4) + b"ftypheic",
+    "dog/empty": b"",
+    "dog/text": b"BM is no bitmap, and P6 is no image",
+    "dog/.hidden": JPEG,
+    "dog/._a.jpg.1": JPEG,
+    "dog/.git/a.jpg.1": JPEG,
+}
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "gnu tar", *COMPRESS, "zip"])
+def test_content_decides_where_names_do_not(spark: SparkSession, tmp_path: Path, kind: str) -> None:
+    source = make(kind, tmp_path, BY_CONTENT | NOT_BY_CONTENT)
+    files, written = stored(spark, open_source(spark, str(source), by_content=True), tmp_path)
+    assert files == BY_CONTENT
+    reasons = {"name matches no pattern": 3, "hidden file": 1, "macOS metadata": 1, "in a folder .git": 1}
+    assert written.skipped.counts == reasons
+    assert open_source(spark, str(source)).count == 1
+
+
+def test_content_decides_in_a_sequence_file(spark: SparkSession, tmp_path: Path) -> None:
+    source = make("folder", tmp_path, BY_CONTENT | NOT_BY_CONTENT)
+    stored(spark, open_source(spark, str(source), ["*"]), tmp_path / "first")
+    existing = str(tmp_path / "first" / "seq")
+    assert stored(spark, open_source(spark, existing, by_content=True), tmp_path / "all")[0] == BY_CONTENT
+    assert list(stored(spark, open_source(spark, existing), tmp_path / "one")[0]) == ["dog/a.jpg"]
+
+
+def test_content_decides_in_inner_tars_and_for_links(spark: SparkSession, tmp_path: Path) -> None:
+    """A tar whose first member has a name like the beginning of an image is a tar all the same."""
+    inner = make_tar(tmp_path / "inner", {"GIF8/1": JPEG, "GIF8/2": b"text"}).read_bytes()
+    path = make_tar(tmp_path / "x.tar", {"cat.tar": inner, "a.jpg": JPEG, "b.txt": b"text"})
+    with tarfile.open(path, "a") as tar:
+        for name, target in (("link to image", "a.jpg"), ("link to text", "b.txt")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.LNKTYPE, target
+            tar.addfile(member)
+    files, written = stored(spark, open_source(spark, str(path), by_content=True), tmp_path)
+    assert files == {"cat/GIF8/1": JPEG, "a.jpg": JPEG, "link to image": JPEG}
+    assert written.skipped.counts == {"name matches no pattern": 3}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_content_of_large_members_of_a_zip(tmp_path: Path, method: int) -> None:
+    content = JPEG + random.Random(1).randbytes(5 << 18)
+    path = make_zip(tmp_path / "x.zip", {"a": content, "b": content[4:]}, method)
+    listing, _, _ = list_zip("x", str(path), Patterns(["*.jpg"], by_content=True))
+    assert list(listing.names()) == [b"a"]
+
+
+def test_a_tar_is_listed_by_content_in_one_pass(tmp_path: Path) -> None:
+    files = {f"{size}": (JPEG * 2)[:size] for size in (0, 4, 63, 64, 65, 511, 512, 513, 5000)}
+    data = make_tar(
+        tmp_path / "x", files | {"inner.tar": make_tar(tmp_path / "x", files).read_bytes()}
+    ).read_bytes()
+    listing, _, _ = list_tar("x", Forward(data), Patterns(["*.jpg"], by_content=True), len(data))
+    assert len(listing) == 2 * (len(files) - 1)
 
 
 # ------------------------------------------------------------------------------------------ nothing there
@@ -614,7 +911,10 @@ def test_a_new_kind_of_source_is_a_class_and_an_entry(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "list").write_text("# images\na.jpg\nb.jpg\n")
-    with pytest.raises(UserError, match=r"is not a SequenceFile, folder, zip, tar\.gz or tar, or it"):
+    with pytest.raises(
+        UserError,
+        match=r"is not a SequenceFile, folder, zip, tar\.gz, tar\.bz2, tar\.xz, tar\.zst or tar, or",
+    ):
         open_source(spark, str(tmp_path / "list"))
     monkeypatch.setattr(sources, "SOURCES", (*sources.SOURCES, ListOfFiles()))
     files, _ = stored(spark, open_source(spark, str(tmp_path / "list")), tmp_path)

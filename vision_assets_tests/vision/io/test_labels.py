@@ -10,6 +10,12 @@ from vision_assets.vision.io.labels import label_of
         ("cats/a.jpg", "cats"),
         ("train/cats/a.jpg", "cats"),
         ("naïve café/ä.jpg", "naïve café"),
+        ("C:\\data\\cats\\a.jpg", "cats"),
+        ("cats/back\\slash.jpg.1", "cats"),
+        ("cats/a.jpg?size=large", "cats"),
+        ("what?/a.jpg", "what?"),
+        ("https://host/cats/a.jpg?size=large", "cats"),
+        ("https://host/cats/a.jpg?url=http://other/dogs/b.jpg", "cats"),
     ],
 )
 def test_the_label_is_the_folder_that_the_file_is_in(file_name: str, label: str | None) -> None:
