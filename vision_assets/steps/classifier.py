@@ -80,6 +80,7 @@ def declare(step: Step) -> StepSpec:
         storage="classifier",
         badges=frozenset({"pyspark", "numpy"}),
         needs_labels=True,
+        code_version="2",
     )
 
 

@@ -3,6 +3,7 @@ import pytest
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
+from vision_assets.steps import classifier as classifier_step
 from vision_assets.steps.classifier import TrainingOptions, train_classifier
 from vision_assets.vision.classification.linear import Classifier, classifier_to_npz
 from vision_assets.vision.encoding.kernel_maps import FeatureMap
@@ -99,6 +100,23 @@ def test_the_training_finds_the_least_loss(spark: SparkSession) -> None:
     at_zero = (1 / 3 - np.eye(3)[images.targets[rows]]).T @ np.sqrt(shares) / len(rows)
     assert np.abs(gradient).max() < 0.01 * np.abs(at_zero).max()
     np.testing.assert_allclose(excess.mean(axis=0), 0, atol=1e-3)
+
+
+@pytest.mark.parametrize("feature_map", ["none", "hellinger"])
+def test_more_than_a_task_takes_is_trained_to_the_same_optimum(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, feature_map: FeatureMap
+) -> None:
+    images = Images()
+    options = TrainingOptions(feature_map, reg_param=0.01, max_iter=200)
+
+    def train() -> Classifier:
+        return train_classifier(images.encodings(spark), images.subsets(spark, 1), LABELS, 1, options)
+
+    in_one_task = train()
+    monkeypatch.setattr(classifier_step, "_PARTITION_BYTES", 2**12)
+    in_several = train()
+    np.testing.assert_allclose(in_several.weights, in_one_task.weights, atol=2e-3)
+    np.testing.assert_allclose(in_several.intercepts, in_one_task.intercepts, atol=2e-3)
 
 
 @pytest.mark.parametrize("feature_map", ["none", "chi2"])
