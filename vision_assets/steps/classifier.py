@@ -178,9 +178,9 @@ def with_label_index(rows: DataFrame, labels: tuple[str, ...]) -> DataFrame:
 
 
 class _Size(NamedTuple):
-    """How many examples a split has, how long their encodings are, and the mean of their squared norms."""
+    """Images to train on in a split, length of their encodings, and the mean of their squared norms."""
 
-    count: int
+    images: int
     length: int
     square: float
 
@@ -194,7 +194,7 @@ def _sizes(examples: DataFrame) -> dict[int, _Size]:
 def _train(examples: DataFrame, size: _Size, classes: int, options: TrainingOptions) -> Model:
     # L-BFGS and the penalty need features of about length 1. A power of two changes no bit of them.
     scale = 2.0 ** -round(math.log2(size.square or 1) / 2) if options.feature_map == "none" else 1.0
-    bytes_in_all = size.count * mapped_length(size.length, options.feature_map) * 8
+    bytes_in_all = size.images * mapped_length(size.length, options.feature_map) * 8
     partitions = max(1, -(-bytes_in_all // _PARTITION_BYTES))
     # In a fixed order: the last bits of a sum depend on it.
     rows = examples.repartition(partitions, "fileName").sortWithinPartitions("fileName")

@@ -124,9 +124,11 @@ def declare(step: Step) -> StepSpec:
 
 
 def _summarize(counts: Mapping[str, float]) -> str:
+    empty = counts.get("images_without_keypoints", 0)  # earlier releases did not count them
     return (
         f"{counted(counts['images'], 'image')} with {counted(counts['descriptors'], 'descriptor')}; "
-        f"{counted(counts['failures'], 'image')} could not be read."
+        f"{counted(counts['failures'], 'image')} could not be read"
+        f"{f', {int(empty):,} without keypoints' if empty else ''}."
     )
 
 

@@ -20,6 +20,7 @@ from vision_assets.steps.run_options import RefreshOptions
 from vision_assets.steps.spec import StepSpec
 from vision_assets.tables.columns import FILE_NAME, column
 from vision_assets.tables.table import Count, Invariant, Table
+from vision_assets.vision.io.labels import BEYOND_PATH, WINDOWS_PATH
 from vision_assets.vision.options import Options, option
 from vision_assets.wording import counted
 
@@ -153,7 +154,7 @@ class ImageLabels:
     names : mapping
         What did not fit: ``unknown_names`` (in the file, but of no image) and ``images_without_row`` if the
         labels come from a file; ``images_without_match`` if they come from a pattern or another level;
-        ``images_at_unusual_depth`` if they come from the folders that the images are in.
+        ``images_at_unusual_depth`` if they come from folders counted from the file.
     """
 
     rows: DataFrame
@@ -198,10 +199,15 @@ def _label_images(names: DataFrame, options: LabelOptions) -> ImageLabels:
     else:
         split = F.lit(None).cast("string").alias("split")
         rows = names.select("fileName", folder(options.label_level).alias("label"), split)
-    if not options.given:
-        return ImageLabels(rows, {"images_at_unusual_depth": _at_unusual_depth(names)})
-    unmatched = _first_names(f"{options.given[0]} gives these images no label", rows.where("label is null"))
-    return ImageLabels(rows, {"images_without_match": unmatched})
+    found = {}
+    if not options.label_pattern and options.label_level > 0:
+        found["images_at_unusual_depth"] = _at_unusual_depth(names)
+    if options.given:
+        without = rows.where("label is null")
+        found["images_without_match"] = _first_names(
+            f"{options.given[0]} gives these images no label", without
+        )
+    return ImageLabels(rows, found)
 
 
 def folder(level: int) -> Column:
@@ -217,8 +223,10 @@ def folder(level: int) -> Column:
 
 def _folders() -> Column:
     """Return the SQL of the folders that a file is in, the one at the top first."""
-    of_windows = F.translate("fileName", "\\", "/")
-    path = F.when(F.contains("fileName", F.lit("/")), F.col("fileName")).otherwise(of_windows)
+    name = F.col("fileName")
+    name = F.when(F.contains(name, F.lit("://")), F.substring_index(name, "?", 1)).otherwise(name)
+    path = F.regexp_replace(name, BEYOND_PATH, "$1")
+    path = F.when(path.rlike(f"^{WINDOWS_PATH}$"), F.translate(path, "\\", "/")).otherwise(path)
     parts = F.filter(F.split(path, "/"), lambda part: ~part.isin("", "."))
     return F.slice(parts, 1, F.greatest(F.size(parts) - 1, F.lit(0)))
 
@@ -231,7 +239,9 @@ def _at_unusual_depth(names: DataFrame) -> Names:
     depths = names.select("fileName", F.size(_folders()).alias("depth")).where("depth > 0")
     usual = depths.groupBy("depth").count().orderBy(F.desc("count"), "depth").limit(1).collect()
     others = depths.where(F.col("depth") != usual[0].depth) if usual else depths.limit(0)
-    return _first_names("the folder that is their label is at another depth than that of most images", others)
+    return _first_names(
+        "these images are in a folder at another depth than most, so their label may be wrong", others
+    )
 
 
 def _by_pattern(names: DataFrame, pattern: str) -> DataFrame:

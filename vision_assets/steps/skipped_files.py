@@ -40,7 +40,7 @@ def warn_of_skipped(counts: Mapping[str, float]) -> str:
     Examples
     --------
     >>> warn_of_skipped({"skipped": 2, "skipped: larger than 1 GiB": 2})
-    '2 files were not taken from the source: 2 larger than 1 GiB.'
+    '2 files were not taken from the source: larger than 1 GiB (2).'
     >>> warn_of_skipped({"unused_pages": 2})
     '2 pages or frames after the first of their file are not used; `pages: all` takes them.'
     """
@@ -62,5 +62,5 @@ def _files_sentence(reasons: Mapping[str, int]) -> str:
         return ""
     total = sum(reasons.values())
     files = "file was" if total == 1 else "files were"
-    listed = ", ".join(f"{number:,} {reason}" for reason, number in reasons.items())
+    listed = ", ".join(f"{reason} ({number:,})" for reason, number in reasons.items())
     return f"{total:,} {files} not taken from the source: {listed}."

@@ -116,23 +116,28 @@ def _empty_images(pyspark: SparkResource, snapshot: Snapshot) -> dg.AssetCheckRe
     empty = snapshot.counts["images_without_keypoints"]
     readable = snapshot.rows - snapshot.counts["failures"]
     metadata: dict[str, dg.MetadataValue | float] = {"images_without_keypoints": empty, "images": readable}
+    text = None
     if empty:
         rows = read_parquet(pyspark.spark_session, hadoop_uri(snapshot.uri))
         named = rows.where("error is null and keypointCount = 0").orderBy("fileName")
-        metadata["first_images"] = dg.MetadataValue.table(
-            [
-                dg.TableRecord(
-                    {"fileName": row.fileName, "likely reason": _likely_reason(row.width, row.height)}
-                )
-                for row in named.select("fileName", "width", "height").limit(_NAMED_IMAGES).collect()
-            ]
+        first = [
+            {"fileName": row.fileName, "likely reason": _likely_reason(row.width, row.height)}
+            for row in named.select("fileName", "width", "height").limit(_NAMED_IMAGES).collect()
+        ]
+        metadata["first_images"] = dg.MetadataValue.table([dg.TableRecord(row) for row in first])
+        text = (
+            f"{empty:,} of {readable:,} images have no keypoints, such as {first[0]['fileName']!r}: "
+            f"{first[0]['likely reason']}."
         )
     return dg.AssetCheckResult(
-        passed=empty <= _MOST_EMPTY * readable, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
+        passed=empty <= _MOST_EMPTY * readable,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=text,
+        metadata=metadata,
     )
 
 
 def _likely_reason(width: int, height: int) -> str:
     if min(width, height) < _SMALLEST_SIDE:
         return f"only {width} x {height} pixels"
-    return "blank or of little contrast; if it is not, its values use a part of their range: see value_range"
+    return "blank or of little contrast, or its values use a small part of their range (see value_range)"

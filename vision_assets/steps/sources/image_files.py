@@ -16,6 +16,7 @@ from pyspark import RDD, SparkContext
 
 from vision_assets.errors import UserError
 from vision_assets.vision.io.headers import looks_like_image
+from vision_assets.vision.io.labels import folders_of
 
 MAX_IMAGE_BYTES = 1 << 30
 """An array of the JVM, which has to take an image and copies of it, ends at 2 GiB."""
@@ -31,8 +32,10 @@ TOO_LARGE = "larger than 1 GiB"
 MACOS_METADATA = "macOS metadata"
 HIDDEN_FILE = "hidden file"
 _TOOL_FOLDERS = {
-    *("@eadir", "@recycle", "#recycle", "$recycle.bin", "system volume information", "lost+found"),
-    *("__macosx", "__pycache__"),
+    *("@eadir", "@tmp", "@synoresource", "@synoeastream", "@sharesnap", "@recently-snapshot"),
+    *("@recycle", "#recycle", "#snapshot", "~snapshot", "$recycle.bin", "recycler", "recycled", "found.000"),
+    *("system volume information", "lost+found", "network trash folder", "temporary items"),
+    *("__macosx", "__pycache__", "_vti_cnf"),
 }
 """Folders beside the pictures that programs make and hide from people, in lower case."""
 
@@ -147,8 +150,7 @@ def hidden_folder(name: str) -> str | None:
     >>> hidden_folder("cat/.1.jpg") is None
     True
     """
-    folders = posixpath.dirname(name).split("/")
-    return next(filter(is_hidden, folders), None)
+    return next(filter(is_hidden, folders_of(name)), None)
 
 
 def is_hidden(folder: str) -> bool:

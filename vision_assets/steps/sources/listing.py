@@ -4,10 +4,11 @@ import posixpath
 import re
 import zlib
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ from vision_assets.steps.sources.image_files import (
     Patterns,
     Skipped,
 )
+from vision_assets.steps.sources.links import folders_above, resolved
 
 SPLIT_BYTES = 128 << 20
 """Size of part files that suits HDFS and S3. It does not bound memory, because a task streams its split."""
@@ -41,6 +43,8 @@ _ALWAYS_ALLOWED_BYTES = 1 << 30
 
 _TAR = ".tar"
 _ARCHIVE = re.compile(r".*(\.(tar|tgz|tbz2?|txz|tzst|zip|7z|rar)|\.tar\.\w+)", re.IGNORECASE | re.DOTALL)
+
+Numbers = tuple[int, ...]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -257,6 +261,24 @@ def archive_stamps(listing: Listing, prefix: int, state: str | None) -> Iterator
         yield name[prefix:].decode(), state
 
 
+class _Found(NamedTuple):
+    """What links may lead to.
+
+    Attributes
+    ----------
+    files : dict
+        Members by their names.
+    taken : set
+        Folders with images that are taken.
+    left : dict
+        Folders with other members: for each the rest of its name after the folder's, and its numbers.
+    """
+
+    files: dict[str, Numbers]
+    taken: set[str]
+    left: dict[str, list[tuple[str, Numbers]]]
+
+
 class ArchiveListing:
     """Collects the images among an archive's members.
 
@@ -361,27 +383,52 @@ class ArchiveListing:
 
     def _follow_links(self) -> None:
         """Add what links stand for, now that all members are known."""
-        targets = dict(self._links)
-        wanted = {target for _, target in self._links}
-        known = {
-            name: numbers
-            for listing in (self._listing, self._others)
-            for raw, numbers in listing.rows()
-            if (name := raw.decode()) in wanted
-        }
-        for key, target in self._links:
-            seen = {key}
-            while target in targets and target not in seen:
-                seen.add(target)
-                target = targets[target]  # noqa: PLW2901 - the next link of a chain
-            numbers = known.get(target)
-            if numbers is None:
-                self.skipped.add(key, f"{LINK} to nothing in the archive")
-            elif reason := self._reason_to_skip(key, *numbers):
-                self.skipped.add(key, reason)
+        places = dict(self._links)
+        links = [(key, resolved(target, places)) for key, target in self._links]
+        found = self._find({target for _, target in links})
+        self._check_number(links, found)
+        for key, target in links:
+            if target in found.files:
+                self._add_linked(key, found.files[target])
+            elif target in found.taken:
+                # As in a folder on a disk: its images would become copies, perhaps of another class.
+                self.skipped.add(key, f"{LINK} to a folder that is read anyway")
+            elif target in found.left:
+                for rest, numbers in found.left[target]:
+                    self._add_linked(key + rest, numbers)
             else:
-                self._listing.add(key.encode(), *numbers)
-                self.size += numbers[0]
+                self.skipped.add(key, f"{LINK} to nothing in the archive")
+
+    def _find(self, places: set[str]) -> "_Found":
+        """Find the members at some places, or in folders at them."""
+        found = _Found({}, set(), {})
+        for listing in (self._listing, self._others):
+            for raw, numbers in listing.rows():
+                name = raw.decode()
+                if name in places:
+                    found.files[name] = numbers
+                for folder in places.intersection(folders_above(name)):
+                    if listing is self._listing:
+                        found.taken.add(folder)
+                    else:
+                        found.left.setdefault(folder, []).append((name.removeprefix(folder), numbers))
+        return found
+
+    def _check_number(self, links: Sequence[tuple[str, str]], found: "_Found") -> None:
+        """Refuse an archive whose links to folders multiply its members without end."""
+        allowed = _MOST_EXPANSION * (len(self._listing) + len(self._others) + len(links))
+        if sum(len(found.left.get(target, ())) for _, target in links) > allowed:
+            raise UserError(
+                f"the archive {self._source!r} is malicious: its links stand for more than {_MOST_EXPANSION} "
+                "times its members.\nIf you trust it, unpack it yourself and name the folder as the source."
+            )
+
+    def _add_linked(self, key: str, numbers: Numbers) -> None:
+        if reason := self._reason_to_skip(key, *numbers):
+            self.skipped.add(key, reason)
+        else:
+            self._listing.add(key.encode(), *numbers)
+            self.size += numbers[0]
 
     def finish(self) -> tuple[Listing, int]:
         """Return the images, and how many bytes of each name belong to a single top folder.

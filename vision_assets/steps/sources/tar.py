@@ -288,7 +288,8 @@ class _Walk:
         part.seek(member.offset_data)
         inner = _Part(part, member.offset_data + member.size)
         head = inner.peek()
-        if compression_of(head):
+        # A tar consists of blocks: what does not is something else by that name.
+        if compression_of(head) or not head or (not is_tar(head) and member.size % BLOCK):
             self.found.skip(below(self.folder, member.name), ARCHIVE)
             return
         try:

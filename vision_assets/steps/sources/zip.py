@@ -20,6 +20,8 @@ from vision_assets.steps.sources.zip_methods import METHODS, PACKED_START, unpac
 from vision_assets.vision.io.headers import START_BYTES
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
+_END, _END_HEADER_BYTES = b"PK\5\6", 22
+_END_BYTES = _END_HEADER_BYTES + (1 << 16) - 1  # with the longest comment
 _ENCRYPTED = 0x1
 _UTF8_NAME = 0x800
 _MADE_ON_UNIX = 3
@@ -99,6 +101,7 @@ def list_zip(source: str, path: str, patterns: Patterns) -> tuple[Listing, int, 
     try:
         with zipfile.ZipFile(path) as archive:
             members, directory = archive.infolist(), archive.start_dir
+        _require_alone(path, members, directory)
     except (zipfile.BadZipFile, NotImplementedError, struct.error, OSError, ValueError) as error:
         raise UserError(
             f"the archive {source!r} is damaged or incomplete: {error}.\nCopy or create it again, then retry."
@@ -112,6 +115,23 @@ def list_zip(source: str, path: str, patterns: Patterns) -> tuple[Listing, int, 
     listing, prefix = found.finish()
     limit.check(found.size, "the last link")
     return listing, prefix, found.skipped
+
+
+def _require_alone(path: str, members: list[zipfile.ZipInfo], directory: int) -> None:
+    """Refuse a zip with another archive before or after it in the file: its members would be lost."""
+    first = min((member.header_offset for member in members), default=directory)
+    with open(path, "rb") as file:  # noqa: PTH123 - as in the other sources
+        file.seek(max(0, first - _END_BYTES))
+        before = file.read(min(first, _END_BYTES))
+        file.seek(directory)
+        end = file.read()
+    # A gap alone may be of a member that was removed.
+    if _END in before:
+        raise zipfile.BadZipFile(f"another zip comes before it, in the first {first:,} bytes")
+    at = end.rfind(_END)
+    (comment,) = struct.unpack_from("<H", end, at + _END_HEADER_BYTES - 2)
+    if rest := end[at + _END_HEADER_BYTES + comment :].strip(b"\0"):
+        raise zipfile.BadZipFile(f"{len(rest):,} other bytes follow it, perhaps another archive")
 
 
 def _check_places(source: str, members: list[zipfile.ZipInfo], directory: int) -> None:

@@ -17,7 +17,7 @@ UNSUPPORTED: tuple[tuple[re.Pattern[bytes], str, str], ...] = (
     (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "JPEG XL", _CONVERT),
     (re.compile(rb"\x76\x2f\x31\x01"), "OpenEXR", _CONVERT),
     (re.compile(rb"II\xbc"), "JPEG XR", _CONVERT),
-    (re.compile(rb"\xff\xd8\xff\xf7"), "JPEG-LS", _CONVERT),
+    (re.compile(rb"\xff\xd8.{0,200}?\xff\xf7", re.DOTALL), "JPEG-LS", _CONVERT),
     (re.compile(rb"8BPS"), "Photoshop's format", _CONVERT),
     (re.compile(rb"\x00\x00\x01\x00"), "an icon", _CONVERT),
     (re.compile(rb"SIMPLE  ="), "FITS", _CONVERT),

@@ -20,6 +20,7 @@ _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
 _JPEG_END = b"\xff\xd9"
 _JPEG_BARE_MARKERS = {0x01, *range(0xD0, 0xD9)}
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_LS_FRAME = 0xF7
 _LOSSLESS_FRAMES = (0xC3, 0xC7, 0xCB, 0xCF)
 _JPEG_BITS = 8
 _JPEG_SCAN = 0xDA
@@ -117,6 +118,8 @@ def _read_jpeg(data: bytes) -> ImageHeader:
             return ImageHeader(kind, width, height, complete=data.find(_JPEG_END, position) >= 0)
         if code in _JPEG_BARE_MARKERS:
             continue
+        if code == _JPEG_LS_FRAME:
+            return ImageHeader(None)
         if code in _JPEG_FRAMES and len(data) >= position + 7:
             bits, height, width = struct.unpack_from(">BHH", data, position + 2)
             if code in _LOSSLESS_FRAMES:

@@ -1,6 +1,15 @@
 """The label of an image by its name: a folder that the file is in."""
 
+import re
 import unicodedata
+
+BEYOND_PATH = r"(?is)(\.(jpe?g?|a?png|gif|webp|avif|tiff?|bmp|jp2|j2k))[?#].*"
+"""Regular expression, for Python and Java: the query or fragment of a URL, after the name of a file."""
+
+WINDOWS_PATH = r"(?s)([A-Za-z]:\\.*|[^/]*)"
+"""Regular expression, for Python and Java: a path with backslashes between its parts, perhaps slashes too."""
+
+_BEYOND_PATH, _WINDOWS_PATH = re.compile(BEYOND_PATH), re.compile(WINDOWS_PATH)
 
 
 def label_of(file_name: str, level: int = 1) -> str | None:
@@ -29,9 +38,30 @@ def label_of(file_name: str, level: int = 1) -> str | None:
     >>> label_of("image.jpg") is None
     True
     """
-    path = file_name.partition("?")[0] if "://" in file_name else file_name
-    separator = "/" if "/" in path else "\\"
-    folders = [part for part in path.split(separator) if part not in ("", ".")][:-1]
+    folders = folders_of(file_name)
     if not 0 < abs(level) <= len(folders):
         return None
     return unicodedata.normalize("NFC", folders[-level if level > 0 else -level - 1])
+
+
+def folders_of(file_name: str) -> list[str]:
+    r"""Return the folders that a file is in, the one at the top first.
+
+    Parameters
+    ----------
+    file_name : str
+        As for `label_of`.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> folders_of(r"C:\data\cat\1.jpg"), folders_of("https://host/cat/1.jpg?size=a/b")
+    (['C:', 'data', 'cat'], ['https:', 'host', 'cat'])
+    """
+    path = _BEYOND_PATH.sub(r"\1", file_name.partition("?")[0] if "://" in file_name else file_name)
+    if _WINDOWS_PATH.fullmatch(path):
+        path = path.replace("\\", "/")
+    return [part for part in path.split("/") if part not in ("", ".")][:-1]

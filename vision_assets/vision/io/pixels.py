@@ -28,10 +28,13 @@ class Pixels:
         Grey values, or colours in the order blue, green, red, as OpenCV has them.
     white : float, optional
         The value that the file declares to be white; black is 0. None if it declares none.
+    is_negative : bool
+        Whether black and white are exchanged.
     """
 
     values: NDArray[Any]
     white: float | None = None
+    is_negative: bool = False
 
     def limits(self, value_range: ValueRange) -> tuple[float, float]:
         """Return the values that become black and white.
@@ -111,7 +114,11 @@ class Pixels:
         )
 
     def _scaled(self, value_range: ValueRange) -> NDArray[Any]:
-        """Return values from 0 to 255 as they are, others stretched to 0..65535."""
+        """Return values from 0 to 255 as they are, others stretched to 0..65535; a negative as a positive."""
+        scaled = self._stretched(value_range)
+        return np.iinfo(scaled.dtype).max - scaled if self.is_negative else scaled
+
+    def _stretched(self, value_range: ValueRange) -> NDArray[Any]:
         black, white = self.limits(value_range)
         dtype = self.values.dtype
         if (black, white, dtype) == (0.0, 255.0, np.uint8):

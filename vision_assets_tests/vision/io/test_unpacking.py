@@ -163,6 +163,11 @@ def sun_raster_cases() -> Iterator[tuple[str, Case]]:
         yield f"8, kind {kind}", (files.sun_raster(rows(GRAY), SIZE, 8, kind), GRAY)
         yield f"palette, kind {kind}", (files.sun_raster(rows(GRAY), SIZE, 8, kind, PALETTE), PALETTE[GRAY])
         yield f"24, kind {kind}", (files.sun_raster(rows(bgr), SIZE, 24, kind), COLOR)
+    for bits, values in ((8, GRAY[:, 1:]), (24, COLOR[:, 1:])):
+        file = files.sun_raster(
+            rows(values[..., ::-1] if bits == 24 else values), (WIDTH - 1, HEIGHT), bits, 2
+        )
+        yield f"{bits}, kind 2, odd width", (file, values)
     yield "24 from red", (files.sun_raster(rows(COLOR), SIZE, 24, 3), COLOR)
     yield "32", (files.sun_raster(rows(beside(unused, bgr)), SIZE, 32), COLOR)
     yield "32 from red", (files.sun_raster(rows(beside(unused, COLOR)), SIZE, 32, 3), COLOR)
@@ -232,7 +237,38 @@ def tiff_values() -> Iterator[tuple[str, Case]]:
     yield "palette", (files.tiff((GRAY, {"photometric": "palette", "colormap": colors})), PALETTE[GRAY])
     inks = beside(COLOR, ALPHA)
     mixed = (255.0 - inks[..., :3]) * (255.0 - inks[..., 3:]) / 255
-    yield "inks", (files.tiff((inks, {"photometric": "separated"})), np.floor(mixed))
+    yield "inks", (files.tiff((inks, {"photometric": "separated"})), np.round(mixed))
+    inks_12 = files.tiff((inks * np.uint16(16), {"photometric": "separated", "bitspersample": 12}))
+    mixed_12 = (4095.0 - inks[..., :3] * 16.0) * (4095.0 - inks[..., 3:] * 16.0) / 4095
+    yield "inks of 12 bits", (inks_12, scaled(np.round(mixed_12), 4095))
+    for depth in (12, 14):
+        values = (GRAY * ((2**depth - 1) / 255)).astype(np.uint16)
+        yield (
+            f"white is 0, {depth} bits in 16",
+            (files.tiff((2**depth - 1 - values, white)), scaled(values, 2**depth - 1)),
+        )
+    fractions = (GRAY / 510).astype(np.float32)
+    yield "white is 0, float", (files.tiff((0.5 - fractions, white)), 127.5 + scaled(fractions, 1))
+    yield (
+        "palette of bytes",
+        (
+            files.tiff((GRAY, {"photometric": "palette", "colormap": PALETTE.astype(np.uint16).T})),
+            PALETTE[GRAY],
+        ),
+    )
+    luma_and_chroma = np.asarray(Image.fromarray(COLOR).convert("YCbCr"))
+    y, cb, cr = np.moveaxis(luma_and_chroma - [0.0, 128.0, 128.0], -1, 0)
+    # The matrix as JFIF prints it, with fewer digits.
+    back = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], axis=-1)
+    back = np.round(np.clip(back, 0, 255))
+    for compression in (None, "lzw", "zlib", "packbits", "zstd", "lzma"):
+        for layout, options in LAYOUTS.items():
+            chosen = options | {"photometric": "ycbcr", "subsampling": (1, 1), "compression": compression}
+            yield f"luma and chroma {compression} {layout}", (files.tiff((luma_and_chroma, chosen)), back)
+    missing = np.where(ALPHA[..., 0] < 20, np.float32(-9999), GRAY.astype(np.float32) + 300)
+    lowest = np.where(ALPHA[..., 0] < 20, 0, GRAY - GRAY[ALPHA[..., 0] >= 20].min())
+    declared = GREY | {"extratags": [(42113, 2, 6, "-9999", False)]}
+    yield "a value that means nothing", (files.tiff((missing, declared)), scaled(lowest, int(lowest.max())))
     for compression in ("group3", "group4", "tiff_ccitt"):
         file = images.encoded(Image.fromarray(GRAY > 127), "TIFF", compression=compression)
         yield compression, (file, BLACK_OR_WHITE)
@@ -278,6 +314,14 @@ def other_cases() -> Iterator[tuple[str, Case]]:
     yield "webp", (images.encoded(COLOR, "WEBP", lossless=True), COLOR)
     transparent = Image.fromarray(beside(COLOR, ALPHA))
     yield "webp with alpha", (images.encoded(transparent, "WEBP", lossless=True, exact=True), COLOR)
+    wide = GRAY // 85 * 85  # no value that a lossy encoder would change
+    for value_range in ("limited", "full"):
+        options = {"quality": 100, "subsampling": "4:0:0", "range": value_range}
+        yield f"avif gray {value_range}", (images.encoded(np.dstack([wide] * 3), "AVIF", **options), wide)
+    for depth in (4, 6):
+        values = GRAY >> (8 - depth)
+        file = bytes(imagecodecs.jpeg2k_encode(values, level=0, reversible=True, bitspersample=depth))
+        yield f"jp2 of {depth} bits", (file, scaled(values, 2**depth - 1))
     for bits in (8, 10, 12):
         dtype: type[Any] = np.uint8 if bits == 8 else np.uint16
         deep, gray = (np.left_shift(values, bits - 8, dtype=dtype) for values in (COLOR, GRAY))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import cv2
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL.AvifImagePlugin import AvifImageFile
@@ -20,6 +21,7 @@ _AS_STORED = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIEN
 _EXIF_BYTES = 2**20
 _RAW_PROFILES = (b"Raw profile type exif", b"Raw profile type APP1")
 _ORIENTATION_TAG = 0x112
+_MONOCHROME = 0x10
 
 
 def imdecode(data: bytes, mode: int) -> NDArray[Any]:
@@ -74,7 +76,7 @@ def _silent_opencv() -> Iterator[None]:
 
 
 def unpack_png(data: bytes) -> StoredImage:
-    """Unpack a PNG; of an animation, the image that programs show which do not know animations."""
+    """Unpack a PNG; the first frame of an animation."""
     return StoredImage(Pixels(imdecode(data, _AS_STORED)), _png_orientation(data))
 
 
@@ -123,7 +125,11 @@ def unpack_avif(data: bytes) -> StoredImage:
     Its properties `irot` and `imir` turn and mirror it, which Pillow puts together into one orientation. Exif
     inside an AVIF says nothing about that.
     """
-    values = imdecode(data, _AS_STORED)
+    is_gray = bool(_avif_flags(data) & _MONOCHROME)
+    # OpenCV does not expand the limited range of grey values.
+    values = np.asarray(imagecodecs.avif_decode(data, index=0)) if is_gray else imdecode(data, _AS_STORED)
+    if is_gray and values.ndim == 3:
+        values = values[..., 0]
     try:
         orientation = valid_orientation(AvifImageFile(io.BytesIO(data)).getexif().get(_ORIENTATION_TAG))
     except Exception:  # noqa: BLE001 - Pillow raises almost anything on a broken file
@@ -131,9 +137,13 @@ def unpack_avif(data: bytes) -> StoredImage:
     return StoredImage(Pixels(values, _largest(_avif_bits(data))), orientation)
 
 
+def _avif_flags(data: bytes) -> int:
+    """Read the flags in the configuration of the AV1 stream; 0 if there is none."""
+    return data[at + 6] if (at := data.find(b"av1C")) >= 0 and at + 6 < len(data) else 0
+
+
 def _avif_bits(data: bytes) -> int:
-    """Read the bits of a value from the configuration of the AV1 stream."""
-    flags = data[at + 6] if (at := data.find(b"av1C")) >= 0 and at + 6 < len(data) else 0
+    flags = _avif_flags(data)
     if not flags & 0x40:
         return 8
     return 12 if flags & 0x20 else 10
@@ -141,10 +151,22 @@ def _avif_bits(data: bytes) -> int:
 
 def unpack_jpeg_2000(data: bytes) -> StoredImage:
     """Unpack a JPEG 2000 file or code stream."""
-    values = imdecode(data, _AS_STORED)
+    try:
+        values = imdecode(data, _AS_STORED)
+    except UnpackError:  # fewer than 8 bits, signed values, grey with alpha and the like
+        values = _without_alpha(np.asarray(imagecodecs.jpeg2k_decode(data)))
     at = data.find(b"\xff\x4f\xff\x51") + 2  # the size segment, which begins the code stream
     bits = (data[at + 40] & 0x7F) + 1 if 2 <= at < len(data) - 40 else 8 * values.dtype.itemsize
     return StoredImage(Pixels(values, _largest(bits)))
+
+
+def _without_alpha(values: NDArray[Any]) -> NDArray[Any]:
+    """Return grey values of an image with or without alpha, or blue, green and red."""
+    if values.ndim == 2 or values.shape[2] <= 2:
+        return values if values.ndim == 2 else values[..., 0]
+    if values.shape[2] != 3:
+        raise UnpackError(f"it has {values.shape[2]} values per pixel, of unknown meaning")
+    return values[..., ::-1]
 
 
 def _largest(bits: int) -> float:

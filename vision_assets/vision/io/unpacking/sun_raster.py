@@ -1,5 +1,6 @@
-"""Sun raster. Pillow reads bytes and run lengths; rows of 1, 24 and 32 bits are read here."""
+"""Sun raster. Pillow reads bytes and colours; run lengths, and rows of 1 and 32 bits, are read here."""
 
+import re
 import struct
 
 import numpy as np
@@ -9,8 +10,9 @@ from vision_assets.vision.io.pixels import Pixels
 from vision_assets.vision.io.unpacking.pillow import read_colors
 from vision_assets.vision.io.unpacking.stored import StoredImage, UnpackError
 
-_RUN_LENGTHS, _RGB = 2, 3
+_STANDARD, _RUN_LENGTHS, _RGB = 1, 2, 3
 _HEADER = 32
+_RUN = re.compile(rb"\x80(?:\0|(.)(.))", re.DOTALL)
 
 
 def unpack(data: bytes) -> StoredImage:
@@ -19,15 +21,18 @@ def unpack(data: bytes) -> StoredImage:
     Raises
     ------
     UnpackError
-        If it is truncated, or has run lengths of 1 or 32 bits.
+        If it is truncated.
     """
     width, height, bits, _, kind, _, map_length = struct.unpack_from(">7I", data, 4)
+    start, row = _HEADER + map_length, -(-width * bits // 16) * 2
+    body = data[start : start + row * height]
+    if kind == _RUN_LENGTHS:
+        body = _expanded(data[start:], row * height)
+        head = bytearray(data[:start])
+        struct.pack_into(">II", head, 16, len(body), _STANDARD)
+        data = bytes(head) + body
     if bits not in (1, 32):
         return StoredImage(read_colors(SunImageFile, data))
-    if kind == _RUN_LENGTHS:
-        raise UnpackError(f"run lengths of {bits} bits")
-    row = -(-width * bits // 16) * 2
-    body = data[_HEADER + map_length : _HEADER + map_length + row * height]
     if len(body) < row * height:
         raise UnpackError("it is truncated")
     rows = np.frombuffer(body, np.uint8).reshape(height, row)
@@ -39,3 +44,13 @@ def unpack(data: bytes) -> StoredImage:
         return StoredImage(Pixels(ones == 0))  # 1 is black
     palette = np.frombuffer(data, np.uint8, map_length, _HEADER).reshape(3, -1).T[:, ::-1]
     return StoredImage(Pixels(palette[np.minimum(ones, len(palette) - 1)]))
+
+
+def _expanded(packed: bytes, size: int) -> bytes:
+    """Expand run lengths to at most `size` bytes. Pillow does not know that they have the padding of rows."""
+    expanded, position = bytearray(), 0
+    while len(expanded) < size and (run := _RUN.search(packed, position)):
+        expanded += packed[position : run.start()]
+        expanded += b"\x80" if run[1] is None else run[2] * (run[1][0] + 1)
+        position = run.end()
+    return bytes((expanded + packed[position : position + size])[:size])

@@ -16,7 +16,6 @@ from vision_assets.vision.io.tiff_pages import main_page
 from vision_assets.vision.io.unpacking.opencv import imdecode
 from vision_assets.vision.io.unpacking.stored import StoredImage, UnpackError
 
-_CONVERTED_BY_OPENCV = (PHOTOMETRIC.YCBCR, PHOTOMETRIC.CIELAB)
 _READ_BY_OPENCV = (
     COMPRESSION.NONE,
     COMPRESSION.LZW,
@@ -31,6 +30,9 @@ _IMAGES = (
 """Compressions by which a strip or tile is an image with a header of its own."""
 
 _ORIENTATION_TAG = 274
+_SUBSAMPLING_TAG, _DEFAULT_SUBSAMPLING = 530, (2, 2)
+_NODATA_TAG = 42113
+_BYTE = 255
 _MOST_SAMPLES = 16
 _COLORS, _INKS = 3, 4
 
@@ -51,7 +53,7 @@ def unpack(data: bytes) -> StoredImage:
             raise UnpackError("it has no page")
         orientation = valid_orientation(page.tags.valueof(_ORIENTATION_TAG))
         _require_readable(page, data)
-        if page.photometric in _CONVERTED_BY_OPENCV and page.compression in _READ_BY_OPENCV:
+        if page.compression in _READ_BY_OPENCV and _is_converted_by_opencv(page):
             return _unpack_with_opencv(data, page, orientation)
         if page.compression in _IMAGES:
             _require_segments_of_their_size(page, data)
@@ -83,6 +85,13 @@ def _name(names: Any, number: int) -> str:
     return str(names(number).name) if number in names.__members__.values() else str(int(number))
 
 
+def _is_converted_by_opencv(page: TiffPage) -> bool:
+    """Tell whether colours are CIELab, or YCbCr whose chroma has fewer values than its luma."""
+    if page.photometric == PHOTOMETRIC.YCBCR:
+        return page.tags.valueof(_SUBSAMPLING_TAG, _DEFAULT_SUBSAMPLING) != (1, 1)
+    return page.photometric == PHOTOMETRIC.CIELAB
+
+
 def _unpack_with_opencv(data: bytes, page: TiffPage, orientation: int) -> StoredImage:
     """Convert colours that are not red, green and blue by OpenCV's libtiff, which turns the image upright."""
     if page.is_tiled and orientation != UPRIGHT:
@@ -95,14 +104,19 @@ def _unpack_with_opencv(data: bytes, page: TiffPage, orientation: int) -> Stored
 def _pixels(page: TiffPage) -> Pixels:
     values, kind, white = _values(page), page.photometric, _white(page)
     if kind == PHOTOMETRIC.MINISWHITE:
-        return Pixels(_inverted(values[..., 0], white), white)
+        return Pixels(values[..., 0], white, is_negative=True)
     if kind == PHOTOMETRIC.PALETTE and page.colormap is not None:
-        return Pixels(np.moveaxis(page.colormap, 0, -1)[values[..., 0]][..., ::-1], 65535.0)
+        colors = np.moveaxis(page.colormap, 0, -1)[values[..., 0]][..., ::-1]
+        # Some programs write a map of bytes, as libtiff knows.
+        return Pixels(colors, 65535.0 if page.colormap.max() > _BYTE else float(_BYTE))
     if kind == PHOTOMETRIC.SEPARATED and values.shape[2] >= _INKS and values.dtype.kind == "u":
-        limit = np.iinfo(values.dtype).max
+        limit = int(white) if white is not None else int(np.iinfo(values.dtype).max)
         inks = limit - values[..., :_INKS].astype(np.uint64)
-        colors = inks[..., _COLORS - 1 :: -1] * inks[..., _COLORS:] // limit
+        colors = (inks[..., _COLORS - 1 :: -1] * inks[..., _COLORS:] + limit // 2) // limit
         return Pixels(colors.astype(values.dtype), white)
+    if kind == PHOTOMETRIC.YCBCR and values.shape[2] >= _COLORS and page.compression not in _IMAGES:
+        limit = int(white) if white is not None else int(np.iinfo(values.dtype).max)
+        return Pixels(_from_luma_and_chroma(values, limit), white)
     if kind in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR) and values.shape[2] >= _COLORS:
         return Pixels(values[..., _COLORS - 1 :: -1], white)
     if kind == PHOTOMETRIC.MINISBLACK:
@@ -115,7 +129,19 @@ def _values(page: TiffPage) -> NDArray[Any]:
     separate, depth, height, width, samples = page.shaped
     values = page.asarray(maxworkers=1).reshape(separate, depth, height, width, samples)[:, 0]
     values = values[0] if separate == 1 else np.moveaxis(values[..., 0], 0, -1)
-    return values.astype(values.dtype.newbyteorder("="), copy=False)
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    return _without_nodata(values, page.tags.valueof(_NODATA_TAG))
+
+
+def _without_nodata(values: NDArray[Any], nodata: str | None) -> NDArray[Any]:
+    """Replace the value that GDAL's programs declare to mean nothing by the least of the others."""
+    try:
+        is_missing = values == float(str(nodata).strip("\0 "))
+    except ValueError:
+        return values
+    if is_missing.all() or not is_missing.any():
+        return values
+    return np.where(is_missing, values[~is_missing].min(), values)
 
 
 def _white(page: TiffPage) -> float | None:
@@ -125,10 +151,11 @@ def _white(page: TiffPage) -> float | None:
     return float(2**bits - 1) if is_part else None
 
 
-def _inverted(values: NDArray[Any], white: float | None) -> NDArray[Any]:
-    if values.dtype.kind == "b":
-        return ~values
-    if values.dtype.kind == "f":
-        return values.max() - values
-    limit = int(white) if white is not None else np.iinfo(values.dtype).max
-    return limit - values if values.dtype.kind == "u" else ~values
+def _from_luma_and_chroma(values: NDArray[Any], limit: int) -> NDArray[Any]:
+    """Convert Y, Cb and Cr of the full range to blue, green and red (TIFF 6.0, section 21; BT.601)."""
+    luma, blue, red = (values[..., channel].astype(np.float64) for channel in range(_COLORS))
+    blue -= (limit + 1) // 2
+    red -= (limit + 1) // 2
+    green = luma - (0.114 * 1.772 * blue + 0.299 * 1.402 * red) / 0.587
+    colors = np.stack([luma + 1.772 * blue, green, luma + 1.402 * red], axis=-1)
+    return np.floor(np.clip(colors, 0, limit) + 0.5).astype(values.dtype)
