@@ -316,12 +316,12 @@ def other_cases() -> Iterator[tuple[str, Case]]:
     yield "webp with alpha", (images.encoded(transparent, "WEBP", lossless=True, exact=True), COLOR)
     wide = GRAY // 85 * 85  # no value that a lossy encoder would change
     for value_range in ("limited", "full"):
-        options = {"quality": 100, "subsampling": "4:0:0", "range": value_range}
-        yield f"avif gray {value_range}", (images.encoded(np.dstack([wide] * 3), "AVIF", **options), wide)
+        gray_avif: dict[str, Any] = {"quality": 100, "subsampling": "4:0:0", "range": value_range}
+        yield f"avif gray {value_range}", (images.encoded(np.dstack([wide] * 3), "AVIF", **gray_avif), wide)
     for depth in (4, 6):
-        values = GRAY >> (8 - depth)
-        file = bytes(imagecodecs.jpeg2k_encode(values, level=0, reversible=True, bitspersample=depth))
-        yield f"jp2 of {depth} bits", (file, scaled(values, 2**depth - 1))
+        few = GRAY >> (8 - depth)
+        file = bytes(imagecodecs.jpeg2k_encode(few, level=0, reversible=True, bitspersample=depth))
+        yield f"jp2 of {depth} bits", (file, scaled(few, 2**depth - 1))
     for bits in (8, 10, 12):
         dtype: type[Any] = np.uint8 if bits == 8 else np.uint16
         deep, gray = (np.left_shift(values, bits - 8, dtype=dtype) for values in (COLOR, GRAY))
