@@ -61,7 +61,9 @@ def folders_of(file_name: str) -> list[str]:
     >>> folders_of(r"C:\data\cat\1.jpg"), folders_of("https://host/cat/1.jpg?size=a/b")
     (['C:', 'data', 'cat'], ['https:', 'host', 'cat'])
     """
-    path = _BEYOND_PATH.sub(r"\1", file_name.partition("?")[0] if "://" in file_name else file_name)
-    if _WINDOWS_PATH.fullmatch(path):
+    path = file_name
+    if "?" in path or "#" in path:  # seldom, and a listing has millions of names
+        path = _BEYOND_PATH.sub(r"\1", path.partition("?")[0] if "://" in path else path)
+    if "\\" in path and _WINDOWS_PATH.fullmatch(path):
         path = path.replace("\\", "/")
     return [part for part in path.split("/") if part not in ("", ".")][:-1]
