@@ -1,5 +1,6 @@
 """A zip, read in place. The driver reads its directory; readers seek to the bytes."""
 
+import os
 import stat
 import struct
 import zipfile
@@ -123,7 +124,8 @@ def _require_alone(path: str, members: list[zipfile.ZipInfo], directory: int) ->
     with open(path, "rb") as file:  # noqa: PTH123 - as in the other sources
         file.seek(max(0, first - _END_BYTES))
         before = file.read(min(first, _END_BYTES))
-        file.seek(directory)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(directory, size - _END_BYTES))  # zipfile has found the end mark there
         end = file.read()
     # A gap alone may be of a member that was removed.
     if _END in before:

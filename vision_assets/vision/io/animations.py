@@ -22,10 +22,10 @@ from vision_assets.vision.io.orientation import orientation_of_exif, upright
 from vision_assets.vision.io.pixels import Pixels
 
 _MOST_PIXELS = 1 << 25
-"""Of one frame: 8K. Pillow holds several copies of it."""
+"""The largest frame that is read: 8K. Pillow holds several copies of a frame."""
 
 _MOST_PIXELS_OF_ALL = 10**10
-"""Of all frames together: a file of some kilobytes may claim far more."""
+"""The most pixels that all frames of a file may have together; some kilobytes may claim far more."""
 
 _GIF_HEADER_BYTES = 13
 _GIF_BLOCK = re.compile(rb"[!,;]")

@@ -31,7 +31,7 @@ from vision_assets_tests.vision.paged_files import (
 )
 
 MUTATIONS = 40
-"""Of each file."""
+"""How many mutations of each file are tried."""
 
 
 def gray(data: bytes) -> NDArray[np.uint8]:
