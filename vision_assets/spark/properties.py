@@ -101,8 +101,16 @@ def spark_config(chosen: Mapping[str, str] | None = None) -> dict[str, str]:
         others = [os.environ.get(name, "") for name in _OTHER_JAVA_OPTIONS]
         if not any("GC" in options for options in (*others, configured.get(_DEFAULT_JAVA_OPTIONS, ""))):
             java_options.append(_COLLECTOR)
-        # Nothing listens on the network, and Spark need not guess this machine's address.
-        ours |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+        ours |= {
+            # Nothing listens on the network, and Spark need not guess this machine's address.
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            # Otherwise each shuffle of a query is a job of its own, planned again after it. There are as many
+            # shuffled partitions as cores, which need no second plan.
+            "spark.sql.adaptive.enabled": "false",
+            # A broadcast is a job, too; tables that are worth it say so.
+            "spark.sql.autoBroadcastJoinThreshold": "-1",
+        }
     else:
         # Fetching the input from another machine takes less time than a task, so no core waits for the
         # machine that has the input. The default of 3 s is longer than a pass of k-means over cached data.
