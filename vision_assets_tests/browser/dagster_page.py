@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import yaml
 from playwright.sync_api import Browser, ElementHandle, Locator, Page, expect, sync_playwright
@@ -33,7 +34,7 @@ NO_CHROMIUM = (
 
 _SECOND = 1000.0  # Playwright counts milliseconds
 _PAGE_TIMEOUT = 60 * _SECOND
-_RUN_TIMEOUT = 600 * _SECOND
+_RUN_SECONDS = 600
 _START_SECONDS = 120
 _STOP_SECONDS = 30
 
@@ -87,6 +88,11 @@ query ($asset: AssetKeyInput!) {
 }
 """
 
+_STATUS = """
+query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }
+"""
+_ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
+
 _LAUNCH = """
 mutation ($job: String!, $location: String!, $config: RunConfigData!) {
   launchRun(executionParams: {
@@ -109,13 +115,13 @@ def chromium() -> str | None:
     return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Ask again and again, until the condition holds or the time is over."""
+def wait_until(condition: Callable[[], bool], seconds: float, what: str, pause: float = 0.1) -> None:
+    """Ask again and again, with a pause of so many seconds, until the condition holds or the time is over."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"after {seconds} s {what}")
-        time.sleep(0.1)
+        time.sleep(pause)
 
 
 # --- The server -------------------------------------------------------------------------------------------
@@ -189,6 +195,9 @@ class Server(NamedTuple):
         if result["__typename"] != "LaunchRunSuccess":
             raise RuntimeError(f"{job} was not started: {result}")
         return str(result["run"]["runId"])
+
+    def has_ended(self, run: str) -> bool:
+        return self.graphql(_STATUS, run=run)["runOrError"]["status"] in _ENDED
 
     def metadata(self, asset: str) -> dict[str, dict[str, Any]]:
         """Return the metadata entries of the latest materialization by their labels."""
@@ -334,9 +343,13 @@ class DagsterPage:
         dialog.get_by_role("button").filter(has_text="Terminate 1 run").click()
 
     def outcome(self) -> str:
-        """Wait on a run's page until the run has ended, and return how."""
+        """Wait until the run whose page is open has ended, and return how, as the page says it."""
+        run = urlsplit(self.page.url).path.rpartition("/")[2]
+        # Drawing the page of a run takes half of a core as long as the run goes on.
+        self.page.goto("about:blank")
+        wait_until(lambda: self.server.has_ended(run), _RUN_SECONDS, f"run {run} goes on", pause=0.5)
+        self.open_run(run)
         status = self.page.get_by_text(re.compile(r"^(Success|Failure|Canceled)$")).first
-        status.wait_for(timeout=_RUN_TIMEOUT)
         return status.inner_text()
 
     @contextmanager
