@@ -237,11 +237,12 @@ def _at_unusual_depth(names: DataFrame) -> Names:
     Such a folder is often none of a class: it may be below one (`dog/others/1.jpg`).
     """
     depths = names.select("fileName", F.size(_folders()).alias("depth")).where("depth > 0")
-    usual = depths.groupBy("depth").count().orderBy(F.desc("count"), "depth").limit(1).collect()
-    others = depths.where(F.col("depth") != usual[0].depth) if usual else depths.limit(0)
-    return _first_names(
-        "these images are in a folder at another depth than most, so their label may be wrong", others
-    )
+    text = "these images are in a folder at another depth than most, so their label may be wrong"
+    found = {row["depth"]: row["count"] for row in depths.groupBy("depth").count().collect()}
+    if len(found) < 2:
+        return Names(text, 0, ())
+    usual = min(found, key=lambda depth: (-found[depth], depth))
+    return _first_names(text, depths.where(F.col("depth") != usual))
 
 
 def _by_pattern(names: DataFrame, pattern: str) -> DataFrame:

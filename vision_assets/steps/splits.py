@@ -223,6 +223,8 @@ def count_parts(images: DataFrame, options: SplitOptions) -> dict[str, int]:
 
 def unknown_labels(images: DataFrame, labels: Sequence[str]) -> list[str]:
     """Return those of some labels that no image has."""
+    if not labels:
+        return []
     known = images.where(F.col("label").isin(*labels)).select("label").distinct().collect()
     return sorted(set(labels) - {row["label"] for row in known})
 

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pyspark.errors import AnalysisException
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.errors import UserError
+from vision_assets.snapshots.files import open_files
 from vision_assets.snapshots.manifests import damaged_file
 from vision_assets.snapshots.store import Snapshot, SnapshotStore
 from vision_assets.spark.diagnosis import diagnose
-from vision_assets.spark.hadoop import escape_glob
+from vision_assets.spark.jvm import hadoop_of
 from vision_assets.steps import image_index
 from vision_assets.steps.catalog import SPECS
 from vision_assets.steps.classifier import IMAGE_CLASSIFIER
@@ -120,14 +121,12 @@ def read_classifier(spark: SparkSession, uri: str) -> Classifier:
     UserError
         If the file is damaged or missing.
     """
-    file = f"{uri}/{CLASSIFIER_FILE}"
     try:
-        row: Any = spark.read.format("binaryFile").load(escape_glob(file)).head()
-        return classifier_from_npz(row.content)
-    except (ValueError, AnalysisException) as error:
-        cause = str(error) if isinstance(error, ValueError) else diagnose(error).text
+        return classifier_from_npz(open_files(uri, lambda: hadoop_of(spark)).read(CLASSIFIER_FILE))
+    except (OSError, ValueError, Py4JJavaError) as error:
+        cause = diagnose(error).text if isinstance(error, Py4JJavaError) else str(error)
         fault = f"is damaged or missing ({cause})"
-        raise damaged_file(readable(file), fault) from error
+        raise damaged_file(readable(f"{uri}/{CLASSIFIER_FILE}"), fault) from error
 
 
 def classifier_rows(spark: SparkSession, classifier: Classifier) -> DataFrame:

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.steps.pictures.patches import Patch, cut_patches
 from vision_assets.steps.pictures.sample import ImageSample, evenly_spaced
-from vision_assets.steps.vocabulary import load_vocabulary
+from vision_assets.steps.vocabulary import vocabulary_of
 from vision_assets.vision.draw import Picture, WordPatches, word_sheet
 from vision_assets.vision.features.base import ExtractorOptions
 from vision_assets.vision.features.codecs import descriptor_matrix, keypoint_matrix
@@ -41,7 +41,7 @@ def draw_dictionary(
     dict
         Name to picture.
     """
-    words = dictionary.select("wordId", "descriptorCount", "inertia").orderBy("wordId").toArrow()
+    words = dictionary.toArrow().sort_by("wordId")
     sizes, inertia = words["descriptorCount"].to_numpy(), words["inertia"].to_numpy()
     spreads = np.sqrt(inertia / sizes)
     largest = np.argsort(-sizes, kind="stable")[:_WORDS]
@@ -50,7 +50,7 @@ def draw_dictionary(
     specific = common[np.argsort(spreads[common], kind="stable")][:_WORDS]
     chosen = np.unique(np.concatenate([largest, specific]))
     patches = _patches_of_words(
-        sample, features, load_vocabulary(dictionary, extractor.dtype), chosen, extractor.patch
+        sample, features, vocabulary_of(words, extractor.dtype), chosen, extractor.patch
     )
     by_word = dict(zip(chosen.tolist(), patches, strict=True))
 

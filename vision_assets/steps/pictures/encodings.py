@@ -46,12 +46,15 @@ def draw_encodings(
         Name to picture.
     """
     names = evenly_over_labels(sample.names, SHEET_IMAGES)
-    described = features.where(F.col("fileName").isin(*names)).where("keypointCount > 0")
-    columns = ("fileName", "keypoints", "descriptors", "bow")
-    found = described.join(encodings.select("fileName", "bow"), "fileName").select(*columns)
-    rows = evenly_spaced(found.orderBy("fileName").collect(), _ENCODED_IMAGES)
+    chosen = F.col("fileName").isin(*names)
+    described = features.where(chosen & (F.col("keypointCount") > 0))
+    rows = sorted(described.select("fileName", "keypoints", "descriptors").collect())
+    bow: dict[str, list[float]] = dict(encodings.where(chosen).select("fileName", "bow").collect())
     vocabulary = load_vocabulary(dictionary, extractor.dtype)
-    strongest = {row.fileName: _strongest(row, vocabulary) for row in rows}
+    strongest = {
+        row.fileName: _strongest(row, np.array(bow[row.fileName]), vocabulary)
+        for row in evenly_spaced([row for row in rows if row.fileName in bow], _ENCODED_IMAGES)
+    }
     previews = load_previews(sample, list(strongest))
     patches = [patch for words in strongest.values() for word in words for patch in word.patches]
     cut = cut_patches(sample, patches, extractor.patch)
@@ -81,9 +84,8 @@ class _StrongWord(NamedTuple):
     patches: list[Patch]
 
 
-def _strongest(row: Row, vocabulary: Vocabulary) -> list[_StrongWord]:
+def _strongest(row: Row, bow: NDArray[np.float64], vocabulary: Vocabulary) -> list[_StrongWord]:
     """Return the words of the highest values, the highest first."""
-    bow = np.array(row.bow)
     keypoints = keypoint_matrix(bytes(row.keypoints))
     descriptors = descriptor_matrix(bytes(row.descriptors), vocabulary.length, vocabulary.dtype)
     words = assign(descriptors, vocabulary)

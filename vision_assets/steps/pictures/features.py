@@ -31,7 +31,7 @@ def draw_features(sample: ImageSample, features: DataFrame) -> dict[str, Picture
     names = evenly_over_labels(sample.names, SHEET_IMAGES)
     columns = ("fileName", "width", "keypointCount", "keypoints")
     found = features.where(F.col("fileName").isin(*names) & (F.col("keypointCount") > 0)).select(*columns)
-    rows = evenly_spaced(found.orderBy("fileName").collect(), _KEYPOINT_IMAGES)
+    rows = evenly_spaced(sorted(found.collect()), _KEYPOINT_IMAGES)
     previews = load_previews(sample, [row.fileName for row in rows])
     counts = some_rows(features).where("error is null").select("keypointCount").toArrow()
     return {

@@ -69,4 +69,4 @@ def surest_predictions(predictions: DataFrame, names: Sequence[str]) -> list[Row
     # The name decides between equal ones.
     surest = F.max(F.struct("score", "fileName", "predicted")).alias("surest")
     rows = chosen.groupBy("label", "correct").agg(surest).select("label", "correct", "surest.*")
-    return rows.orderBy("label", "correct").collect()
+    return sorted(rows.collect())
