@@ -6,8 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import stored
+from vision_assets.steps.descriptor_sample import share_of_images
 from vision_assets.vision.vocabulary.kmeans import initial_centers
-from vision_assets.vision.vocabulary.sampling import descriptor_hashes, lowest_distinct, sample_indices
+from vision_assets.vision.vocabulary.sampling import (
+    descriptor_hashes,
+    digest_ranges,
+    lowest_distinct,
+    sample_indices,
+)
 
 
 @dataclass(frozen=True)
@@ -24,10 +30,14 @@ def export(features: str, total: int, k: int, folder: Path) -> Sample:
     By the same functions as the project, but without Spark: docs/methods.md says why it is the same sample.
     """
     rate = min(1.0, k * 256 / total)
+    digests = stored.digests(features)
+    described = [(name, matrix) for name, matrix in stored.images(features) if len(matrix)]
+    image_rate = share_of_images(rate, len(described))
+    ranges = digest_ranges(0, image_rate)
     parts = [
-        matrix[sample_indices(0, name, len(matrix), rate)]
-        for name, matrix in stored.images(features)
-        if len(matrix)
+        matrix[sample_indices(0, name, len(matrix), rate / image_rate)]
+        for name, matrix in described
+        if any(first <= digests[name] and (not last or digests[name] < last) for first, last in ranges)
     ]
     descriptors = np.concatenate(parts)
     candidates, _ = lowest_distinct(descriptors, descriptor_hashes(descriptors, 0), 0, k)

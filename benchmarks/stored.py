@@ -24,6 +24,12 @@ def images(features: str, count: int | None = None) -> Iterator[Image]:
             yield name.as_py(), descriptor_matrix(cell.as_py())
 
 
+def digests(features: str) -> dict[str, bytes]:
+    """Return the digest of each image by its name."""
+    table = pq.read_table(features, columns=["fileName", "digest"], use_threads=False)
+    return dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
 def names(features: str, count: int) -> list[str]:
     """Return the names of evenly spaced images."""
     column = pq.read_table(features, columns=["fileName"], use_threads=False).column(0)

@@ -35,7 +35,7 @@ from vision_assets.steps.splits import (
     usable_images,
 )
 from vision_assets.steps.vocabulary import load_vocabulary
-from vision_assets.tables.parquet import read_parquet
+from vision_assets.tables.parquet import read_parquet, write_parquet
 from vision_assets.tables.table import Table
 from vision_assets.tables.verification import observe, summarize
 from vision_assets.vision.classification.linear import TrainingOptions
@@ -78,7 +78,7 @@ def _use(spark: SparkSession, folder: Path) -> None:
     def stored(name: str, rows: DataFrame, table: Table) -> DataFrame:
         uri = str(folder / name)
         observed_rows, observation = observe(table, rows)
-        observed_rows.write.parquet(uri)
+        write_parquet(observed_rows, table, uri)
         summarize(table, read_parquet(spark, uri), observed=observation.get)
         return read_parquet(spark, uri)
 

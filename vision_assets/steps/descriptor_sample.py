@@ -2,20 +2,27 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark import RDD, Broadcast, StorageLevel
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.spark.arrow import binary_values
 from vision_assets.vision.features.codecs import descriptor_matrix
 from vision_assets.vision.vocabulary.assignment import Vocabulary
 from vision_assets.vision.vocabulary.fixed_point import UINT8, Descriptors
 from vision_assets.vision.vocabulary.kmeans import WordStatistics, assign_statistics, farthest_descriptors
-from vision_assets.vision.vocabulary.sampling import descriptor_hashes, lowest_distinct, sample_indices
+from vision_assets.vision.vocabulary.sampling import (
+    descriptor_hashes,
+    digest_ranges,
+    lowest_distinct,
+    sample_indices,
+)
 
 BLOCK_ROWS = 2**15
 _BLOCKS_PER_TASK = 16
@@ -24,6 +31,34 @@ _TASKS_PER_CORE = 4  # at least, for a large sample: files of features differ in
 _PIECE_ROWS = 2**9  # small, so that the shares of the cores differ little
 _CANDIDATE_BYTES = 2**10  # about, at most: a descriptor and its rank
 _DRIVER_BYTES = 2**28  # the workers add up partial sums beyond this first
+_LEAST_IMAGES = 1000
+_LARGEST_SHARE = 0.25  # of the descriptors of an image, where images are chosen
+
+
+def share_of_images(rate: float, images: int) -> float:
+    """Return the share of the images that a sample of descriptors is drawn from.
+
+    A quarter of the descriptors of an image is taken, so that images are read in proportion to the sample.
+    If these are fewer than 1,000 images, less is taken of more images: some words would hardly be seen.
+
+    Parameters
+    ----------
+    rate : float
+        Share of the descriptors to take, in 0..1.
+    images : int
+        Number of images with descriptors.
+
+    Returns
+    -------
+    float
+        At least `rate`, at most 1.
+
+    Examples
+    --------
+    >>> share_of_images(0.01, 1_000_000), share_of_images(0.01, 10_000), share_of_images(0.01, 500)
+    (0.04, 0.1, 1.0)
+    """
+    return min(1.0, max(rate / _LARGEST_SHARE, _LEAST_IMAGES / max(1, images)))
 
 
 class SampledDescriptors:
@@ -32,9 +67,11 @@ class SampledDescriptors:
     Parameters
     ----------
     features : DataFrame
-        Columns ``fileName``, ``keypointCount``, ``descriptors``.
+        Columns ``fileName``, ``digest``, ``keypointCount``, ``descriptors``.
     rate : float
         Share of the descriptors to take, in 0..1.
+    image_rate : float
+        Share of the images to take them from, from `share_of_images`.
     seed : int
     block_rows : int
         Descriptors that a worker handles at once.
@@ -50,6 +87,7 @@ class SampledDescriptors:
         self,
         features: DataFrame,
         rate: float,
+        image_rate: float,
         seed: int,
         block_rows: int,
         dtype: np.dtype = UINT8,
@@ -62,12 +100,15 @@ class SampledDescriptors:
         cores = self._context.defaultParallelism
         # With fewer descriptors than words, the partial sums of a task would be larger than its input.
         most = -(-rows // max(words, _LEAST_ROWS))
-        images = features.where("keypointCount > 0").select("fileName", "keypointCount", "descriptors")
+        chosen = features if image_rate >= 1 else features.where(_is_chosen(seed, image_rate))
+        images = chosen.where("keypointCount > 0").select("fileName", "keypointCount", "descriptors")
         is_large = rows > cores * _BLOCKS_PER_TASK * BLOCK_ROWS
         if is_large:
             images = images.coalesce(min(most, _equal_shares(rows // (_BLOCKS_PER_TASK * BLOCK_ROWS), cores)))
         # Rows would cross to Python as pickles, many times slower than Arrow.
-        pieces = images.mapInArrow(partial(_sample_partition, rate, seed, dtype), "length int, block binary")
+        pieces = images.mapInArrow(
+            partial(_sample_partition, rate / image_rate, seed, dtype), "length int, block binary"
+        )
         if not is_large:
             # Each core gets an equal share of a small sample, however the files of the features are cut.
             pieces = pieces.repartition(min(cores, most))
@@ -109,6 +150,16 @@ class SampledDescriptors:
     def release(self) -> None:
         """Remove the descriptors from Spark's cache."""
         self._blocks.unpersist()
+
+
+def _is_chosen(seed: int, rate: float) -> Column:
+    """Return SQL that tells whether an image is chosen; Parquet's reader skips row groups without any."""
+    digest = F.col("digest")
+    ranges = [
+        digest >= F.lit(first) if last is None else (digest >= F.lit(first)) & (digest < F.lit(last))
+        for first, last in digest_ranges(seed, rate)
+    ]
+    return reduce(or_, ranges)
 
 
 def _equal_shares(tasks: int, cores: int) -> int:

@@ -16,7 +16,7 @@ from pyspark.sql.types import ArrayType, DoubleType, FloatType, IntegerType, Lon
 
 from vision_assets.errors import UserError
 from vision_assets.pipelines import IMAGE_ASSET, Step
-from vision_assets.steps.descriptor_sample import BLOCK_ROWS, SampledDescriptors
+from vision_assets.steps.descriptor_sample import BLOCK_ROWS, SampledDescriptors, share_of_images
 from vision_assets.steps.images import sample_of
 from vision_assets.steps.pictures.dictionary import draw_dictionary
 from vision_assets.steps.run_options import RefreshOptions, RetrainOptions
@@ -116,6 +116,7 @@ def declare(step: Step) -> StepSpec:
         description="Visual words: the centres of a k-means clustering of the descriptors, one row per word."
         "\n\nTrained again only if the features or the settings have changed, or as `retrain` says.",
         options=(KMeansOptions, RetrainOptions, RefreshOptions),
+        code_version="2",
         draw=draw,
         summarize=_summarize,
     )
@@ -203,7 +204,7 @@ def train(
     Parameters
     ----------
     features : DataFrame
-        Columns ``fileName``, ``keypointCount``, ``descriptors``, ``error``.
+        Columns ``fileName``, ``digest``, ``keypointCount``, ``descriptors``, ``error``.
     options : KMeansOptions
     log : callable
         Takes a line after each pass.
@@ -225,13 +226,21 @@ def train(
     UserError
         If there are no descriptors, or fewer distinct ones than words.
     """
-    total = features.agg(F.sum("keypointCount")).head()[0]  # type: ignore[index]
+    with_descriptors = F.count_if(F.col("keypointCount") > 0)
+    total, images = features.agg(F.sum("keypointCount"), with_descriptors).head() or (0, 0)
     if not total:
         raise _no_descriptors(features)
     wanted = total if options.descriptors_per_word is None else options.k * options.descriptors_per_word
     rate = min(1.0, wanted / total)
     sample = SampledDescriptors(
-        features, rate, options.seed, block_rows, dtype, rows=math.ceil(rate * total), words=options.k
+        features,
+        rate,
+        share_of_images(rate, images),
+        options.seed,
+        block_rows,
+        dtype,
+        rows=math.ceil(rate * total),
+        words=options.k,
     )
     try:
         return _train_on(sample, options, total, log, start, save)

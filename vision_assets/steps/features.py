@@ -99,6 +99,7 @@ def features_table(extractor: type[ExtractorOptions]) -> Table:
         is_per_image=True,
         computed="extracted",
         content="struct(fileName, keypointCount, error)",
+        sorted_by="digest",
     )
 
 

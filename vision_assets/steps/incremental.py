@@ -13,7 +13,7 @@ from vision_assets.snapshots.store import Leftover, PendingSnapshot, Snapshot, S
 from vision_assets.steps import image_index, image_writer
 from vision_assets.steps.image_reuse import ImagePlan, plan_images
 from vision_assets.steps.sources.image_files import ImageFiles, Skipped
-from vision_assets.tables.parquet import read_parquet
+from vision_assets.tables.parquet import read_parquet, write_parquet
 from vision_assets.tables.per_image import PerImageTable, ReusePlan, StoredParts, plan_reuse
 from vision_assets.tables.table import Table
 from vision_assets.tables.verification import add_up, count, observe
@@ -169,14 +169,14 @@ def write_all(rows: DataFrame, pending: PendingSnapshot, table: Table) -> WriteR
     """Write a Parquet table of rows that are all new."""
     if table.is_counted_while_written:
         return WriteResult({}, write_observed(rows, pending, table))
-    rows.write.parquet(hadoop_uri(pending.uri))
+    write_parquet(rows, table, hadoop_uri(pending.uri))
     return WriteResult({})
 
 
 def write_observed(rows: DataFrame, pending: PendingSnapshot, table: Table) -> dict[str, Any]:
     """Write rows to Parquet, beside the reused files, and return their counts and invariants."""
     observed_rows, observation = observe(table, rows)
-    observed_rows.write.mode("append").parquet(hadoop_uri(pending.uri))
+    write_parquet(observed_rows, table, hadoop_uri(pending.uri))
     return observation.get
 
 

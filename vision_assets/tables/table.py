@@ -75,6 +75,9 @@ class Table:
     content_is_all : bool
         Whether `content` is everything in a row, so that equal rows are equal tables whatever they were made
         from.
+    sorted_by : str, optional
+        Column by which the rows of a file are sorted, in small row groups, so that a range of its values is
+        read alone.
     """
 
     schema: StructType
@@ -88,6 +91,7 @@ class Table:
     computed: str = "computed"
     content: str | None = None
     content_is_all: bool = False
+    sorted_by: str | None = None
 
     @property
     def holds_images(self) -> bool:

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.defs.resources import make_resources
+from vision_assets.steps.catalog import SPECS
 from vision_assets.steps.features import extract
 from vision_assets.steps.images import ImageStore
 from vision_assets.vision.features.codecs import descriptor_matrix
@@ -90,7 +91,7 @@ def test_metadata_of_every_asset(pipeline: Runner, tmp_path: Path) -> None:
         assert metadata["dagster/row_count"] == pipeline.current(asset).rows
         assert metadata["dagster/uri"] == pipeline.current(asset).uri
         assert metadata["seconds"] > 0
-        assert metadata["code_version"] == "1"
+        assert metadata["code_version"] == SPECS[asset].code_version
         assert Path(metadata["dagster/uri"]).is_dir()
     assert found["image_seqfile"]["images"] == 1
     assert found["image_seqfile"]["skipped"] == 1

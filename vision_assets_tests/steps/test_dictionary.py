@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,19 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.errors import UserError
-from vision_assets.steps.descriptor_sample import reduce_depth
+from vision_assets.steps.descriptor_sample import reduce_depth, share_of_images
 from vision_assets.steps.dictionary import KMEANS_DICTIONARY, KMeansCheckpoint, train, word_rows
 from vision_assets.steps.vocabulary import load_vocabulary
 from vision_assets.tables.verification import summarize
 from vision_assets.vision.vocabulary.assignment import Vocabulary, round_centers
 from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT, UINT8, Descriptors, quantize
 from vision_assets.vision.vocabulary.kmeans import KMeansOptions, initial_centers, lloyd
-from vision_assets.vision.vocabulary.sampling import descriptor_hashes, lowest_distinct, sample_indices
+from vision_assets.vision.vocabulary.sampling import (
+    descriptor_hashes,
+    digest_ranges,
+    lowest_distinct,
+    sample_indices,
+)
 from vision_assets_tests.vision.descriptor_matrix import DescriptorMatrix
 
 Features = Callable[..., DataFrame]
@@ -49,11 +55,17 @@ def dtype_of(matrices: dict[str, Descriptors]) -> np.dtype:
     return next(iter(matrices.values())).dtype
 
 
+def digest_of(name: str) -> bytes:
+    return sha256(name.encode()).digest()
+
+
 @pytest.fixture
 def table(spark: SparkSession) -> Features:
     def make(matrices: dict[str, Descriptors], partitions: int = 2) -> DataFrame:
-        rows = [(name, len(matrix), matrix.tobytes(), None) for name, matrix in matrices.items()]
-        schema = "fileName string, keypointCount int, descriptors binary, error string"
+        rows = [
+            (name, digest_of(name), len(matrix), matrix.tobytes(), None) for name, matrix in matrices.items()
+        ]
+        schema = "fileName string, digest binary, keypointCount int, descriptors binary, error string"
         return spark.createDataFrame(rows, schema).repartition(partitions)
 
     return make
@@ -86,6 +98,34 @@ def test_it_is_lloyds_algorithm_on_the_sample(
     np.testing.assert_array_equal(training.final.vocabulary.centers, expected.vocabulary.centers)
     np.testing.assert_array_equal(training.final.statistics.counts, expected.statistics.counts)
     np.testing.assert_array_equal(training.final.inertia, expected.inertia)
+
+
+def test_of_many_images_some_are_read(table: Features, rng: np.random.Generator) -> None:
+    """Of 2,500 images, 1,000 or so give two and a half times the share that all would give."""
+    many = {f"{i}.jpg": sift_like(rng, int(rng.integers(0, 30))) for i in range(2500)}
+    total = sum(map(len, many.values()))
+    options = KMeansOptions(k=20, max_iter=2, seed=4, descriptors_per_word=100)
+    rate = 2000 / total
+    image_rate = share_of_images(rate, sum(len(m) > 0 for m in many.values()))
+    assert rate < image_rate / 2 < 0.25
+    ranges = digest_ranges(4, image_rate)
+    chosen = {
+        name: matrix
+        for name, matrix in many.items()
+        if any(first <= digest_of(name) and (not last or digest_of(name) < last) for first, last in ranges)
+    }
+    sample = np.concatenate(
+        [m[sample_indices(4, name, len(m), rate / image_rate)] for name, m in chosen.items()]
+    )
+    assert len(sample) == pytest.approx(2000, rel=0.1)
+    candidates, _ = lowest_distinct(sample, descriptor_hashes(sample, 4), 4, 20)
+    initial = Vocabulary(round_centers(initial_centers(candidates, 20, "random", 4)))
+    expected = lloyd(DescriptorMatrix(sample, 4), initial, max_iter=2, tol=1e-4)
+    for partitions in (1, 7):
+        training = train(table(many, partitions), options)
+        assert (training.trained, training.total) == (len(sample), total)
+        np.testing.assert_array_equal(training.final.vocabulary.centers, expected.vocabulary.centers)
+        np.testing.assert_array_equal(training.final.inertia, expected.inertia)
 
 
 def test_a_training_that_goes_on_gives_the_same_bits(table: Features, either: dict[str, Descriptors]) -> None:

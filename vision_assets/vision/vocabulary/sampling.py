@@ -61,6 +61,42 @@ def sample_indices(seed: int, file_name: str, count: int, rate: float) -> NDArra
     return np.flatnonzero(numbers < np.uint64(int(rate * 2**64)))
 
 
+def digest_ranges(seed: int, rate: float) -> list[tuple[bytes, bytes | None]]:
+    """Choose images by their digests, so that those chosen are neighbours where rows are sorted by digest.
+
+    Parameters
+    ----------
+    seed : int
+        Random seed.
+    rate : float
+        Share of the images to choose, in 0..1: digests are spread evenly.
+
+    Returns
+    -------
+    list of (bytes, bytes or None)
+        Ranges of digests: the first one that belongs to the range, and the first one that does not; None
+        for a range up to the last digest. Two ranges if the range passes the last digest.
+
+    Examples
+    --------
+    >>> [(first.hex(), last and last.hex()) for first, last in digest_ranges(0, 0.25)]
+    [('d49b7a6ca93d3332', None), ('', '149b7a6ca93d3332')]
+    >>> digest_ranges(0, 1)
+    [(b'', None)]
+    """
+    if rate >= 1:
+        return [(b"", None)]
+    first = int(_stream("images", seed))
+    last = first + int(rate * 2**64)
+    if last < 2**64:
+        return [(_prefix(first), _prefix(last))]
+    return [(_prefix(first), None), (b"", _prefix(last - 2**64))]
+
+
+def _prefix(number: int) -> bytes:
+    return number.to_bytes(8, "big")
+
+
 def descriptor_hashes(descriptors: Descriptors, seed: int) -> NDArray[np.uint64]:
     """Hash the values of each descriptor: the order by hash is random, yet the same everywhere.
 

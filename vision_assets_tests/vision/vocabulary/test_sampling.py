@@ -1,7 +1,14 @@
+from hashlib import sha256
+
 import numpy as np
 import pytest
 
-from vision_assets.vision.vocabulary.sampling import descriptor_hashes, lowest_distinct, sample_indices
+from vision_assets.vision.vocabulary.sampling import (
+    descriptor_hashes,
+    digest_ranges,
+    lowest_distinct,
+    sample_indices,
+)
 
 
 def test_a_rate_of_one_takes_all() -> None:
@@ -23,6 +30,29 @@ def test_the_choice_depends_on_seed_and_file_name_alone() -> None:
 def test_a_longer_image_keeps_the_choice_among_its_first_descriptors() -> None:
     longer = sample_indices(1, "a.jpg", 2000, 0.5)
     np.testing.assert_array_equal(longer[longer < 1000], sample_indices(1, "a.jpg", 1000, 0.5))
+
+
+def is_chosen(digest: bytes, seed: int, rate: float) -> bool:
+    """By the distance from the first one on a circle of all digests."""
+    first = int.from_bytes(digest_ranges(seed, 1e-9)[0][0])
+    return (int.from_bytes(digest[:8]) - first) % 2**64 < int(rate * 2**64)
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.3, 0.9, 1.0])
+@pytest.mark.parametrize("seed", range(6))
+def test_ranges_of_digests_hold_the_share_of_images_that_is_asked_for(seed: int, rate: float) -> None:
+    digests = [sha256(f"{i}".encode()).digest() for i in range(4000)]
+    ranges = digest_ranges(seed, rate)
+    chosen = [
+        any(first <= digest and (last is None or digest < last) for first, last in ranges)
+        for digest in digests
+    ]
+    assert chosen == [is_chosen(digest, seed, rate) for digest in digests]
+    assert sum(chosen) == pytest.approx(4000 * rate, abs=4 * (4000 * rate * (1 - rate)) ** 0.5)
+
+
+def test_seeds_choose_other_images() -> None:
+    assert len({tuple(digest_ranges(seed, 0.1)) for seed in range(100)}) == 100
 
 
 def test_equal_descriptors_have_equal_hashes_and_others_differ(rng: np.random.Generator) -> None:
