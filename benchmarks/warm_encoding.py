@@ -28,7 +28,7 @@ def measure(features: str, dictionary: str, images: int) -> dict[str, float]:
             started = time.monotonic()
             vocabulary = load_vocabulary(read_parquet(spark, dictionary))
             encoder = ImageEncoder(SiftOptions(), vocabulary, BagOfWords())
-            encodings = encode_features(read_parquet(spark, some), encoder)
+            encodings = encode_features(read_parquet(spark, some), encoder).to_frame()
             encodings.write.format("noop").mode("overwrite").save()
             seconds.append(time.monotonic() - started)
         descriptors = read_parquet(spark, some).agg({"keypointCount": "sum"}).head()

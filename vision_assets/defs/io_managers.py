@@ -21,6 +21,7 @@ from vision_assets.snapshots.manifests import changes_of
 from vision_assets.snapshots.store import PendingSnapshot, ReadLease, Snapshot, SnapshotStore
 from vision_assets.spark.diagnosis import diagnose
 from vision_assets.spark.jvm import hadoop_of
+from vision_assets.spark.worker_files import MappedRows
 from vision_assets.steps import image_index
 from vision_assets.steps.catalog import SPECS
 from vision_assets.steps.incremental import (
@@ -157,19 +158,19 @@ class ParquetIOManager(SnapshotIOManager):
 
     def write(
         self,
-        content: DataFrame | PerImageTable,
+        content: DataFrame | MappedRows | PerImageTable,
         spec: StepSpec,
         pending: PendingSnapshot,
         made: Sequence[ReusableTable],
         progress: ProgressReporter,
     ) -> WriteResult:
-        """Write a DataFrame, or the rows that are not stored yet."""
+        """Write all rows, or those that are not stored yet."""
         if isinstance(content, PerImageTable):
             return write_rows(content, self.data_folder.store, pending, spec.table, made, progress)
         with progress(None):
             return write_all(content, pending, spec.table)
 
-    def row_settings(self, content: DataFrame | PerImageTable) -> Mapping[str, Any] | None:
+    def row_settings(self, content: DataFrame | MappedRows | PerImageTable) -> Mapping[str, Any] | None:
         """Return what a row depends on besides its image and the inputs; None without a row per image."""
         return content.settings if isinstance(content, PerImageTable) else None
 

@@ -9,7 +9,8 @@ from pyspark.sql.types import StructType
 
 from vision_assets.spark.hadoop import hadoop_path, part_files
 
-_SPARK_SCHEMA = "org.apache.spark.sql.parquet.row.metadata"
+SPARK_SCHEMA = "org.apache.spark.sql.parquet.row.metadata"
+"""Key of the schema, as JSON, among the metadata of a Parquet file."""
 
 
 def stored_schema(spark: SparkSession, uri: str) -> StructType | None:
@@ -36,7 +37,7 @@ def stored_schema(spark: SparkSession, uri: str) -> StructType | None:
     except (Py4JJavaError, IndexError):
         return None
     try:
-        schema = reader.getFileMetaData().getKeyValueMetaData().get(_SPARK_SCHEMA)
+        schema = reader.getFileMetaData().getKeyValueMetaData().get(SPARK_SCHEMA)
     finally:
         reader.close()
     return StructType.fromJson(json.loads(schema)) if schema else None

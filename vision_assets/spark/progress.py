@@ -80,7 +80,12 @@ def show(progress: Progress) -> bool:
 
 @contextmanager
 def reporting(
-    spark: "SparkSession", what: str, total: int | None, log: Callable[[str], None], asset: str = ""
+    spark: "SparkSession",
+    what: str,
+    total: int | None,
+    log: Callable[[str], None],
+    asset: str = "",
+    count_written: Callable[[], int] = lambda: 0,
 ) -> Iterator[None]:
     """Report the progress of the Spark stage that writes rows until the block is left.
 
@@ -98,6 +103,8 @@ def reporting(
         Takes a line.
     asset : str
         Name of the asset, for the display.
+    count_written : callable
+        Returns how many rows workers have written themselves, which Spark does not count.
     """
     left = threading.Event()
     started = time.monotonic()
@@ -108,6 +115,7 @@ def reporting(
         nonlocal written
         while not left.wait(_MESSAGE_INTERVAL if shown else _LINE_INTERVAL):
             tasks, finished, rows = _active_stage(spark)
+            rows = rows or count_written()
             if tasks and shown:
                 written = max(written, rows)
                 show(Progress(asset, what, written, total))

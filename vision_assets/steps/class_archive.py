@@ -14,6 +14,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.spark.properties import SILENT_ARCHIVE, class_archive, spark_config
 from vision_assets.spark.session import start_session
+from vision_assets.spark.worker_files import MappedRows
 from vision_assets.steps import image_index, image_writer
 from vision_assets.steps.classifier import train_classifier
 from vision_assets.steps.dictionary import KMEANS_DICTIONARY, train, word_rows
@@ -35,7 +36,7 @@ from vision_assets.steps.splits import (
     usable_images,
 )
 from vision_assets.steps.vocabulary import load_vocabulary
-from vision_assets.tables.parquet import read_parquet, write_parquet
+from vision_assets.tables.parquet import read_parquet, write_by_workers, write_parquet
 from vision_assets.tables.table import Table
 from vision_assets.tables.verification import observe, summarize
 from vision_assets.vision.classification.linear import TrainingOptions
@@ -75,8 +76,12 @@ def make() -> Path:
 
 
 def _use(spark: SparkSession, folder: Path) -> None:
-    def stored(name: str, rows: DataFrame, table: Table) -> DataFrame:
+    def stored(name: str, rows: DataFrame | MappedRows, table: Table) -> DataFrame:
         uri = str(folder / name)
+        if isinstance(rows, MappedRows):
+            write_by_workers(rows, table, uri)
+            summarize(table, read_parquet(spark, uri))
+            return read_parquet(spark, uri)
         observed_rows, observation = observe(table, rows)
         write_parquet(observed_rows, table, uri)
         summarize(table, read_parquet(spark, uri), observed=observation.get)

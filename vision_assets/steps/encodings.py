@@ -13,6 +13,7 @@ from pyspark.sql.types import ArrayType, FloatType, IntegerType, StructType
 from vision_assets.errors import UserError
 from vision_assets.pipelines import IMAGE_ASSET, Step
 from vision_assets.spark.arrow import binary_values, list_column
+from vision_assets.spark.worker_files import MappedRows
 from vision_assets.steps.images import sample_of
 from vision_assets.steps.pictures.encodings import draw_encodings
 from vision_assets.steps.run_options import RefreshOptions
@@ -101,7 +102,7 @@ def declare(step: Step) -> StepSpec:
 
 def encode_features(
     features: DataFrame, encoder: ImageEncoder, described: str = "the dictionary"
-) -> DataFrame:
+) -> MappedRows:
     """Encode the stored features of images.
 
     Parameters
@@ -116,7 +117,7 @@ def encode_features(
 
     Returns
     -------
-    DataFrame
+    MappedRows
         With the schema of `encodings_table`, not yet computed, one row per image.
 
     Raises
@@ -131,7 +132,7 @@ def encode_features(
         *_COPIED_COLUMNS, "descriptors", *(_POSITIONS if encoding.uses_positions else ())
     )
     schema = encodings_table(type(encoding)).schema
-    return columns.mapInArrow(partial(_encode_batches, shared, schema.names), schema)
+    return MappedRows(columns, partial(_encode_batches, shared, schema.names), schema)
 
 
 def vectors_of(encodings: DataFrame, encoding: type[Encoding]) -> DataFrame:

@@ -15,6 +15,7 @@ from pyspark.sql.types import BinaryType, IntegerType, StringType, StructType
 
 from vision_assets.pipelines import IMAGE_ASSET, Step
 from vision_assets.spark.crash_guard import Crash, run_guarded
+from vision_assets.spark.worker_files import MappedRows
 from vision_assets.steps.images import sample_of
 from vision_assets.steps.pictures.features import draw_features
 from vision_assets.steps.run_options import RefreshOptions
@@ -190,7 +191,7 @@ class FeatureRow(NamedTuple):
     error: str | None
 
 
-def extract(images: DataFrame, options: ExtractorOptions) -> DataFrame:
+def extract(images: DataFrame, options: ExtractorOptions) -> MappedRows:
     """Extract features, one row per image.
 
     Parameters
@@ -202,12 +203,12 @@ def extract(images: DataFrame, options: ExtractorOptions) -> DataFrame:
 
     Returns
     -------
-    DataFrame
+    MappedRows
         With the schema of `features_table`, not yet computed. An image that cannot be read, or on which the
         worker crashes repeatedly, has a row with an error.
     """
     schema = features_table(type(options)).schema
-    return images.mapInArrow(partial(_extract_partition, options, to_arrow_schema(schema)), schema)
+    return MappedRows(images, partial(_extract_partition, options, to_arrow_schema(schema)), schema)
 
 
 def _extract_partition(

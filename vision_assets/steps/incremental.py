@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.snapshots.store import Leftover, PendingSnapshot, Snapshot, SnapshotStore
+from vision_assets.spark.worker_files import MappedRows
 from vision_assets.steps import image_index, image_writer
 from vision_assets.steps.image_reuse import ImagePlan, plan_images
 from vision_assets.steps.sources.image_files import ImageFiles, Skipped
-from vision_assets.tables.parquet import read_parquet, write_parquet
+from vision_assets.tables.parquet import read_parquet, write_by_workers, write_parquet
 from vision_assets.tables.per_image import PerImageTable, ReusePlan, StoredParts, plan_reuse
 from vision_assets.tables.table import Table
 from vision_assets.tables.verification import add_up, count, observe
@@ -131,24 +132,50 @@ def write_rows(
     stored = _stored(store, made)
     if not stored:
         with progress(None):
-            all_rows = write_observed(value.compute(None), pending, table)
-        return WriteResult({"reused": 0, table.computed: all_rows["images"], "dropped": 0}, all_rows)
+            new = _write(value.compute(None), pending, table)
+        return WriteResult({"reused": 0, table.computed: new.rows, "dropped": 0}, new.observed)
     with plan_reuse(value, [parts for _, parts in stored], table.schema.names) as plan:
         for (one, _), names in zip(stored, plan.files, strict=True):
             store.take_over(one, {name: name for name in names}, pending)
-        rows = _to_write(value, plan)
         with progress(plan.pending.rows):
-            observed = None if rows is None else write_observed(rows, pending, table)
+            written = [_write(rows, pending, table) for rows in _to_write(value, plan)]
         metadata = {"reused": plan.reused, table.computed: plan.pending.rows, "dropped": plan.dropped}
-        reused = _counted(value.wanted.sparkSession, table, stored, plan)
-        return WriteResult(metadata, add_up(table, [*reused, *([observed] if observed else [])]))
+        spark, uri = value.wanted.sparkSession, hadoop_uri(pending.uri)
+        reused = _counted(spark, table, stored, plan)
+        figures = [rows.figures(spark, table, uri) for rows in written]
+        return WriteResult(metadata, add_up(table, [*reused, *figures]))
 
 
-def _to_write(value: PerImageTable, plan: ReusePlan) -> DataFrame | None:
-    computed = value.compute(plan.pending) if plan.pending.rows else None
-    if computed is None or plan.rows is None:
-        return plan.rows if computed is None else computed
-    return computed.union(plan.rows)
+def _to_write(value: PerImageTable, plan: ReusePlan) -> Iterator[DataFrame | MappedRows]:
+    if plan.pending.rows:
+        yield value.compute(plan.pending)
+    if plan.rows is not None:
+        yield plan.rows
+
+
+class _NewRows(NamedTuple):
+    """Rows that have just been written: counts and invariants, or the files that these can be read from."""
+
+    rows: int
+    observed: dict[str, Any] | None
+    files: Sequence[str] = ()
+
+    def figures(self, spark: SparkSession, table: Table, uri: str) -> dict[str, Any]:
+        """Return counts and invariants."""
+        if self.observed is not None:
+            return self.observed
+        return count(table, read_parquet(spark, *[f"{uri}/{name}" for name in self.files]), sound=False)
+
+
+def _write(rows: DataFrame | MappedRows, pending: PendingSnapshot, table: Table) -> _NewRows:
+    """Write rows to Parquet, beside the reused files."""
+    if isinstance(rows, MappedRows):
+        files = write_by_workers(rows, table, hadoop_uri(pending.uri))
+        if files is not None:
+            return _NewRows(sum(file.rows for file in files), None, [file.name for file in files])
+        rows = rows.to_frame()
+    observed = write_observed(rows, pending, table)
+    return _NewRows(observed["images"], observed)
 
 
 def _counted(
@@ -165,8 +192,10 @@ def _counted(
             yield count(table, read_parquet(spark, *[f"{parts.uri}/{name}" for name in names]), sound=sound)
 
 
-def write_all(rows: DataFrame, pending: PendingSnapshot, table: Table) -> WriteResult:
+def write_all(rows: DataFrame | MappedRows, pending: PendingSnapshot, table: Table) -> WriteResult:
     """Write a Parquet table of rows that are all new."""
+    if isinstance(rows, MappedRows):
+        return WriteResult({}, _write(rows, pending, table).observed)
     if table.is_counted_while_written:
         return WriteResult({}, write_observed(rows, pending, table))
     write_parquet(rows, table, hadoop_uri(pending.uri))

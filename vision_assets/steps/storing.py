@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -14,6 +15,7 @@ from vision_assets.snapshots.manifests import damaged_file
 from vision_assets.snapshots.store import PendingSnapshot, Snapshot, SnapshotStore
 from vision_assets.snapshots.versions import digest, version_of
 from vision_assets.spark import progress
+from vision_assets.spark.worker_files import rows_written
 from vision_assets.steps.catalog import SPECS
 from vision_assets.steps.incremental import ProgressReporter, ReusableTable, WriteResult, reusable
 from vision_assets.steps.spec import NewTable, StepSpec
@@ -125,7 +127,8 @@ def _write(
 
     def reporting(rows: int | None) -> AbstractContextManager[None]:
         expected = upstream.rows if rows is None and upstream else rows
-        return progress.reporting(spark, spec.table.row_noun, expected, run.log, spec.asset)
+        count_written = partial(rows_written, pending.uri)
+        return progress.reporting(spark, spec.table.row_noun, expected, run.log, spec.asset, count_written)
 
     refresh = not pending.row_version or run.config.get("full_refresh", False)
     with ExitStack() as stack:

@@ -4,9 +4,15 @@ from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.spark.hadoop import escape_glob
 from vision_assets.spark.parquet_schema import stored_schema
+from vision_assets.spark.worker_files import (
+    NAMES_IN_A_GROUP,
+    SORTED_GROUP_BYTES,
+    MappedRows,
+    WrittenFile,
+    write_files,
+)
 from vision_assets.tables.table import Table
-
-_SORTED_GROUP_BYTES = 4 << 20
+from vision_assets.uris import local_path
 
 
 def read_parquet(spark: SparkSession, *uris: str) -> DataFrame:
@@ -35,4 +41,32 @@ def write_parquet(rows: DataFrame, table: Table, uri: str) -> None:
         rows.write.mode("append").parquet(uri)
         return
     in_order = rows.sortWithinPartitions(table.sorted_by)
-    in_order.write.mode("append").option("parquet.block.size", _SORTED_GROUP_BYTES).parquet(uri)
+    writer = in_order.write.mode("append").option("parquet.block.size", SORTED_GROUP_BYTES)
+    # Rows that are looked up by their key are not sorted by it.
+    writer = writer.option(f"parquet.bloom.filter.enabled#{table.key}", "true")
+    writer.option(f"parquet.bloom.filter.expected.ndv#{table.key}", NAMES_IN_A_GROUP).parquet(uri)
+
+
+def write_by_workers(rows: MappedRows, table: Table, uri: str) -> list[WrittenFile] | None:
+    """Let the workers that make rows write them, beside those that a folder has already.
+
+    Parameters
+    ----------
+    rows : MappedRows
+        With the schema of the table.
+    table : Table
+    uri : str
+        A local path or a Hadoop URI.
+
+    Returns
+    -------
+    list of WrittenFile or None
+        None if only Spark can write there: on a cluster, or to a storage that is not a local folder. Then
+        nothing is written.
+    """
+    is_one_machine = str(rows.source.sparkSession.sparkContext.master).startswith("local")
+    folder = local_path(uri) if is_one_machine else None
+    # Rows that are looked up by their key are not sorted by it.
+    if folder is None:
+        return None
+    return write_files(rows, folder, table.sorted_by, table.key if table.sorted_by else None)

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import StructField, StructType
 
 from vision_assets.spark.hadoop import escape_glob
+from vision_assets.spark.worker_files import MappedRows
 
 _SMALL_FILE = 4 << 20
 _MANY_SMALL_FILES = 64
@@ -78,7 +79,7 @@ class PerImageTable:
     """
 
     wanted: DataFrame
-    compute: Callable[[PendingRows | None], DataFrame]
+    compute: Callable[[PendingRows | None], DataFrame | MappedRows]
     settings: Mapping[str, Any]
     same: Mapping[str, str] = field(default_factory=dict)
     earlier: Sequence[EarlierRows] = ()

@@ -333,7 +333,7 @@ def test_what_is_made_of_features_that_were_repaired_is_not_taken_over(
 
     def starved(images: DataFrame, options: SiftOptions) -> DataFrame:
         poor = F.col("fileName") == "cats/image 01.jpg"
-        rows = extract(images, options).withColumn("error", F.when(poor, "SIFT failed: no memory"))
+        rows = extract(images, options).to_frame().withColumn("error", F.when(poor, "SIFT failed: no memory"))
         for column, nothing in {
             "keypointCount": F.lit(0),
             "keypoints": F.lit(b""),

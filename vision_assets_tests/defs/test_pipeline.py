@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.defs.resources import make_resources
+from vision_assets.spark.worker_files import MappedRows
 from vision_assets.steps.catalog import SPECS
 from vision_assets.steps.features import extract
 from vision_assets.steps.images import ImageStore
@@ -134,7 +135,7 @@ def test_tables_open_in_every_reader_of_parquet(filled: Runner, spark: SparkSess
 
 
 @dg.asset(name="sift_features", io_manager_key="parquet")
-def broken_features(image_seqfile: ImageStore) -> DataFrame:
+def broken_features(image_seqfile: ImageStore) -> MappedRows:
     """Six partitions, so that some are written before the one that fails."""
     images = image_seqfile.table().repartition(6)
     # Not in Python, whose worker would import this module, and Dagster with it, at each attempt.
@@ -146,7 +147,7 @@ def broken_features(image_seqfile: ImageStore) -> DataFrame:
 @dg.asset(name="sift_features", io_manager_key="parquet")
 def miscounted_features(image_seqfile: ImageStore) -> DataFrame:
     """In some rows the descriptors are fewer than the count says."""
-    features = extract(image_seqfile.table(), SiftOptions())
+    features = extract(image_seqfile.table(), SiftOptions()).to_frame()
     return features.withColumn("keypointCount", F.expr("keypointCount + int(fileName like '%1.%')"))
 
 

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.whole
 
 KILLED_ONCE = """
 import os, signal, sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def kill(pid, batches):
 def extract_and_kill(*arguments):
     module.extract = extract
     rows = extract(*arguments)
-    return rows.mapInArrow(partial(kill, SparkContext._gateway.proc.pid), rows.schema)
+    source = rows.source.mapInArrow(partial(kill, SparkContext._gateway.proc.pid), rows.source.schema)
+    return replace(rows, source=source)
 
 module.extract = extract_and_kill
 data, source = map(Path, sys.argv[1:])

@@ -37,7 +37,7 @@ spark = start_session(spark_config() | {"spark.python.daemon.module": sys.argv[2
 file = Path(sys.argv[1])
 cases = pickle.loads(file.read_bytes())
 rows = {
-    case: extract(spark.createDataFrame(files, IMAGE_SCHEMA).coalesce(1), SiftOptions()).collect()
+    case: extract(spark.createDataFrame(files, IMAGE_SCHEMA).coalesce(1), SiftOptions()).to_frame().collect()
     for case, files in cases.items()
 }
 file.write_bytes(pickle.dumps(rows))
@@ -99,7 +99,7 @@ def undisturbed(cases: dict[str, Files], spark: SparkSession) -> dict[str, Row]:
     files = [file for files in cases.values() for file in files]
     return {
         row.fileName: row
-        for row in extract(spark.createDataFrame(files, IMAGE_SCHEMA), SiftOptions()).collect()
+        for row in extract(spark.createDataFrame(files, IMAGE_SCHEMA), SiftOptions()).to_frame().collect()
     }
 
 
@@ -205,7 +205,7 @@ def test_no_timer_goes_on_after_the_images(spark: SparkSession) -> None:
     def left_over(_: Any) -> list[tuple[int, float]]:
         return [(os.getpid(), signal.getitimer(signal.ITIMER_REAL)[0])]
 
-    assert extract(table, SiftOptions()).collect()
+    assert extract(table, SiftOptions()).to_frame().collect()
     found = spark.sparkContext.parallelize(range(8), 8).mapPartitions(left_over).collect()
     assert {left for _, left in found} == {0.0}
 

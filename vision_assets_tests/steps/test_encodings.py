@@ -64,7 +64,7 @@ def test_the_table_has_the_encoding_of_each_image(
 ) -> None:
     monkeypatch.setattr(encodings, "_ENCODED_VALUES", encoded_values)
     encoder = ImageEncoder(SiftOptions(), vocabulary, BagOfWords(pooling="max", normalization="l2"))
-    table = encode_features(features(spark, matrices), encoder)
+    table = encode_features(features(spark, matrices), encoder).to_frame()
     assert table.schema == BOW_ENCODINGS.schema
     rows = {row.fileName: row for row in table.collect()}
     assert rows.keys() == matrices.keys()
@@ -81,7 +81,7 @@ def test_fixed_point_descriptors_are_encoded_as_they_are(
     vocabulary = Vocabulary(round_centers(rng.random((11, 128)) / 8, FIXED_POINT), FIXED_POINT)
     encoder = ImageEncoder(DaisyOptions(), vocabulary, BagOfWords())
     for partitions in (1, 5):
-        for row in encode_features(features(spark, quantized, partitions), encoder).collect():
+        for row in encode_features(features(spark, quantized, partitions), encoder).to_frame().collect():
             matrix = quantized[row.fileName]
             expected = encoder.encode_batch(FeatureBatch(matrix, np.array([len(matrix)])))
             np.testing.assert_array_equal(np.array(row.bow, np.float32), expected[0])
@@ -92,7 +92,8 @@ def test_partitions_do_not_change_a_bit(
 ) -> None:
     encoder = ImageEncoder(SiftOptions(), vocabulary, BagOfWords())
     tables = [
-        encode_features(features(spark, matrices, partitions), encoder).collect() for partitions in (1, 3, 16)
+        encode_features(features(spark, matrices, partitions), encoder).to_frame().collect()
+        for partitions in (1, 3, 16)
     ]
     assert sorted(tables[0]) == sorted(tables[1]) == sorted(tables[2])
 
@@ -126,7 +127,8 @@ def test_positions_and_sizes_reach_an_encoding_that_uses_them(
     spark: SparkSession, matrices: dict[str, NDArray[np.uint8]], vocabulary: Vocabulary
 ) -> None:
     encoder = ImageEncoder(SiftOptions(), vocabulary, Places(scale=2.0))
-    rows = {row.fileName: row.places for row in encode_features(features(spark, matrices), encoder).collect()}
+    encoded = encode_features(features(spark, matrices), encoder).to_frame()
+    rows = {row.fileName: row.places for row in encoded.collect()}
     for index, (name, matrix) in enumerate(matrices.items()):
         x, y = keypoints(len(matrix))[:, :2].sum(axis=0)
         assert rows[name][:4] == [200, 2 * (50 + index), 2 * x, 2 * y]

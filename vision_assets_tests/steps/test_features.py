@@ -20,7 +20,7 @@ Extract = Callable[..., dict[str, Row]]
 def extracted(spark: SparkSession) -> Extract:
     def run(files: dict[str, bytes], partitions: int = 2, **options: object) -> dict[str, Row]:
         table = spark.createDataFrame(list(files.items()), IMAGE_SCHEMA).repartition(partitions)
-        table = extract(table, SiftOptions(**options))  # type: ignore[arg-type]
+        table = extract(table, SiftOptions(**options)).to_frame()  # type: ignore[arg-type]
         assert table.schema == features_table(SiftOptions).schema
         return {row.fileName: row for row in table.collect()}
 

@@ -12,15 +12,17 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from threading import Thread
 from typing import Any
 
 from dagster._cli import main
 from pyspark import SparkContext, TaskContext
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from vision_assets.snapshots.hadoop_files import HadoopFiles
+from vision_assets.spark.worker_files import MappedRows
 
 _MANIFEST = re.compile(r"/_snapshots/\.?\d+-[^/]+\.json(\.[0-9a-f]+)?$")
 """A manifest under its name, or under another one until it is complete."""
@@ -68,10 +70,10 @@ def kill_during_the_extraction() -> None:
             time.sleep(600)  # until it is killed
         yield from batches
 
-    def extracted(*arguments: Any) -> DataFrame:
-        table = extract(*arguments)
-        Thread(target=kill_when_two_tasks_have_ended, args=[table.sparkSession], daemon=True).start()
-        return table.mapInArrow(wait_but_in_two, table.schema)
+    def extracted(*arguments: Any) -> MappedRows:
+        rows = extract(*arguments)
+        Thread(target=kill_when_two_tasks_have_ended, args=[rows.source.sparkSession], daemon=True).start()
+        return replace(rows, function=lambda batches: wait_but_in_two(rows.function(batches)))
 
     module.extract = extracted
 

@@ -258,7 +258,7 @@ def test_strange_names_are_keys_and_nothing_else(spark: SparkSession, tmp_path: 
     out = tmp_path / "deep" / "in" / "data" / "out"
 
     image_writer.write(spark, open_source(spark, str(source)), str(out))
-    rows = extract(read_images(spark, [str(out)], 2), SiftOptions()).collect()
+    rows = extract(read_images(spark, [str(out)], 2), SiftOptions()).to_frame().collect()
 
     assert dict(sequence_file.read(spark, str(out)).collect()) == {
         key: key.encode() for key in names.values()

@@ -1,12 +1,12 @@
 """The assets of encodings, one vector per image."""
 
 import dagster as dg
-from pyspark.sql import DataFrame
 
 from vision_assets.collection import Collection
 from vision_assets.defs.config import config_of
 from vision_assets.defs.failures import failures
 from vision_assets.defs.step_asset import step_asset
+from vision_assets.spark.worker_files import MappedRows
 from vision_assets.steps.encodings import encode_features
 from vision_assets.steps.fit import require_one_descriptor_space
 from vision_assets.steps.spec import NewTable, StepSpec
@@ -32,7 +32,7 @@ def make_definitions(spec: StepSpec, collection: Collection) -> dg.Definitions:
         with failures():
             require_one_descriptor_space(extractor, features, dictionary, context.log.warning)
 
-        def compute(pending: PendingRows | None) -> DataFrame:
+        def compute(pending: PendingRows | None) -> MappedRows:
             rows = features.rows if pending is None else select_pending(features.rows, pending)
             encoder = ImageEncoder(
                 extractor.from_config(features.snapshot.config),

@@ -36,11 +36,11 @@ class ImageSample:
 
     def __init__(self, spark: SparkSession, uri: str) -> None:
         self._spark = spark
-        self._uri = uri
+        self.uri = uri
 
     @cached_property
     def _table(self) -> DataFrame:
-        files = evenly_spaced(part_files(self._spark, self._uri), _FILES)
+        files = evenly_spaced(part_files(self._spark, self.uri), _FILES)
         size = sum(size_of(self._spark, file) for file in files)
         return read_images(self._spark, files, max(1, size // _PIECE_BYTES))
 
@@ -48,11 +48,11 @@ class ImageSample:
     def names(self) -> list[str]:
         """File names, in the order of the pieces."""
         # The names of a snapshot never change, and every asset of a run asks for them.
-        if self._uri not in _NAMES:
+        if self.uri not in _NAMES:
             rows = self._run(self._table.select("fileName"), _all)
             _NAMES.clear()
-            _NAMES[self._uri] = [row.fileName for row in rows]
-        return _NAMES[self._uri]
+            _NAMES[self.uri] = [row.fileName for row in rows]
+        return _NAMES[self.uri]
 
     def compute(self, names: Iterable[str], function: Callable[[str, bytes], _T]) -> dict[str, _T]:
         """Call a function with some of the images, in Spark's workers.
