@@ -13,6 +13,7 @@ from benchmarks.machine import cores
 from benchmarks.sample import Sample, export
 
 _Value = TypeVar("_Value")
+_Other = TypeVar("_Other")
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,19 @@ class Bench:
         self._data = folder / "data"
         self._kept: dict[str, object] = {}
         self._round: dict[str, object] = {}
+        self._rounds = 0
 
     def next_round(self) -> None:
         """Have everything measured again."""
         self._round.clear()
+        self._rounds += 1
+
+    def in_turns(self, ours: Callable[[], _Value], theirs: Callable[[], _Other]) -> tuple[_Value, _Other]:
+        """Measure both sides. We go first in rounds 1, 3, ...; peers need the tables of round 1."""
+        if self._rounds % 2:
+            return ours(), theirs()
+        found = theirs()
+        return ours(), found
 
     def in_round(self, name: str, measure: Callable[[], _Value]) -> _Value:
         """Measure something that several rows need, once in a round."""
@@ -115,9 +125,9 @@ class Bench:
             lambda: export(self.table("sift_features"), self.descriptors, self.sizes.k, self.folder),
         )
 
-    def call(self, module: str, *, threads: int = 1, **arguments: Any) -> Called:
+    def call(self, module: str, *, threads: int = 1, kernel: str | None = None, **arguments: Any) -> Called:
         """Run a peer with so many threads in each of its processes."""
-        return self.commands.call(f"benchmarks.{module}", threads=threads, **arguments)
+        return self.commands.call(f"benchmarks.{module}", threads=threads, kernel=kernel, **arguments)
 
     def some_images(self, count: int) -> Path:
         """Return a folder of evenly spaced images, the folder of all if there are no more."""

@@ -26,10 +26,12 @@ Config = Mapping[str, Mapping[str, Any]]
 """Asset to the fields of its configuration."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 # These describe the machine, not the project: a figure must not depend on them.
 _NOT_PASSED_ON = (
     *("SPARK_CONF_DIR", "SPARK_HOME", settings.SOURCE, settings.KEEP_SNAPSHOTS, settings.EXTRACTORS),
     *_THREADS,
+    *_KERNELS,
 )
 _LINES_OF_AN_ERROR = 30
 
@@ -123,11 +125,17 @@ class Commands:
                 raise CommandError("\n".join([f"{' '.join(map(str, command))} failed:", *last]))
         return Finished(seconds, lines[-1] if lines else "", peak)
 
-    def call(self, module: str, *, threads: int | None = None, **arguments: Any) -> Called:
-        """Run the function `measure` of a module, with arguments that JSON can hold."""
+    def call(
+        self, module: str, *, threads: int | None = None, kernel: str | None = None, **arguments: Any
+    ) -> Called:
+        """Run the function `measure` of a module, with arguments that JSON can hold.
+
+        OpenBLAS chooses its kernel by the processor, unless one is named.
+        """
         finished = self.run(
             *(sys.executable, "-m", "benchmarks.call", module, json.dumps(arguments, default=str)),
             threads=threads,
+            environment={"OPENBLAS_CORETYPE": kernel} if kernel else None,
         )
         figures = json.loads(finished.output)
         if "missing" in figures:

@@ -7,6 +7,8 @@ from benchmarks.bench import Bench
 from benchmarks.commands import Called
 from benchmarks.report import Figures, Report, Row, compare, median, number
 
+_OTHER_KERNEL = "Haswell"
+
 
 def _bare_sift(bench: Bench) -> Called:
     return bench.in_round(
@@ -27,10 +29,10 @@ def _bare_encoding(bench: Bench) -> Called:
     )
 
 
-def _kmeans(bench: Bench, peer: str, *, threads: int, **arguments: Any) -> Called:
+def _kmeans(bench: Bench, peer: str, *, threads: int, name: str = "", **arguments: Any) -> Called:
     sample = bench.sample()
     return bench.in_round(
-        peer,
+        name or peer,
         lambda: bench.call(
             f"peers.{peer}",
             threads=threads,
@@ -43,12 +45,21 @@ def _kmeans(bench: Bench, peer: str, *, threads: int, **arguments: Any) -> Calle
 
 
 def _faiss(bench: Bench) -> Called:
-    return _kmeans(bench, "kmeans_faiss", threads=bench.cores)
+    """Measure FAISS with the kernel that OpenBLAS chooses, and with another; the faster one counts."""
+
+    def measure(kernel: str | None) -> Called:
+        name = f"kmeans_faiss {kernel or ''}"
+        return _kmeans(bench, "kmeans_faiss", threads=bench.cores, name=name, kernel=kernel)
+
+    chosen, other = measure(None), measure(_OTHER_KERNEL)
+    if chosen.figures["seconds"] <= other.figures["seconds"]:
+        return chosen
+    return Called(other.seconds, other.figures | {"kernel": _OTHER_KERNEL})
 
 
 def _sift(bench: Bench) -> Figures:
-    ours = bench.job().metadata["sift_features"]
-    bare = _bare_sift(bench).figures
+    job, pool = bench.in_turns(bench.job, lambda: _bare_sift(bench))
+    ours, bare = job.metadata["sift_features"], pool.figures
     return {
         "ours": ours["seconds"],
         "descriptors": ours["descriptors"],
@@ -64,18 +75,18 @@ def _report_sift(rounds: Sequence[Figures]) -> Report:
     if last["descriptors"] != last["bare_descriptors"]:
         note += f", of the pool {last['bare_descriptors']:,}"
     return Report(
-        [compare(rounds, "`sift_features`", "ours", "a bare pool of processes", "bare", "≤ 1.10", note=note)]
+        [compare(rounds, "`sift_features`", "ours", "a bare pool of processes", "bare", "≤ 1.03", note=note)]
     )
 
 
 def _encoding(bench: Bench) -> Figures:
-    ours = bench.job().metadata["bow_encodings"]
-    return {"ours": ours["seconds"], "bare": _bare_encoding(bench).figures["seconds"]}
+    job, pool = bench.in_turns(bench.job, lambda: _bare_encoding(bench))
+    return {"ours": job.metadata["bow_encodings"]["seconds"], "bare": pool.figures["seconds"]}
 
 
 def _report_encoding(rounds: Sequence[Figures]) -> Report:
     against = "NumPy, one product per image, a pool of processes"
-    return Report([compare(rounds, "`bow_encodings`", "ours", against, "bare", "≤ 1.50")])
+    return Report([compare(rounds, "`bow_encodings`", "ours", against, "bare", "≤ 1.15")])
 
 
 def _own_kmeans(bench: Bench) -> Figures:
@@ -91,13 +102,26 @@ def _own_kmeans(bench: Bench) -> Figures:
 
 
 def _kmeans_row(
-    name: str, against: str, train: Callable[[Bench], Called], target: str, *, faster: bool = False
+    name: str,
+    against: str,
+    train: Callable[[Bench], Called],
+    target: str,
+    target_of_passes: str = "",
+    *,
+    faster: bool = False,
 ) -> Row:
     def measure(bench: Bench) -> Figures:
-        ours, theirs = _own_kmeans(bench), train(bench).figures
-        return {**ours, "theirs": theirs["seconds"], "their_inertia": theirs["inertia"]}
+        ours, trained = bench.in_turns(lambda: _own_kmeans(bench), lambda: train(bench))
+        theirs = trained.figures
+        return {
+            **ours,
+            "theirs": theirs["seconds"],
+            "their_inertia": theirs["inertia"],
+            "kernel": theirs.get("kernel"),
+        }
 
-    return Row(name, measure, lambda rounds: _report_kmeans(rounds, against, target, faster=faster))
+    targets = target, target_of_passes or target
+    return Row(name, measure, lambda rounds: _report_kmeans(rounds, against, targets, faster=faster))
 
 
 def _mllib(bench: Bench) -> Called:
@@ -108,8 +132,12 @@ def _sklearn(bench: Bench) -> Called:
     return _kmeans(bench, "kmeans_sklearn", threads=bench.cores)
 
 
-def _report_kmeans(rounds: Sequence[Figures], against: str, target: str, *, faster: bool) -> Report:
+def _report_kmeans(
+    rounds: Sequence[Figures], against: str, targets: tuple[str, str], *, faster: bool
+) -> Report:
     last = rounds[-1]
+    if last["kernel"]:
+        against += f" with OPENBLAS_CORETYPE={last['kernel']}"
     data = f"{last['words']:,} words of {last['descriptors']:,} descriptors"
     inertia = f"inertia {last['inertia']:,.0f}, theirs {last['their_inertia']:,.0f}"
     return Report(
@@ -124,18 +152,23 @@ def _report_kmeans(rounds: Sequence[Figures], against: str, target: str, *, fast
                 faster=faster,
                 note=note,
             )
-            for part, ours, note in (("", "ours", data), (", its passes alone", "passes", inertia))
+            for part, ours, target, note in (
+                ("", "ours", targets[0], data),
+                (", its passes alone", "passes", targets[1], inertia),
+            )
         ]
     )
 
 
 def _whole(bench: Bench) -> Figures:
-    ours = bench.job()
-    steps = {
-        "sift": _bare_sift(bench).with_start,
-        "kmeans": _faiss(bench).with_start,
-        "encoding": _bare_encoding(bench).with_start,
-    }
+    def theirs() -> dict[str, float]:
+        return {
+            "sift": _bare_sift(bench).with_start,
+            "kmeans": _faiss(bench).with_start,
+            "encoding": _bare_encoding(bench).with_start,
+        }
+
+    ours, steps = bench.in_turns(bench.job, theirs)
     made = {f"our {asset}": figures["seconds"] for asset, figures in ours.metadata.items()}
     return {"ours": ours.seconds, "bare": sum(steps.values()), **steps, **made}
 
@@ -149,13 +182,13 @@ def _report_whole(rounds: Sequence[Figures]) -> Report:
         if name.startswith("our ")
     )
     return Report(
-        [compare(rounds, "the full job", "ours", against, "bare", "≤ 1.25", note=f"{own}; theirs {parts} s")]
+        [compare(rounds, "the full job", "ours", against, "bare", "≤ 1.18", note=f"{own}; theirs {parts} s")]
     )
 
 
 SIFT = Row("sift", _sift, _report_sift)
 KMEANS_MLLIB = _kmeans_row("kmeans_mllib", "MLlib's `KMeans`", _mllib, "≥ 15 times faster", faster=True)
-KMEANS_FAISS = _kmeans_row("kmeans_faiss", "FAISS `Kmeans`", _faiss, "≤ 2")
+KMEANS_FAISS = _kmeans_row("kmeans_faiss", "FAISS `Kmeans`", _faiss, "≤ 1.2", "≤ 0.6")
 KMEANS_SKLEARN = _kmeans_row("kmeans_sklearn", "scikit-learn's `KMeans`", _sklearn, "≤ 2")
 ENCODING = Row("encoding", _encoding, _report_encoding)
 WHOLE = Row("whole", _whole, _report_whole)
