@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+import tarfile
 import time
 from collections.abc import Mapping
 from importlib import import_module
@@ -26,6 +27,7 @@ from benchmarks.commands import (
     Materialized,
     NotInstalledError,
 )
+from benchmarks.drawn import write
 from benchmarks.files import files_of, link_copies, link_some, spread
 from benchmarks.inertia import inertia
 from benchmarks.memory import Watch
@@ -60,9 +62,11 @@ SIZES = Sizes(
 class InTestsJvm(Commands):
     """Calls in the tests' own JVM what needs one."""
 
-    def call(self, module: str, *, threads: int | None = None, **arguments: Any) -> Called:
+    def call(
+        self, module: str, *, threads: int | None = None, kernel: str | None = None, **arguments: Any
+    ) -> Called:
         if not module.startswith(NEED_SPARK):
-            return super().call(module, threads=threads, **arguments)
+            return super().call(module, threads=threads, kernel=kernel, **arguments)
         passed = json.loads(json.dumps(arguments, default=str))
         started = time.monotonic()
         figures = json.loads(json.dumps(import_module(module).measure(**passed)))
@@ -202,6 +206,34 @@ def test_linked_folders(image_folder: Path, tmp_path: Path) -> None:
     copies = files_of(link_copies(image_folder, 2, tmp_path / "copies"))
     assert len(copies) == 24
     assert copies[0].read_bytes() == copies[12].read_bytes() == flat[0].read_bytes()
+
+
+def test_sides_take_turns_at_going_first(tmp_path: Path) -> None:
+    bench = Bench(Commands(tmp_path / "commands"), tmp_path, tmp_path)
+    order: list[str] = []
+
+    def measure(side: str) -> str:
+        order.append(side)
+        return side
+
+    for _ in range(3):
+        bench.next_round()
+        found = bench.in_turns(lambda: measure("ours"), lambda: measure("theirs"))
+        assert found == ("ours", "theirs")
+    assert order == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
+
+
+def test_drawn_images_are_the_same_again(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("one.tar", "two.tar")]
+    for file in files:
+        write(5, file, per_class=3)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    with tarfile.open(files[0]) as tar:
+        assert tar.getnames() == ["class_000.tar", "class_001.tar"]
+        last = tar.extractfile("class_001.tar")
+        assert last
+        with tarfile.open(fileobj=last) as inner:
+            assert inner.getnames() == ["image_000000.jpg", "image_000001.jpg"]
 
 
 def test_the_ratio_is_the_median_of_the_rounds_own() -> None:
