@@ -20,6 +20,9 @@ _COMPILE_LATE = (
 )
 # G1 treats batches of 16 MB as humongous and runs a cycle for every few of them.
 _COLLECTOR = "-XX:+UseParallelGC"
+# Batches live for milliseconds. Left alone, the collector lets the heap grow to its limit before it looks at
+# what it has kept; with these it takes two thirds of the memory, and no more time.
+_NEW_BYTES_PER_CORE = 128 << 20
 _OTHER_JAVA_OPTIONS = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 _DEFAULT_JAVA_OPTIONS = "spark.driver.defaultJavaOptions"
 _HDFS_CLOSE = "spark.hadoop.dfs.client.block.write.locateFollowingBlock"
@@ -102,7 +105,8 @@ def spark_config(chosen: Mapping[str, str] | None = None) -> dict[str, str]:
         # A JVM that is given two collectors does not start.
         others = [os.environ.get(name, "") for name in _OTHER_JAVA_OPTIONS]
         if not any("GC" in options for options in (*others, configured.get(_DEFAULT_JAVA_OPTIONS, ""))):
-            java_options.append(_COLLECTOR)
+            young = _NEW_BYTES_PER_CORE * (os.cpu_count() or 1)
+            java_options += [_COLLECTOR, "-XX:-UseAdaptiveSizePolicy", f"-XX:MaxNewSize={young}"]
         ours |= {
             # Nothing listens on the network, and Spark need not guess this machine's address.
             "spark.driver.host": "127.0.0.1",

@@ -23,12 +23,12 @@ from vision_assets.uris import local_path
 
 BatchFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
-SORTED_GROUP_BYTES = 4 << 20
+SORTED_GROUP_BYTES = 1 << 20
 """Size of the row groups of a sorted file before compression."""
 NAMES_IN_A_GROUP = 1000
 """Number of values that a Bloom filter of a row group is made for."""
 
-_SORTED_BYTES = 64 << 20  # of rows that are in memory at once
+_SORTED_BYTES = 32 << 20  # of rows that are in memory at once
 _GROUP_BYTES = 16 << 20
 _UNFINISHED = "_temporary"  # Spark's own name for it, which all readers ignore
 _ROWS = "rows"
@@ -87,7 +87,7 @@ def write_files(
     rows : MappedRows
     folder : Path
     sorted_by : str, optional
-        Column by which rows are sorted, 64 MB at a time, in row groups of 4 MB.
+        Column by which rows are sorted, 32 MB at a time, in row groups of 1 MB.
     looked_up_by : str, optional
         Column with a Bloom filter in each row group.
 
