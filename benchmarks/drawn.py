@@ -74,6 +74,9 @@ def write(count: int, file: Path, per_class: int) -> None:
             with inner.open("rb") as content:
                 tar.addfile(member, content)
             inner.unlink()
+        # Leaving the block would end the processes by a signal that the user's shell may have them ignore.
+        pool.close()
+        pool.join()
 
 
 def main() -> None:
