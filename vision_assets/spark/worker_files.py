@@ -100,10 +100,9 @@ def write_files(
     unfinished.mkdir(parents=True, exist_ok=True)
     layout, token = _Layout(rows.schema, sorted_by, looked_up_by), uuid4().hex
     write = partial(_write_partition, rows.function, layout, folder, token)
-    try:
-        written = rows.source.mapInArrow(write, "name string, rows long").collect()
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    written = rows.source.mapInArrow(write, "name string, rows long").collect()
+    # After an error or an interrupt, tasks may still be writing there.
+    shutil.rmtree(unfinished)
     if not written:
         _write_file(folder / _name_of_part(0, token), layout, iter(()))
         return [WrittenFile(_name_of_part(0, token), 0)]

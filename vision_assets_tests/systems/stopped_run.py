@@ -73,7 +73,8 @@ def kill_during_the_extraction() -> None:
     def extracted(*arguments: Any) -> MappedRows:
         rows = extract(*arguments)
         Thread(target=kill_when_two_tasks_have_ended, args=[rows.source.sparkSession], daemon=True).start()
-        return replace(rows, function=lambda batches: wait_but_in_two(rows.function(batches)))
+        function = rows.function  # the rows cannot be sent to a worker
+        return replace(rows, function=lambda batches: wait_but_in_two(function(batches)))
 
     module.extract = extracted
 

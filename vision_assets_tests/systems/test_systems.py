@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from vision_assets import settings
 from vision_assets.snapshots.hadoop_files import HadoopFiles
 from vision_assets.spark.jvm import hadoop_of
+from vision_assets.spark.worker_files import MappedRows
 from vision_assets.steps.sources.watch import look_at
 from vision_assets_tests.pipeline import (
     ALL_ASSETS,
@@ -285,7 +286,7 @@ def test_a_server_that_is_away_for_a_while_costs_no_run(
     require_same_tables(pipeline, expected)
 
 
-def interrupted(compute: Callable[..., DataFrame], begun: Path, gone: Path) -> Callable[..., DataFrame]:
+def interrupted(compute: Callable[..., MappedRows], begun: Path, gone: Path) -> Callable[..., MappedRows]:
     """Have the tasks of a table say that they have begun, and go on once a server is gone."""
 
     def wait(batches: Iterator[Any]) -> Iterator[Any]:
@@ -294,9 +295,10 @@ def interrupted(compute: Callable[..., DataFrame], begun: Path, gone: Path) -> C
             time.sleep(0.05)  # between two looks
         yield from batches
 
-    def computed(*arguments: Any) -> DataFrame:
-        table = compute(*arguments)
-        return table.mapInArrow(wait, table.schema)
+    def computed(*arguments: Any) -> MappedRows:
+        rows = compute(*arguments)
+        function = rows.function  # the rows cannot be sent to a worker
+        return replace(rows, function=lambda batches: wait(function(batches)))
 
     return computed
 
