@@ -42,9 +42,8 @@ def write_parquet(rows: DataFrame, table: Table, uri: str) -> None:
         return
     in_order = rows.sortWithinPartitions(table.sorted_by)
     writer = in_order.write.mode("append").option("parquet.block.size", SORTED_GROUP_BYTES)
-    # Rows that are looked up by their key are not sorted by it.
-    writer = writer.option(f"parquet.bloom.filter.enabled#{table.key}", "true")
-    writer.option(f"parquet.bloom.filter.expected.ndv#{table.key}", NAMES_IN_A_GROUP).parquet(uri)
+    writer = writer.option(f"parquet.bloom.filter.enabled#{table.looked_up_by}", "true")
+    writer.option(f"parquet.bloom.filter.expected.ndv#{table.looked_up_by}", NAMES_IN_A_GROUP).parquet(uri)
 
 
 def write_by_workers(rows: MappedRows, table: Table, uri: str) -> list[WrittenFile] | None:
@@ -66,7 +65,6 @@ def write_by_workers(rows: MappedRows, table: Table, uri: str) -> list[WrittenFi
     """
     is_one_machine = str(rows.source.sparkSession.sparkContext.master).startswith("local")
     folder = local_path(uri) if is_one_machine else None
-    # Rows that are looked up by their key are not sorted by it.
     if folder is None:
         return None
-    return write_files(rows, folder, table.sorted_by, table.key if table.sorted_by else None)
+    return write_files(rows, folder, table.sorted_by, table.looked_up_by)

@@ -99,6 +99,11 @@ class Table:
         return self.is_per_image and not self.same_keys_as
 
     @property
+    def looked_up_by(self) -> str | None:
+        """Column that needs a Bloom filter, because rows are looked up by it but sorted by another."""
+        return self.key if self.sorted_by else None
+
+    @property
     def is_counted_while_written(self) -> bool:
         """Whether counts and invariants can be evaluated while the rows are written."""
         return not any(count.distinct for count in self.counts.values())

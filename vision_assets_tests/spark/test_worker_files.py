@@ -100,7 +100,7 @@ def test_rows_are_sorted_in_small_groups_and_found_by_their_key(spark: SparkSess
     assert all(group == sorted(group) for group in digests)
     found = read_parquet(spark, str(tmp_path)).where("fileName in ('7.jpg', 'absent.jpg')")
     assert [row["count"] for row in found.collect()] == [7]
-    # Of the row groups, Spark reads the one that has the name.
+    # Spark reads only the row group that has the name.
     assert rows_read(spark, found.where("count >= 0")) <= ROWS // 4
 
 
