@@ -33,6 +33,7 @@ from vision_assets.vision.encoding.kernel_maps import FeatureMap, apply_feature_
 
 _FEATURE_VALUES = 2**22  # float64 values of a batch of images: 32 MB
 _PARTITION_BYTES = 2**27
+_BROADCAST_ROWS = 2_000_000  # of names, splits and labels: about 200 MB
 _AT_ONCE = 4  # splits; each has the features of its images in memory
 
 
@@ -118,7 +119,7 @@ def train_classifier(
         split take up to 128 MB; beyond that, partial sums are added in the order of arrival.
     """
     training = with_label_index(subsets.where(F.col("subset") == TRAIN), labels)
-    examples = training.join(encodings.select("fileName", "vector"), "fileName").persist()
+    examples = with_vectors(training, encodings).persist()
     spark = encodings.sparkSession
     models: list[Model] = []
     started = time.monotonic()
@@ -157,6 +158,23 @@ def train_classifier(
         intercepts=np.stack([intercepts for _, intercepts in models]),
         feature_map=options.feature_map,
     )
+
+
+def with_vectors(images: DataFrame, encodings: DataFrame) -> DataFrame:
+    """Add the column ``vector`` to images. The vectors stay where they are: the images go to all workers.
+
+    Only if there are millions of images are these and the vectors shuffled.
+
+    Parameters
+    ----------
+    images : DataFrame
+        With a column ``fileName``.
+    encodings : DataFrame
+        Columns ``fileName``, ``vector``.
+    """
+    is_small = images.limit(_BROADCAST_ROWS + 1).count() <= _BROADCAST_ROWS
+    vectors = encodings.select("fileName", "vector")
+    return vectors.join(F.broadcast(images) if is_small else images, "fileName")
 
 
 def with_label_index(rows: DataFrame, labels: tuple[str, ...]) -> DataFrame:
@@ -277,7 +295,7 @@ def map_probabilities(
         Not yet computed.
     """
     shared = encodings.sparkSession.sparkContext.broadcast(classifier)
-    joined = images.join(encodings.select("fileName", "vector"), "fileName")
+    joined = with_vectors(images, encodings)
     return joined.select(*images.columns, "vector").mapInArrow(
         partial(_map_probabilities, shared, make_rows), schema
     )

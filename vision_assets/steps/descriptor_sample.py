@@ -100,7 +100,7 @@ class SampledDescriptors:
         cores = self._context.defaultParallelism
         # With fewer descriptors than words, the partial sums of a task would be larger than its input.
         most = -(-rows // max(words, _LEAST_ROWS))
-        chosen = features if image_rate >= 1 else features.where(_is_chosen(seed, image_rate))
+        chosen = choose_images(features, seed, image_rate)
         images = chosen.where("keypointCount > 0").select("fileName", "keypointCount", "descriptors")
         is_large = rows > cores * _BLOCKS_PER_TASK * BLOCK_ROWS
         if is_large:
@@ -152,8 +152,21 @@ class SampledDescriptors:
         self._blocks.unpersist()
 
 
+def choose_images(images: DataFrame, seed: int, rate: float) -> DataFrame:
+    """Choose images by their digests; Parquet's reader skips row groups without any.
+
+    Parameters
+    ----------
+    images : DataFrame
+        With a column ``digest``.
+    seed : int
+    rate : float
+        Share of the images to choose; 1 or more chooses all.
+    """
+    return images if rate >= 1 else images.where(_is_chosen(seed, rate))
+
+
 def _is_chosen(seed: int, rate: float) -> Column:
-    """Return SQL that tells whether an image is chosen; Parquet's reader skips row groups without any."""
     digest = F.col("digest")
     ranges = [
         digest >= F.lit(first) if last is None else (digest >= F.lit(first)) & (digest < F.lit(last))

@@ -72,6 +72,7 @@ def encodings_table(encoding: type[Encoding], features: str | None = None) -> Ta
         same_keys_as=features,
         is_per_image=True,
         computed="encoded",
+        looked_up_by="fileName",
     )
 
 
@@ -88,7 +89,8 @@ def declare(step: Step) -> StepSpec:
         features = encodings.upstream(step.inputs["features"])
         words = encodings.upstream(step.inputs["dictionary"])
         sample = sample_of(features.upstream(IMAGE_ASSET))
-        return draw_encodings(sample, features.rows, words.rows, encodings.rows, extractor)
+        images = encodings.snapshot.counts["images"]
+        return draw_encodings(sample, features.rows, words.rows, encodings.rows, images, extractor)
 
     return StepSpec(
         step,

@@ -101,6 +101,7 @@ def features_table(extractor: type[ExtractorOptions]) -> Table:
         computed="extracted",
         content="struct(fileName, keypointCount, error)",
         sorted_by="digest",
+        looked_up_by="fileName",
     )
 
 
@@ -110,7 +111,8 @@ def declare(step: Step) -> StepSpec:
     assert extractor  # noqa: S101 - a step of features has one
 
     def draw(features: TableWithLineage) -> Mapping[str, Picture]:
-        return draw_features(sample_of(features.upstream(step.inputs["images"])), features.rows)
+        images = features.snapshot.counts["images"]
+        return draw_features(sample_of(features.upstream(step.inputs["images"])), features.rows, images)
 
     return StepSpec(
         step,

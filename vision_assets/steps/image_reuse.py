@@ -63,6 +63,8 @@ def plan_images(
     -------
     ImagePlan
     """
+    if not stored:
+        return ImagePlan([], np.ones(stamps.num_rows, np.bool_), 0)
     wanted = stamps.to_pandas()
     # A name that occurs twice in the source matches no stored image; a later check reports it.
     unread = wanted.drop_duplicates("fileName", keep=False).set_index("fileName")["stamp"]

@@ -37,13 +37,13 @@ def write_parquet(rows: DataFrame, table: Table, uri: str) -> None:
     uri : str
         A local path or a Hadoop URI.
     """
-    if not table.sorted_by:
-        rows.write.mode("append").parquet(uri)
-        return
-    in_order = rows.sortWithinPartitions(table.sorted_by)
-    writer = in_order.write.mode("append").option("parquet.block.size", SORTED_GROUP_BYTES)
-    writer = writer.option(f"parquet.bloom.filter.enabled#{table.looked_up_by}", "true")
-    writer.option(f"parquet.bloom.filter.expected.ndv#{table.looked_up_by}", NAMES_IN_A_GROUP).parquet(uri)
+    writer = (rows.sortWithinPartitions(table.sorted_by) if table.sorted_by else rows).write.mode("append")
+    if table.sorted_by:
+        writer = writer.option("parquet.block.size", SORTED_GROUP_BYTES)
+    if table.looked_up_by:
+        writer = writer.option(f"parquet.bloom.filter.enabled#{table.looked_up_by}", "true")
+        writer = writer.option(f"parquet.bloom.filter.expected.ndv#{table.looked_up_by}", NAMES_IN_A_GROUP)
+    writer.parquet(uri)
 
 
 def write_by_workers(rows: MappedRows, table: Table, uri: str) -> list[WrittenFile] | None:

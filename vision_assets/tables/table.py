@@ -78,6 +78,9 @@ class Table:
     sorted_by : str, optional
         Column by which the rows of a file are sorted, in small row groups, so that a range of its values is
         read alone.
+    looked_up_by : str, optional
+        Column with a Bloom filter in each row group, because some rows are looked up by it, but rows are not
+        in its order.
     """
 
     schema: StructType
@@ -92,16 +95,12 @@ class Table:
     content: str | None = None
     content_is_all: bool = False
     sorted_by: str | None = None
+    looked_up_by: str | None = None
 
     @property
     def holds_images(self) -> bool:
         """Whether the table lists the images themselves, so that its content follows from no other table."""
         return self.is_per_image and not self.same_keys_as
-
-    @property
-    def looked_up_by(self) -> str | None:
-        """Column that needs a Bloom filter, because rows are looked up by it but sorted by another."""
-        return self.key if self.sorted_by else None
 
     @property
     def is_counted_while_written(self) -> bool:

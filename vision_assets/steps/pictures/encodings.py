@@ -28,6 +28,7 @@ def draw_encodings(
     features: DataFrame,
     dictionary: DataFrame,
     encodings: DataFrame,
+    images: float,
     extractor: type[ExtractorOptions],
 ) -> dict[str, Picture]:
     """Draw the strongest words of some images, and how many words the images use.
@@ -37,6 +38,8 @@ def draw_encodings(
     sample : ImageSample
     features, dictionary, encodings : DataFrame
         Stored tables.
+    images : number
+        Number of encodings.
     extractor : type of ExtractorOptions
         Extractor of the features.
 
@@ -58,7 +61,7 @@ def draw_encodings(
     previews = load_previews(sample, list(strongest))
     patches = [patch for words in strongest.values() for word in words for patch in word.patches]
     cut = cut_patches(sample, patches, extractor.patch)
-    used = some_rows(encodings).select("bow").mapInArrow(_count_words, "words int").toArrow()
+    used = some_rows(encodings, images).select("bow").mapInArrow(_count_words, "words int").toArrow()
     return {
         "strongest_words": strongest_words_sheet(
             [

@@ -14,14 +14,16 @@ from vision_assets.vision.features.keypoints import scale_keypoints
 _KEYPOINT_IMAGES = 6
 
 
-def draw_features(sample: ImageSample, features: DataFrame) -> dict[str, Picture]:
+def draw_features(sample: ImageSample, features: DataFrame, images: float) -> dict[str, Picture]:
     """Draw the keypoints of some images, and how many the images have.
 
     Parameters
     ----------
     sample : ImageSample
     features : DataFrame
-        Stored tables.
+        A stored table.
+    images : number
+        Number of its rows.
 
     Returns
     -------
@@ -33,7 +35,7 @@ def draw_features(sample: ImageSample, features: DataFrame) -> dict[str, Picture
     found = features.where(F.col("fileName").isin(*names) & (F.col("keypointCount") > 0)).select(*columns)
     rows = evenly_spaced(sorted(found.collect()), _KEYPOINT_IMAGES)
     previews = load_previews(sample, [row.fileName for row in rows])
-    counts = some_rows(features).where("error is null").select("keypointCount").toArrow()
+    counts = some_rows(features, images).where("error is null").select("keypointCount").toArrow()
     return {
         "keypoints": keypoint_sheet(
             [

@@ -5,19 +5,20 @@ from contextlib import suppress
 from functools import cached_property, partial
 from itertools import chain, zip_longest
 from typing import TypeVar
-from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from vision_assets.spark.crash_guard import Crash, run_guarded
-from vision_assets.spark.hadoop import escape_glob, part_files, size_of
+from vision_assets.spark.hadoop import part_files, size_of
+from vision_assets.steps.descriptor_sample import choose_images
 from vision_assets.steps.image_index import read_images
 from vision_assets.vision.features.opencv import use_one_thread
 from vision_assets.vision.io.decoding import ImageError
 from vision_assets.vision.io.labels import label_of
 
 _FILES = 16
+_ROWS = 5000
 _PIECES = 16
 _PIECE_BYTES = 2**23
 _NAMES: dict[str, list[str]] = {}
@@ -125,7 +126,14 @@ def evenly_over_labels(names: Iterable[str], count: int) -> list[str]:
     return sorted(chosen, key=lambda name: (label_of(name) or "", name))
 
 
-def some_rows(table: DataFrame) -> DataFrame:
-    """Return the rows in at most 16 evenly spaced files of a stored table."""
-    files = [escape_glob(unquote(file)) for file in evenly_spaced(sorted(table.inputFiles()), _FILES)]
-    return table.sparkSession.read.schema(table.schema).parquet(*files)
+def some_rows(table: DataFrame, images: float) -> DataFrame:
+    """Return about 5,000 rows of a stored table, or all if there are fewer.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With a column ``digest``.
+    images : number
+        Number of its rows.
+    """
+    return choose_images(table, 0, _ROWS / max(1, images))

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +43,9 @@ _ALWAYS_ALLOWED_BYTES = 1 << 30
 
 _TAR = ".tar"
 _ARCHIVE = re.compile(r".*(\.(tar|tgz|tbz2?|txz|tzst|zip|7z|rar)|\.tar\.\w+)", re.IGNORECASE | re.DOTALL)
+
+_STAMPS = pa.schema({"fileName": pa.string(), "stamp": pa.string()})
+_STAMPS_AT_ONCE = 2**16
 
 Numbers = tuple[int, ...]
 
@@ -247,12 +250,16 @@ def listed(
     -------
     Listed
     """
+    return Listed(partial(_stamp_table, stamps), lambda chosen: read(listing.select(chosen)))
 
-    def table() -> pa.Table:
-        keys, values = zip(*stamps(), strict=True)
-        return pa.table({"fileName": pa.array(keys, pa.string()), "stamp": pa.array(values, pa.string())})
 
-    return Listed(table, lambda chosen: read(listing.select(chosen)))
+def _stamp_table(stamps: Callable[[], Iterable[tuple[str, str | None]]]) -> pa.Table:
+    # In pieces, because millions of strings of Python take several times the memory of Arrow's.
+    rows, tables = iter(stamps()), [_STAMPS.empty_table()]
+    while piece := list(islice(rows, _STAMPS_AT_ONCE)):
+        keys, values = zip(*piece, strict=True)
+        tables.append(pa.table([pa.array(keys, pa.string()), pa.array(values, pa.string())], schema=_STAMPS))
+    return pa.concat_tables(tables)
 
 
 def archive_stamps(listing: Listing, prefix: int, state: str | None) -> Iterator[tuple[str, str | None]]:

@@ -1,9 +1,9 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from vision_assets.spark.hadoop import escape_glob
 from vision_assets.steps import image_writer
 from vision_assets.steps.images import ImageStore
 from vision_assets.steps.pictures import sample as gallery
@@ -68,9 +68,10 @@ def test_a_large_gallery_has_evenly_spaced_pieces_alone(
     )
 
 
-def test_some_rows_reads_a_few_files(tmp_path: Path, spark: SparkSession) -> None:
-    uri = f"file://{tmp_path}/odd name%20[a]"
-    spark.range(4000, numPartitions=40).write.parquet(uri)
-    table = spark.read.parquet(escape_glob(uri))
-    assert some_rows(table).count() == 1600
-    assert len(some_rows(table).inputFiles()) == 16
+def test_some_rows_are_about_5000_wherever_they_are(spark: SparkSession) -> None:
+    digests = "unhex(sha2(cast(id as string), 256)) as digest"
+    table = spark.range(40_000, numPartitions=4).selectExpr("id", digests)
+    chosen = [row.id for row in some_rows(table, 40_000).collect()]
+    assert len(chosen) == pytest.approx(5000, rel=0.1)
+    assert np.histogram(chosen, 4, (0, 40_000))[0] == pytest.approx([1250] * 4, rel=0.15)
+    assert some_rows(table.limit(300), 300).count() == 300
