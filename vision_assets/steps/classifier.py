@@ -28,12 +28,14 @@ from vision_assets.steps.splits import TRAIN, SplitOptions
 from vision_assets.tables.columns import column
 from vision_assets.tables.table import Count, Invariant, Table
 from vision_assets.vision.classification.linear import Classifier, TrainingOptions, round_weights
-from vision_assets.vision.classification.training import fit_logistic_regression
+from vision_assets.vision.classification.training import fit_logistic_regression, join_sparse
 from vision_assets.vision.encoding.kernel_maps import FeatureMap, apply_feature_map, mapped_length
 
 _FEATURE_VALUES = 2**22  # float64 values of a batch of images: 32 MB
 _PARTITION_BYTES = 2**27
-_BROADCAST_ROWS = 2_000_000  # of names, splits and labels: about 200 MB
+_VALUE_BYTES = 8
+_SPARSE_VALUES = _PARTITION_BYTES // 12  # a value of a sparse matrix has a column of 4 bytes
+_BROADCAST_ROWS = 1_000_000  # of names, splits and labels: about 100 MB
 _AT_ONCE = 4  # splits; each has the features of its images in memory
 
 
@@ -172,9 +174,13 @@ def with_vectors(images: DataFrame, encodings: DataFrame) -> DataFrame:
     encodings : DataFrame
         Columns ``fileName``, ``vector``.
     """
-    is_small = images.limit(_BROADCAST_ROWS + 1).count() <= _BROADCAST_ROWS
     vectors = encodings.select("fileName", "vector")
-    return vectors.join(F.broadcast(images) if is_small else images, "fileName")
+    # Brought here and not only counted, because drawing the splits of a million images takes a minute.
+    some = images.limit(_BROADCAST_ROWS + 1).toArrow()
+    if some.num_rows > _BROADCAST_ROWS:
+        return vectors.join(images, "fileName")
+    known = images.sparkSession.createDataFrame(some, images.schema)
+    return vectors.join(F.broadcast(known), "fileName")
 
 
 def with_label_index(rows: DataFrame, labels: tuple[str, ...]) -> DataFrame:
@@ -212,33 +218,59 @@ def _sizes(examples: DataFrame) -> dict[int, _Size]:
 def _train(examples: DataFrame, size: _Size, classes: int, options: TrainingOptions) -> Model:
     # L-BFGS and the penalty need features of about length 1. A power of two changes no bit of them.
     scale = 2.0 ** -round(math.log2(size.square or 1) / 2) if options.feature_map == "none" else 1.0
-    bytes_in_all = size.images * mapped_length(size.length, options.feature_map) * 8
-    partitions = max(1, -(-bytes_in_all // _PARTITION_BYTES))
+    values = mapped_length(size.length, options.feature_map)
+    partitions = max(1, -(-size.images * values * _VALUE_BYTES // _PARTITION_BYTES))
+    # Maps leave zeros as they are, and the features of a large vocabulary are nearly all zeros.
+    is_sparse = partitions > 1 and _nonzeros(examples) * values // size.length <= _SPARSE_VALUES
+    if is_sparse:
+        partitions = 1
     # In a fixed order: the last bits of a sum depend on it.
     rows = examples.repartition(partitions, "fileName").sortWithinPartitions("fileName")
-    train = _train_in_one_task if partitions == 1 else _train_by_mllib
-    weights, intercepts = train(rows.select("target", "vector"), scale, classes, options)
+    rows = rows.select("target", "vector")
+    if partitions == 1:
+        weights, intercepts = _train_in_one_task(rows, scale, classes, options, is_sparse=is_sparse)
+    else:
+        weights, intercepts = _train_by_mllib(rows, scale, classes, options)
     return weights * scale, intercepts
 
 
-def _train_in_one_task(rows: DataFrame, scale: float, classes: int, options: TrainingOptions) -> Model:
+def _nonzeros(examples: DataFrame) -> int:
+    counts = examples.select("vector").mapInArrow(_count_nonzeros, "nonzeros long")
+    return counts.agg(F.sum("nonzeros")).head()[0]  # type: ignore[index]
+
+
+def _count_nonzeros(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in filter(len, batches):
+        yield pa.record_batch({"nonzeros": [np.count_nonzero(list_values(batch["vector"]))]})
+
+
+def _train_in_one_task(
+    rows: DataFrame, scale: float, classes: int, options: TrainingOptions, *, is_sparse: bool
+) -> Model:
     """Train in one of Spark's workers: for small data, each of MLlib's iterations is a job that waits."""
-    fit = partial(_fit, scale, classes, options)
+    fit = partial(_fit, scale, classes, options, is_sparse)
     fitted = rows.mapInArrow(fit, "target int, intercept double, weights array<double>").toArrow()
     fitted = fitted.sort_by("target")
     return list_values(fitted["weights"].combine_chunks()), fitted["intercept"].to_numpy()
 
 
 def _fit(
-    scale: float, classes: int, options: TrainingOptions, batches: Iterator[pa.RecordBatch]
+    scale: float,
+    classes: int,
+    options: TrainingOptions,
+    is_sparse: bool,
+    batches: Iterator[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
-    mapped = [
-        (images["target"].to_numpy(), apply_feature_map(vectors, options.feature_map) * scale)
-        for images, vectors in _slices(batches, options.feature_map)
-    ]
-    targets, features = (np.concatenate(arrays) for arrays in zip(*mapped, strict=True))
+    targets = []
+
+    def features() -> Iterator[NDArray[np.float64]]:
+        for images, vectors in _slices(batches, options.feature_map):
+            targets.append(images["target"].to_numpy())
+            yield apply_feature_map(vectors, options.feature_map) * scale
+
+    matrix = join_sparse(features()) if is_sparse else np.concatenate(list(features()))
     weights, intercepts = fit_logistic_regression(
-        features, targets, classes, reg_param=options.reg_param, max_iter=options.max_iter
+        matrix, np.concatenate(targets), classes, reg_param=options.reg_param, max_iter=options.max_iter
     )
     yield pa.record_batch(
         {

@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
 from vision_assets.steps import classifier as classifier_step
-from vision_assets.steps.classifier import TrainingOptions, train_classifier
+from vision_assets.steps.classifier import TrainingOptions, train_classifier, with_vectors
 from vision_assets.vision.classification.linear import Classifier, classifier_to_npz
 from vision_assets.vision.encoding.kernel_maps import FeatureMap
 
@@ -114,6 +114,10 @@ def test_more_than_a_task_takes_is_trained_to_the_same_optimum(
 
     in_one_task = train()
     monkeypatch.setattr(classifier_step, "_PARTITION_BYTES", 2**12)
+    sparse = train()
+    np.testing.assert_allclose(sparse.weights, in_one_task.weights, atol=1e-6)
+    np.testing.assert_allclose(sparse.intercepts, in_one_task.intercepts, atol=1e-6)
+    monkeypatch.setattr(classifier_step, "_SPARSE_VALUES", 500)
     in_several = train()
     np.testing.assert_allclose(in_several.weights, in_one_task.weights, atol=2e-3)
     np.testing.assert_allclose(in_several.intercepts, in_one_task.intercepts, atol=2e-3)
@@ -152,3 +156,17 @@ def test_a_line_is_logged_after_each_split(spark: SparkSession) -> None:
     options = TrainingOptions(max_iter=1)
     train_classifier(images.encodings(spark), images.subsets(spark), LABELS, 2, options, lines.append)
     assert [line.split(":")[0] for line in lines] == ["split 1 of 2", "split 2 of 2"]
+
+
+@pytest.mark.parametrize(("most", "join"), [(119, "SortMergeJoin"), (120, "BroadcastHashJoin")])
+def test_vectors_stay_where_they_are_unless_there_are_millions_of_images(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, most: int, join: str
+) -> None:
+    images = Images()
+    subsets = images.subsets(spark)
+    monkeypatch.setattr(classifier_step, "_BROADCAST_ROWS", most)
+    joined = with_vectors(subsets, images.encodings(spark))
+    plan = joined._jdf.queryExecution().executedPlan().toString()
+    assert join in plan
+    assert sorted(joined.columns) == ["fileName", "label", "split", "subset", "vector"]
+    assert joined.count() == subsets.count() == 120

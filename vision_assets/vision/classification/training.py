@@ -1,14 +1,37 @@
 """Training of a linear classifier: multinomial logistic regression by L-BFGS."""
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _GRADIENT = 1e-6
 """The training has converged when no component of the gradient is larger."""
 
 
+def join_sparse(parts: Iterable[NDArray[np.float64]]) -> "csr_array":
+    """Join the rows of dense matrices, one after the other, to a sparse matrix.
+
+    Parameters
+    ----------
+    parts : iterable of ndarray of shape (M, D), dtype float64
+        At least one.
+
+    Returns
+    -------
+    scipy.sparse.csr_array of shape (sum of M, D), dtype float64
+    """
+    from scipy.sparse import csr_array, vstack  # noqa: PLC0415 - as below
+
+    return vstack([csr_array(part) for part in parts], "csr")
+
+
 def fit_logistic_regression(
-    features: NDArray[np.float64],
+    features: "NDArray[np.float64] | csr_array",
     targets: NDArray[np.integer],
     classes: int,
     *,
@@ -19,7 +42,7 @@ def fit_logistic_regression(
 
     Parameters
     ----------
-    features : ndarray of shape (M, D), dtype float64
+    features : ndarray or scipy.sparse.csr_array of shape (M, D), dtype float64
         About of length 1 each.
     targets : ndarray of shape (M,), integers
         The class of each row, from 0 to `classes` - 1.
@@ -68,7 +91,11 @@ def fit_logistic_regression(
         probabilities[rows, targets] -= 1
         probabilities /= count
         gradient = np.empty_like(parameters)
-        np.matmul(probabilities.T, features, out=gradient[:-classes].reshape(classes, length))
+        by_class = gradient[:-classes].reshape(classes, length)
+        if isinstance(features, np.ndarray):
+            np.matmul(probabilities.T, features, out=by_class)
+        else:
+            by_class[:] = (features.T @ probabilities).T
         gradient[:-classes] += reg_param * parameters[:-classes]
         gradient[-classes:] = probabilities.sum(axis=0)
         return loss + reg_param / 2 * float(parameters[:-classes] @ parameters[:-classes]), gradient
