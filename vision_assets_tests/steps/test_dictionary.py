@@ -18,14 +18,13 @@ from vision_assets.steps.vocabulary import load_vocabulary
 from vision_assets.tables.verification import summarize
 from vision_assets.vision.vocabulary.assignment import Vocabulary, round_centers
 from vision_assets.vision.vocabulary.fixed_point import FIXED_POINT, UINT8, Descriptors, quantize
-from vision_assets.vision.vocabulary.kmeans import KMeansOptions, initial_centers, lloyd
+from vision_assets.vision.vocabulary.kmeans import DescriptorMatrix, KMeansOptions, initial_centers, lloyd
 from vision_assets.vision.vocabulary.sampling import (
     descriptor_hashes,
     digest_ranges,
     lowest_distinct,
     sample_indices,
 )
-from vision_assets_tests.vision.descriptor_matrix import DescriptorMatrix
 
 Features = Callable[..., DataFrame]
 

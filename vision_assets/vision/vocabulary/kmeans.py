@@ -195,6 +195,29 @@ class DescriptorSet(Protocol):
 
 
 @dataclass(frozen=True)
+class DescriptorMatrix:
+    """Training descriptors in memory: a `DescriptorSet`.
+
+    Parameters
+    ----------
+    descriptors : ndarray of shape (N, d), dtype uint8 or float32
+    seed : int
+        Random seed, which breaks ties.
+    """
+
+    descriptors: Descriptors
+    seed: int = 0
+
+    def statistics(self, vocabulary: Vocabulary) -> WordStatistics:
+        """Assign every descriptor to its nearest centre and return the words' statistics."""
+        return assign_statistics(self.descriptors, vocabulary)
+
+    def farthest(self, vocabulary: Vocabulary, count: int) -> Descriptors:
+        """Return the distinct descriptors farthest from their nearest centre."""
+        return farthest_descriptors(self.descriptors, vocabulary, count, self.seed)[0]
+
+
+@dataclass(frozen=True)
 class KMeansState:
     """State after one pass over the descriptors.
 

@@ -56,9 +56,25 @@ def sample_indices(seed: int, file_name: str, count: int, rate: float) -> NDArra
     """
     if rate >= 1:
         return np.arange(count)
-    index = np.arange(1, count + 1, dtype=np.uint64)
-    numbers = _mix(_stream(seed, file_name) + index * np.uint64(_GOLDEN))
+    numbers = random_numbers(count, seed, file_name)
     return np.flatnonzero(numbers < np.uint64(int(rate * 2**64)))
+
+
+def random_numbers(count: int, *name: object) -> NDArray[np.uint64]:
+    """Return pseudo-random numbers, which are the same in every version of NumPy.
+
+    Parameters
+    ----------
+    count : int
+    *name : object
+        Texts and numbers: the name of the sequence.
+
+    Returns
+    -------
+    ndarray of shape (count,), dtype uint64
+    """
+    index = np.arange(1, count + 1, dtype=np.uint64)
+    return _mix(_stream(*name) + index * np.uint64(_GOLDEN))
 
 
 def digest_ranges(seed: int, rate: float) -> list[tuple[bytes, bytes | None]]:

@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist
 from vision_assets.vision.vocabulary.assignment import Vocabulary, round_centers
 from vision_assets.vision.vocabulary.fixed_point import Descriptors, quantize
 from vision_assets.vision.vocabulary.kmeans import (
+    DescriptorMatrix,
     KMeansState,
     WordStatistics,
     assign_statistics,
@@ -24,7 +25,6 @@ from vision_assets.vision.vocabulary.kmeans import (
     word_inertia,
 )
 from vision_assets.vision.vocabulary.sampling import descriptor_hashes, lowest_distinct
-from vision_assets_tests.vision.descriptor_matrix import DescriptorMatrix
 
 
 def naive_lloyd(x: Descriptors, centers: NDArray[np.float64], iterations: int) -> list[NDArray[np.float64]]:

@@ -1,0 +1,1 @@
+"""Search for images of the same thing: signatures, votes, geometry."""
