@@ -29,6 +29,22 @@ def binary_values(cells: pa.BinaryArray, dtype: np.dtype) -> NDArray:
     return np.frombuffer(values_buffer, np.uint8)[offsets[0] : offsets[-1]].view(dtype)
 
 
+def binary_column(rows: NDArray[np.uint8]) -> pa.BinaryArray:
+    """Make a column of cells of equal length, without copying them.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (N, length), dtype uint8
+
+    Returns
+    -------
+    pyarrow.BinaryArray
+    """
+    offsets = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
+    data = np.ascontiguousarray(rows)
+    return pa.Array.from_buffers(pa.binary(), len(rows), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+
+
 def list_column(matrix: NDArray[np.floating]) -> pa.ListArray:
     """Return the rows of a matrix as a column of lists, without copying.
 

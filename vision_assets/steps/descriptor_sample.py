@@ -12,6 +12,7 @@ from pyspark import RDD, Broadcast, StorageLevel
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812
 
+from vision_assets.errors import UserError
 from vision_assets.spark.arrow import binary_values
 from vision_assets.vision.features.codecs import descriptor_matrix
 from vision_assets.vision.vocabulary.assignment import Vocabulary
@@ -23,6 +24,7 @@ from vision_assets.vision.vocabulary.sampling import (
     lowest_distinct,
     sample_indices,
 )
+from vision_assets.wording import counted
 
 BLOCK_ROWS = 2**15
 _BLOCKS_PER_TASK = 16
@@ -61,6 +63,35 @@ def share_of_images(rate: float, images: int) -> float:
     return min(1.0, max(rate / _LARGEST_SHARE, _LEAST_IMAGES / max(1, images)))
 
 
+def count_descriptors(features: DataFrame) -> tuple[int, int]:
+    """Return the number of descriptors, and of images that have any.
+
+    Parameters
+    ----------
+    features : DataFrame
+        Columns ``keypointCount``, ``error``.
+
+    Raises
+    ------
+    UserError
+        If there are no descriptors.
+    """
+    with_descriptors = F.count_if(F.col("keypointCount") > 0)
+    total, images = features.agg(F.sum("keypointCount"), with_descriptors).head() or (0, 0)
+    if not total:
+        raise _no_descriptors(features)
+    return total, images
+
+
+def _no_descriptors(features: DataFrame) -> UserError:
+    images, failed = features.agg(F.count("*"), F.count("error")).head() or (0, 0)
+    return UserError(
+        f"No image has descriptors: {failed:,} of {counted(images, 'image')} could not be read, "
+        f"{images - failed:,} have no keypoints.\n"
+        "See the column `error` of the features, or let the extractor drop fewer features."
+    )
+
+
 class SampledDescriptors:
     """The training descriptors in Spark's cache: a `vision_assets.vision.vocabulary.kmeans.DescriptorSet`.
 
@@ -81,6 +112,13 @@ class SampledDescriptors:
         Approximate number of descriptors in the sample.
     words : int
         Number of centres that the descriptors will be compared with.
+    transform : callable, optional
+        What training descriptors are made of stored ones, row by row. None takes them as they are.
+
+    Attributes
+    ----------
+    blocks : RDD of ndarray of shape (N, d), dtype uint8 or float32
+        The training descriptors.
     """
 
     def __init__(
@@ -94,6 +132,7 @@ class SampledDescriptors:
         *,
         rows: int,
         words: int,
+        transform: Callable[[Descriptors], Descriptors] | None = None,
     ) -> None:
         self._seed = seed
         self._context = features.sparkSession.sparkContext
@@ -107,23 +146,23 @@ class SampledDescriptors:
             images = images.coalesce(min(most, _equal_shares(rows // (_BLOCKS_PER_TASK * BLOCK_ROWS), cores)))
         # Rows would cross to Python as pickles, many times slower than Arrow.
         pieces = images.mapInArrow(
-            partial(_sample_partition, rate / image_rate, seed, dtype), "length int, block binary"
+            partial(_sample_partition, rate / image_rate, seed, dtype, transform), "length int, block binary"
         )
         if not is_large:
             # Each core gets an equal share of a small sample, however the files of the features are cut.
             pieces = pieces.repartition(min(cores, most))
         blocks = pieces.rdd.mapPartitions(partial(_join_pieces, block_rows, dtype))
-        self._blocks: RDD[Descriptors] = blocks.persist(StorageLevel.MEMORY_AND_DISK)
+        self.blocks: RDD[Descriptors] = blocks.persist(StorageLevel.MEMORY_AND_DISK)
 
     def count(self) -> int:
         """Return the number of descriptors."""
-        return int(self._blocks.map(len).sum())
+        return int(self.blocks.map(len).sum())
 
     def statistics(self, vocabulary: Vocabulary) -> WordStatistics:
         """Assign every descriptor to its nearest centre and return the words' statistics."""
         shared = self._context.broadcast(vocabulary)
         try:
-            parts = self._blocks.mapPartitions(partial(_statistics_of_partition, shared))
+            parts = self.blocks.mapPartitions(partial(_statistics_of_partition, shared))
             return parts.treeReduce(
                 WordStatistics.merge, reduce_depth(parts.getNumPartitions(), vocabulary.centers.size * 8)
             )
@@ -143,13 +182,13 @@ class SampledDescriptors:
         return self._lowest(partial(_distinct_of_block, count, self._seed), count)
 
     def _lowest(self, choose: Callable[[Descriptors], tuple[NDArray, NDArray]], count: int) -> NDArray:
-        chosen = self._blocks.map(choose)
+        chosen = self.blocks.map(choose)
         depth = reduce_depth(chosen.getNumPartitions(), count * _CANDIDATE_BYTES)
         return chosen.treeReduce(partial(_merge_lowest, self._seed, count), depth)[0]
 
     def release(self) -> None:
         """Remove the descriptors from Spark's cache."""
-        self._blocks.unpersist()
+        self.blocks.unpersist()
 
 
 def choose_images(images: DataFrame, seed: int, rate: float) -> DataFrame:
@@ -200,11 +239,17 @@ def reduce_depth(parts: int, size: int) -> int:
 
 
 def _sample_partition(
-    rate: float, seed: int, dtype: np.dtype, batches: Iterator[pa.RecordBatch]
+    rate: float,
+    seed: int,
+    dtype: np.dtype,
+    transform: Callable[[Descriptors], Descriptors] | None,
+    batches: Iterator[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
     """Descriptors of the sample in pieces of at most `_PIECE_ROWS`."""
     for batch in batches:
         sample = _sample(rate, seed, dtype, batch)
+        if transform:
+            sample = transform(sample)
         pieces = [sample[start : start + _PIECE_ROWS] for start in range(0, len(sample), _PIECE_ROWS)]
         if pieces:
             lengths = pa.array([sample.shape[1]] * len(pieces), pa.int32())

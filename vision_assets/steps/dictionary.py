@@ -11,12 +11,16 @@ from typing import Self
 import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import ArrayType, DoubleType, FloatType, IntegerType, LongType, StructType
 
 from vision_assets.errors import UserError
 from vision_assets.pipelines import IMAGE_ASSET, Step
-from vision_assets.steps.descriptor_sample import BLOCK_ROWS, SampledDescriptors, share_of_images
+from vision_assets.steps.descriptor_sample import (
+    BLOCK_ROWS,
+    SampledDescriptors,
+    count_descriptors,
+    share_of_images,
+)
 from vision_assets.steps.images import sample_of
 from vision_assets.steps.pictures.dictionary import draw_dictionary
 from vision_assets.steps.run_options import RefreshOptions, RetrainOptions
@@ -35,7 +39,6 @@ from vision_assets.vision.vocabulary.kmeans import (
     state_from_npz,
     state_to_npz,
 )
-from vision_assets.wording import counted
 
 _NUMBERED_WORDS = Invariant(
     "min(wordId) = 0 and max(wordId) = count(*) - 1", "The words are numbered from 0, without gaps."
@@ -226,10 +229,7 @@ def train(
     UserError
         If there are no descriptors, or fewer distinct ones than words.
     """
-    with_descriptors = F.count_if(F.col("keypointCount") > 0)
-    total, images = features.agg(F.sum("keypointCount"), with_descriptors).head() or (0, 0)
-    if not total:
-        raise _no_descriptors(features)
+    total, images = count_descriptors(features)
     wanted = total if options.descriptors_per_word is None else options.k * options.descriptors_per_word
     rate = min(1.0, wanted / total)
     sample = SampledDescriptors(
@@ -246,15 +246,6 @@ def train(
         return _train_on(sample, options, total, log, start, save)
     finally:
         sample.release()
-
-
-def _no_descriptors(features: DataFrame) -> UserError:
-    images, failed = features.agg(F.count("*"), F.count("error")).head() or (0, 0)
-    return UserError(
-        f"No image has descriptors: {failed:,} of {counted(images, 'image')} could not be read, "
-        f"{images - failed:,} have no keypoints.\n"
-        "See the column `error` of the features, or let the extractor drop fewer features."
-    )
 
 
 def _train_on(

@@ -112,24 +112,35 @@ def score(
     return np.bincount(images[first], votes, minlength=count).astype(np.int64)
 
 
-def word_weights(document_counts: NDArray[np.int64], images: int) -> NDArray[np.int64]:
-    """Return the weights of words: the square of their inverse document frequency.
+def inverse_document_frequencies(image_counts: NDArray[np.int64], images: int) -> NDArray[np.float64]:
+    """Return the inverse document frequency of words.
 
     Parameters
     ----------
-    document_counts : ndarray of shape (words,), dtype int64
+    image_counts : ndarray of shape (N,), dtype int64
         Number of images with each word.
     images : int
         Number of images that were counted.
 
     Returns
     -------
-    ndarray of shape (words,), dtype int64
-        ``ln((images + 1) / (count + 1))²``, in units of 1/1024, rounded.
+    ndarray of shape (N,), dtype float64
+        ``ln((images + 1) / (count + 1))``. Computed once and stored, because logarithms differ in their last
+        bit between processors.
     """
-    distinct, index = np.unique(document_counts, return_inverse=True)
-    squares = [math.log((images + 1) / (count + 1)) ** 2 for count in distinct.tolist()]
-    return np.array([round(square * _IDF_ONE) for square in squares], np.int64)[index]
+    distinct, index = np.unique(image_counts, return_inverse=True)
+    return np.array([math.log((images + 1) / (count + 1)) for count in distinct.tolist()])[index]
+
+
+def word_weights(frequencies: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the weights of words: ndarray of shape (N,), dtype int64, idf² in units of 1/1024, rounded.
+
+    Parameters
+    ----------
+    frequencies : ndarray of shape (N,), dtype float64
+        Their inverse document frequencies.
+    """
+    return np.rint(frequencies * frequencies * _IDF_ONE).astype(np.int64)
 
 
 @cache

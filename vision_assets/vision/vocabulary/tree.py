@@ -1,12 +1,40 @@
 """A tree of visual words: a descriptor's path from the root to a leaf is its word."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 _ROWS = 2048  # per product of the root, so that its scores fit into the processor's cache
+
+
+class Children(NamedTuple):
+    """The children of some nodes of one level.
+
+    Attributes
+    ----------
+    parents : ndarray of shape (M,), dtype int32
+        The nodes, ascending.
+    sizes : ndarray of shape (M,), dtype int32
+        How many children each of them has.
+    centers : ndarray of shape (K, d), dtype uint8
+        Centres of the children, one parent after the other.
+    counts : ndarray of shape (K,), dtype int64
+        Training descriptors of each child.
+    """
+
+    parents: NDArray[np.int32]
+    sizes: NDArray[np.int32]
+    centers: NDArray[np.uint8]
+    counts: NDArray[np.int64]
+
+    def numbers(self, branching: int) -> NDArray[np.int32]:
+        """Return the numbers of the children in their own level: shape (K,), dtype int32."""
+        first = self.parents.astype(np.int64) * branching
+        index = np.arange(len(self.centers)) - np.repeat(np.cumsum(self.sizes) - self.sizes, self.sizes)
+        return (np.repeat(first, self.sizes) + index).astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -32,6 +60,28 @@ class VocabularyTree:
     centers: tuple[NDArray[np.uint8], ...]
     children: tuple[NDArray[np.int32], ...]
 
+    @classmethod
+    def of(cls, branching: int, levels: Sequence[Children]) -> Self:
+        """Make a tree of the children of all nodes.
+
+        Parameters
+        ----------
+        branching : int
+        levels : sequence of Children
+            Those of the root, then those of all its children, and so on.
+
+        Returns
+        -------
+        VocabularyTree
+        """
+        centers, children = [], []
+        for level, below in enumerate(levels):
+            centers.append(np.zeros((branching ** (level + 1), below.centers.shape[1]), np.uint8))
+            centers[-1][below.numbers(branching)] = below.centers
+            children.append(np.zeros(branching**level, np.int32))
+            children[-1][below.parents] = below.sizes
+        return cls(branching, tuple(centers), tuple(children))
+
     @property
     def levels(self) -> int:
         """Number of levels below the root."""
@@ -56,24 +106,23 @@ class VocabularyTree:
             The same on every processor: scores are exact in float32. The first one of equally near children.
         """
         nodes = np.zeros(len(descriptors), np.int32)
-        values = descriptors.astype(np.float32)
         for centers, children in zip(self.centers, self.children, strict=True):
             below = np.empty_like(nodes)
-            for node, rows in _groups(nodes):
+            for node, rows in group_by_node(nodes):
                 first = node * self.branching
                 child_centers = centers[first : first + children[node]]
-                below[rows] = first + nearest_child(values[rows], child_centers)
+                below[rows] = first + nearest_child(descriptors[rows], child_centers)
             nodes = below
         return nodes
 
 
-def nearest_child(values: NDArray[np.float32], centers: NDArray[np.uint8]) -> NDArray[np.intp]:
+def nearest_child(descriptors: NDArray[np.uint8], centers: NDArray[np.uint8]) -> NDArray[np.intp]:
     """Return the nearest of a few centres for each descriptor.
 
     Parameters
     ----------
-    values : ndarray of shape (N, d), dtype float32
-        Descriptors of bytes, of at most 128 values each.
+    descriptors : ndarray of shape (N, d), dtype uint8
+        At most 128 values each.
     centers : ndarray of shape (k, d), dtype uint8
 
     Returns
@@ -88,17 +137,23 @@ def nearest_child(values: NDArray[np.float32], centers: NDArray[np.uint8]) -> ND
     """
     factors = centers.astype(np.float32)
     half_norms = np.einsum("ij,ij->i", factors, factors) / 2
-    nearest = np.empty(len(values), np.intp)
-    for start in range(0, len(values), _ROWS):
+    nearest = np.empty(len(descriptors), np.intp)
+    for start in range(0, len(descriptors), _ROWS):
         rows = slice(start, start + _ROWS)
-        scores = values[rows] @ factors.T
+        scores = descriptors[rows].astype(np.float32) @ factors.T
         scores -= half_norms
         nearest[rows] = scores.argmax(axis=1)
     return nearest
 
 
-def _groups(nodes: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.intp] | slice]]:
-    """Yield each node that occurs, and the rows that it has."""
+def group_by_node(nodes: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.intp] | slice]]:
+    """Yield each node that occurs, and which rows have it: an index of an array.
+
+    Parameters
+    ----------
+    nodes : ndarray of shape (N,), dtype int32
+        Node of each row.
+    """
     if not len(nodes):
         return
     if nodes[0] == nodes[-1] and (nodes == nodes[0]).all():

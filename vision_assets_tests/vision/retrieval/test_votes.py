@@ -10,6 +10,7 @@ from vision_assets.vision.retrieval.votes import (
     MATCH_DISTANCE,
     SCORE_ONE,
     VOTE_DISTANCE,
+    inverse_document_frequencies,
     score,
     visit,
     word_weights,
@@ -37,7 +38,7 @@ def naive_score(query: IndexedFeatures, image: IndexedFeatures, weights: np.ndar
 def test_scores_are_those_of_a_loop_over_all_pairs(rng: np.random.Generator) -> None:
     images = [some_features(rng, count) for count in (80, 0, 40, 60)]
     query = some_features(rng, 50)
-    weights = word_weights(rng.integers(0, 30, WORDS), 100)
+    weights = word_weights(rng.uniform(0, 4, WORDS))
     shard = build_shard(images, WORDS)
     scores = score(query, visit(query, shard), weights, len(images)) / SCORE_ONE
     np.testing.assert_allclose(scores, [naive_score(query, each, weights) for each in images], rtol=1e-2)
@@ -48,7 +49,7 @@ def test_scores_are_those_of_a_loop_over_all_pairs(rng: np.random.Generator) -> 
 def test_a_score_does_not_depend_on_the_shard(rng: np.random.Generator) -> None:
     images = [some_features(rng, 60) for _ in range(12)]
     query = some_features(rng, 100)
-    weights = word_weights(rng.integers(0, 30, WORDS), 100)
+    weights = word_weights(rng.uniform(0, 4, WORDS))
 
     def scores(parts: list[list[IndexedFeatures]]) -> list[int]:
         shards = [build_shard(part, WORDS) for part in parts]
@@ -85,7 +86,8 @@ def test_nothing_votes_for_nothing(rng: np.random.Generator, counts: tuple[int, 
 
 
 def test_rare_words_weigh_more() -> None:
-    weights = word_weights(np.array([0, 9, 99, 100]), 100)
-    expected = [math.log(101 / (count + 1)) ** 2 * 1024 for count in (0, 9, 99, 100)]
-    np.testing.assert_allclose(weights, expected, atol=0.5)
-    assert weights[3] == 0
+    counts = np.array([9, 0, 100, 99])
+    frequencies = inverse_document_frequencies(counts, 100)
+    assert frequencies.tolist() == [math.log(101 / (count + 1)) for count in (9, 0, 100, 99)]
+    np.testing.assert_allclose(word_weights(frequencies), frequencies**2 * 1024, atol=0.5)
+    assert word_weights(frequencies)[2] == 0

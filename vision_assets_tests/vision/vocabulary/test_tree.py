@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from vision_assets.vision.vocabulary.tree import VocabularyTree
-from vision_assets.vision.vocabulary.tree_training import round_to_bytes, split_node
+from vision_assets.vision.vocabulary.tree_training import TreeOptions, round_to_bytes, split_node
 
 VALUES = st.one_of(st.sampled_from([0, 1, 255]), st.integers(0, 255))
 
@@ -81,25 +83,32 @@ def test_no_descriptors_have_no_words(rng: np.random.Generator) -> None:
 
 def test_a_node_is_split_the_same_way_in_any_order(rng: np.random.Generator) -> None:
     descriptors = rng.integers(0, 256, (3000, 128), dtype=np.uint8)
-    centers = split_node(descriptors, 8, max_iter=5, seed=3)
-    again = split_node(rng.permutation(descriptors), 8, max_iter=5, seed=3)
+    options = TreeOptions(branching=8, max_iter=5, seed=3)
+    centers, counts = split_node(descriptors, options)
+    again, _ = split_node(rng.permutation(descriptors), options)
     np.testing.assert_array_equal(centers, again)
     assert centers.shape == (8, 128)
-    assert (split_node(descriptors, 8, max_iter=5, seed=4) != centers).any()
+    assert (split_node(descriptors, replace(options, seed=4))[0] != centers).any()
+    tree = VocabularyTree(8, (centers,), (np.array([8], np.int32),))
+    assert counts.tolist() == np.bincount(tree.assign(descriptors), minlength=8).tolist()
 
 
 def test_children_are_the_groups_of_what_is_far_apart(rng: np.random.Generator) -> None:
     middles = rng.integers(20, 236, (2, 128))
     descriptors = (np.repeat(middles, 400, axis=0) + rng.integers(-5, 6, (800, 128))).astype(np.uint8)
-    found = {tuple(each) for each in split_node(descriptors, 2, max_iter=10, seed=0).tolist()}
+    found = {
+        tuple(each) for each in split_node(descriptors, TreeOptions(branching=2, max_iter=10))[0].tolist()
+    }
     assert all(min(np.abs(np.array(each) - middle).max() for each in found) <= 1 for middle in middles)
 
 
 def test_few_distinct_descriptors_are_children_themselves(rng: np.random.Generator) -> None:
     distinct = rng.integers(0, 256, (3, 128), dtype=np.uint8)
-    centers = split_node(np.repeat(distinct, 5, axis=0), 8, max_iter=5, seed=0)
+    options = TreeOptions(branching=8)
+    centers, counts = split_node(np.repeat(distinct, 5, axis=0), options)
+    assert counts.tolist() == [5, 5, 5]
     assert sorted(centers.tolist()) == sorted(distinct.tolist())
-    assert split_node(distinct[:0], 8, max_iter=5, seed=0).shape == (0, 128)
+    assert split_node(distinct[:0], options)[0].shape == (0, 128)
 
 
 def test_centres_are_rounded_half_up() -> None:
