@@ -1,8 +1,23 @@
 """Checkpoints: intermediate results of a long computation, from which the next run continues."""
 
+import hashlib
 from contextlib import suppress
 
 from vision_assets.snapshots.files import Files
+
+
+def seal(data: bytes) -> bytes:
+    """Return data with a checksum before it."""
+    return hashlib.sha256(data).digest() + data
+
+
+def unseal(sealed: bytes) -> bytes:
+    """Return what `seal` was given; raise a `ValueError` if it is corrupt."""
+    size = hashlib.sha256().digest_size
+    checksum, data = sealed[:size], sealed[size:]
+    if hashlib.sha256(data).digest() != checksum:
+        raise ValueError("its checksum does not match")
+    return data
 
 
 class Checkpoint:

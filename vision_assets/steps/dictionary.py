@@ -1,6 +1,5 @@
 """The dictionary of visual words: a k-means clustering of the descriptors, one row per word."""
 
-import hashlib
 import json
 import math
 import time
@@ -15,6 +14,7 @@ from pyspark.sql.types import ArrayType, DoubleType, FloatType, IntegerType, Lon
 
 from vision_assets.errors import UserError
 from vision_assets.pipelines import IMAGE_ASSET, Step
+from vision_assets.snapshots.checkpoints import seal, unseal
 from vision_assets.steps.descriptor_sample import (
     BLOCK_ROWS,
     SampledDescriptors,
@@ -152,17 +152,12 @@ class KMeansCheckpoint:
     def to_bytes(self) -> bytes:
         """Return the bytes to store."""
         history = json.dumps({"inertia": self.inertia, "seconds": self.seconds}).encode()
-        saved = history + b"\n" + state_to_npz(self.state)
-        return hashlib.sha256(saved).digest() + saved
+        return seal(history + b"\n" + state_to_npz(self.state))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Read what `to_bytes` returned; raise a `ValueError` if it is corrupt."""
-        size = hashlib.sha256().digest_size
-        checksum, saved = data[:size], data[size:]
-        if hashlib.sha256(saved).digest() != checksum:
-            raise ValueError("its checksum does not match")
-        history, _, state = saved.partition(b"\n")
+        history, _, state = unseal(data).partition(b"\n")
         return cls(state_from_npz(state), **json.loads(history))
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import BinaryType, IntegerType, StringType, StructType
+from pyspark.sql.types import BinaryType, IntegerType, StructType
 
 from vision_assets.pipelines import IMAGE_ASSET, Step
 from vision_assets.spark.crash_guard import Crash, run_guarded
@@ -20,7 +20,7 @@ from vision_assets.steps.images import sample_of
 from vision_assets.steps.pictures.features import draw_features
 from vision_assets.steps.run_options import RefreshOptions
 from vision_assets.steps.spec import StepSpec, TableWithLineage
-from vision_assets.tables.columns import DIGEST, FILE_NAME, LABEL, column
+from vision_assets.tables.columns import DIGEST, ERROR, FILE_NAME, HEIGHT, LABEL, WIDTH, column
 from vision_assets.tables.per_image import EarlierRows
 from vision_assets.tables.table import Count, Invariant, Table
 from vision_assets.vision.draw import Picture
@@ -66,14 +66,12 @@ def features_table(extractor: type[ExtractorOptions]) -> Table:
                 FILE_NAME,
                 LABEL,
                 DIGEST,
-                column("width", IntegerType(), "pixels", nullable=True),
-                column("height", IntegerType(), "pixels", nullable=True),
+                WIDTH,
+                HEIGHT,
                 column("keypointCount", IntegerType(), "number of keypoints and descriptors"),
                 column("keypoints", BinaryType(), "float32, keypointCount x 5: x, y, size, angle, response"),
                 column("descriptors", BinaryType(), f"{dtype}, keypointCount x {length}, row-major"),
-                column(
-                    "error", StringType(), "why the image could not be read; null when fine", nullable=True
-                ),
+                ERROR,
             ]
         ),
         key="fileName",

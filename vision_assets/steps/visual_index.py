@@ -9,10 +9,10 @@ import pyarrow as pa
 from pyspark import Broadcast
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import BinaryType, IntegerType, StringType, StructType
+from pyspark.sql.types import BinaryType, IntegerType, StructType
 
 from vision_assets.spark.worker_files import MappedRows
-from vision_assets.tables.columns import DIGEST, FILE_NAME, LABEL, column
+from vision_assets.tables.columns import DIGEST, ERROR, FILE_NAME, HEIGHT, LABEL, WIDTH, column
 from vision_assets.tables.table import Count, Invariant, Table
 from vision_assets.vision.features.codecs import descriptor_matrix, keypoint_matrix
 from vision_assets.vision.features.extraction import ImageFeatures
@@ -70,8 +70,8 @@ def index_table(features: str | None = None) -> Table:
                 FILE_NAME,
                 LABEL,
                 DIGEST,
-                column("width", IntegerType(), "pixels", nullable=True),
-                column("height", IntegerType(), "pixels", nullable=True),
+                WIDTH,
+                HEIGHT,
                 column("keypointCount", IntegerType(), "keypoints that the image has"),
                 column("featureCount", IntegerType(), "features that are indexed, the strongest ones"),
                 column("words", BinaryType(), "gaps between the ascending words, in 3 planes of bytes"),
@@ -79,9 +79,7 @@ def index_table(features: str | None = None) -> Table:
                 column(
                     "keypoints", BinaryType(), "uint16 x, uint16 y, uint8 scale, uint8 angle, in 4 planes"
                 ),
-                column(
-                    "error", StringType(), "why the image could not be read; null when fine", nullable=True
-                ),
+                ERROR,
             ]
         ),
         key="fileName",

@@ -1,6 +1,5 @@
 """The vocabulary tree: a hierarchy of visual words for search, one row per node."""
 
-import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import BinaryType, DoubleType, IntegerType, LongType, StructType
 
+from vision_assets.snapshots.checkpoints import seal, unseal
 from vision_assets.spark.arrow import binary_column, binary_values
 from vision_assets.steps.descriptor_sample import (
     BLOCK_ROWS,
@@ -100,17 +100,12 @@ class TreeCheckpoint:
             for name, values in children._asdict().items()
         }
         np.savez(buffer, **arrays)
-        saved = buffer.getvalue()
-        return hashlib.sha256(saved).digest() + saved
+        return seal(buffer.getvalue())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Read what `to_bytes` returned; raise a `ValueError` if it is corrupt."""
-        size = hashlib.sha256().digest_size
-        checksum, saved = data[:size], data[size:]
-        if hashlib.sha256(saved).digest() != checksum:
-            raise ValueError("its checksum does not match")
-        with np.load(io.BytesIO(saved), allow_pickle=False) as file:
+        with np.load(io.BytesIO(unseal(data)), allow_pickle=False) as file:
             count = len(file.files) // len(Children._fields)
             return cls(
                 tuple(

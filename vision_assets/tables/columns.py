@@ -1,6 +1,6 @@
 """Columns of stored tables, and those that several tables have."""
 
-from pyspark.sql.types import BinaryType, DataType, StringType, StructField
+from pyspark.sql.types import BinaryType, DataType, IntegerType, StringType, StructField
 
 
 def column(name: str, kind: DataType, comment: str, *, nullable: bool = False) -> StructField:
@@ -11,3 +11,6 @@ def column(name: str, kind: DataType, comment: str, *, nullable: bool = False) -
 FILE_NAME = column("fileName", StringType(), "path of the image in the source, its parts joined by /")
 DIGEST = column("digest", BinaryType(), "SHA-256 of the file")
 LABEL = column("label", StringType(), "name of the folder that the file is in", nullable=True)
+WIDTH = column("width", IntegerType(), "pixels", nullable=True)
+HEIGHT = column("height", IntegerType(), "pixels", nullable=True)
+ERROR = column("error", StringType(), "why the image could not be read; null when fine", nullable=True)

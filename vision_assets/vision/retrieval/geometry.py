@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_assets.vision.retrieval.indexed_features import ANGLES, SCALES_PER_OCTAVE
+from vision_assets.vision.retrieval.ranges import join_ranges
 
 _SCALE_STEPS = math.floor(SCALES_PER_OCTAVE * math.log2(1.5))
 _ANGLE_STEPS = math.floor(ANGLES * 20 / 360)
@@ -135,7 +136,7 @@ def best_similarities(
     support = np.zeros(len(proposals))
     for rows in _pieces(ends - starts):
         proposal = np.repeat(np.arange(rows.start, rows.stop), (ends - starts)[rows])
-        compared = _ranges(starts[rows], ends[rows])
+        compared = join_ranges(starts[rows], ends[rows])
         alike = are_alike(pairs, proposals[proposal], compared)
         proposal, compared = proposal[alike], compared[alike]
         agree = residuals(pairs, compared, transforms, proposal) <= tolerance
@@ -169,11 +170,8 @@ def fit(
         return np.bincount(images, values, minlength=total).astype(np.float64, copy=False)
 
     counts = np.bincount(images, minlength=total)
-    means = [
-        sums(values) / np.maximum(counts, 1)
-        for values in (*pairs.sources[inliers].T, *pairs.targets[inliers].T)
-    ]
     values = (*pairs.sources[inliers].T, *pairs.targets[inliers].T)
+    means = [sums(value) / np.maximum(counts, 1) for value in values]
     x, y, u, v = (value - mean[images] for value, mean in zip(values, means, strict=True))
     xx, xy, yy = sums(x * x), sums(x * y), sums(y * y)
     xu, yu, xv, yv = sums(x * u), sums(y * u), sums(x * v), sums(y * v)
@@ -204,13 +202,6 @@ def _pieces(counts: NDArray[np.int64]) -> Iterator[slice]:
         stop = max(start + 1, int(np.searchsorted(ends, before + _COMPARED, side="right")))
         yield slice(start, stop)
         start = stop
-
-
-def _ranges(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Join ranges of integers to one array."""
-    counts = ends - starts
-    offsets = np.cumsum(counts) - counts
-    return np.arange(counts.sum()) + np.repeat(starts - offsets, counts)
 
 
 # Sines and powers differ in their last bits between processors; these have fewer bits than that.

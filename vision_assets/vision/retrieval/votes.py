@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_assets.vision.retrieval.indexed_features import IndexedFeatures
+from vision_assets.vision.retrieval.ranges import join_ranges
 from vision_assets.vision.retrieval.shard import Shard
 
 VOTE_DISTANCE = 14
@@ -57,17 +58,16 @@ def visit(query: IndexedFeatures, shard: Shard) -> Visit:
     Visit
     """
     starts = shard.offsets[query.words].astype(np.int64)
-    counts = shard.offsets[query.words + 1] - starts
-    ends = np.cumsum(counts)
-    postings = np.repeat(starts - (ends - counts), counts)
-    postings += np.arange(len(postings))
+    ends = shard.offsets[query.words + 1].astype(np.int64)
+    counts = ends - starts
+    postings = join_ranges(starts, ends)
     differences = shard.signatures[postings]
     differences ^= np.repeat(query.signatures, counts)
     distances = np.bitwise_count(differences)
     similar = np.flatnonzero(distances <= MATCH_DISTANCE)
     found = postings[similar]
     return Visit(
-        np.searchsorted(ends, similar, side="right"),
+        np.searchsorted(np.cumsum(counts), similar, side="right"),
         found,
         shard.images[found].astype(np.int64),
         distances[similar],
